@@ -1,0 +1,152 @@
+"""How a cluster is shown: a block that updates in place on a terminal, lines elsewhere."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from flunq.cli import diagnostics, tables, text
+from flunq.cli.tables import Column
+from flunq.services.supervising.process import resident_bytes
+from flunq.services.supervising.statefile import DURABILITY_IN_WORDS, ClusterState, ServiceStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SERVICE_COLUMNS = [
+    Column("name", "service", whole=True),
+    Column("pid", kind="number"),
+    Column("state", kind="status"),
+    Column("restarts", kind="number"),
+    Column("uptime", kind="duration"),
+    Column("memory", kind="bytes"),
+    Column("reason"),
+]
+_CLEAR_TO_END = "\x1b[J"
+_HIDE_CURSOR, _SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
+_STATE_STYLES = {"unhealthy": "red", "backoff": "yellow", "failed": "red"}
+
+
+def durability_in_words(durability: str) -> str:
+    """Say what a durability means."""
+    return f"{durability}: {DURABILITY_IN_WORDS.get(durability, 'unknown')}"
+
+
+def service_row(service: ServiceStatus) -> dict[str, Any]:
+    """Return a service as a row of a table."""
+    return {
+        "name": service.name,
+        "pid": service.pid,
+        "state": service.state,
+        "restarts": service.restarts,
+        "uptime": time.time() - service.since if service.pid else None,
+        "memory": resident_bytes(service.pid) if service.pid else None,
+        "reason": service.reason,
+    }
+
+
+def head_lines(state: ClusterState) -> Iterator[tuple[str, str]]:
+    """Yield what is true of the whole cluster, as name and value."""
+    yield "durability", durability_in_words(state.durability)
+    yield "api", state.api.url
+    yield "nats", state.nats.url
+    yield "data", state.data
+
+
+def service_table(state: ClusterState) -> list[str]:
+    """Return the services as the lines of a table."""
+    rows = [service_row(service) for service in state.services]
+    columns = [
+        column
+        for column in SERVICE_COLUMNS
+        if column.key in ("name", "pid", "state", "restarts")
+        or any(row[column.key] is not None for row in rows)
+    ]
+    return list(tables.render(rows, columns))
+
+
+class LiveStatus:
+    """The block on a terminal; redrawn once a second and whenever something changes."""
+
+    def __init__(self, version: str) -> None:
+        self._version = version
+        self._drawn = 0
+        self._last = ""
+        self.rates: str | None = None
+
+    def show(self, state: ClusterState) -> None:
+        """Draw the block over the one before, unless nothing changed."""
+        lines = [_cut(line) for line in self._lines(state)]
+        block = "\n".join(lines)
+        if block == self._last:
+            return
+        up = f"\x1b[{self._drawn}A" if self._drawn else ""
+        diagnostics.write_status(f"{_HIDE_CURSOR}\r{up}{_CLEAR_TO_END}{block}\n")
+        self._drawn, self._last = len(lines), block
+
+    def close(self) -> None:
+        """Leave the last block where it is."""
+        diagnostics.write_status(_SHOW_CURSOR)
+
+    def _lines(self, state: ClusterState) -> Iterator[str]:
+        uptime = tables.render_duration(max(0.0, time.time() - state.started_at))
+        status = text.paint(state.status, text.status_style(state.status) or "dim", sys.stderr)
+        ending = "" if state.status != "ready" else "  Ctrl-C stops it"
+        yield f"flunq {self._version}  {status}  {uptime}{text.paint(ending, 'dim', sys.stderr)}"
+        for name, value in head_lines(state):
+            yield f"{name.ljust(12)}{text.neutralise(value)}"
+        if self.rates:
+            yield f"{'messages'.ljust(12)}{self.rates}"
+        yield ""
+        yield from service_table(state)
+
+
+class PlainStatus:
+    """One line for each thing that happens."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, ServiceStatus] = {}
+
+    def show(self, state: ClusterState) -> None:
+        """Tell what is different from the last time."""
+        for service in state.services:
+            before = self._seen.get(service.name)
+            if before is None or before.state != service.state:
+                self._seen[service.name] = service
+                for line in self._lines(service):
+                    diagnostics.say(line)
+
+    def close(self) -> None:
+        """Nothing to restore."""
+
+    def _lines(self, service: ServiceStatus) -> Iterator[str]:
+        name, reason = service.name, text.neutralise(service.reason or "")
+        if service.state == "ready":
+            again = f", restarted {service.restarts} times" if service.restarts else ""
+            yield f"{name} is ready (pid {service.pid}{again})"
+        elif service.state == "backoff":
+            yield f"{name} ended: {reason}; starting it again"
+        elif service.state == "unhealthy":
+            yield f"{name} is unhealthy: {reason}"
+        elif service.state == "stopped":
+            yield f"{name} stopped"
+        elif service.state == "failed":
+            yield f"{name} does not start: {reason}"
+
+
+def _cut(line: str) -> str:
+    """Keep a line on one row, or the block could not be drawn over."""
+    width = shutil.get_terminal_size().columns
+    if "\x1b" not in line:
+        return text.shorten(line, width)
+    return (
+        line if text.cell_width(_without_colour(line)) <= width else _without_colour(line)[:width]
+    )
+
+
+def _without_colour(line: str) -> str:
+    import re
+
+    return re.sub(r"\x1b\[\d+m", "", line)

@@ -1,0 +1,190 @@
+"""``flunq serve``: one service of the cluster in this process."""
+
+from __future__ import annotations
+
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from flunq.cli.session import settings
+from flunq.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from flunq.services.base import Lifecycle
+    from flunq.services.control import ControlSettings
+
+CONFIG_VARIABLE = "FLUNQ_NODE_CONFIG"
+
+
+class ServiceRole(StrEnum):
+    """What a process can be."""
+
+    NODE = "node"
+    WORKER = "worker"
+    EXECUTOR = "executor"
+    TIMER = "timer"
+    API = "api"
+    CONTROL = "control"
+
+
+_ROLES = {
+    ServiceRole.NODE: ("worker", "executor"),
+    ServiceRole.WORKER: ("worker",),
+    ServiceRole.EXECUTOR: ("executor",),
+    ServiceRole.TIMER: ("timer",),
+    ServiceRole.API: ("api",),
+    ServiceRole.CONTROL: ("api", "timer"),
+}
+
+
+def command(
+    role: Annotated[ServiceRole, typer.Argument(metavar="ROLE", help="The service to be.")],
+    nats: Annotated[
+        str | None,
+        typer.Option(
+            "--nats", metavar="URL", help="Address of NATS.", rich_help_panel="Connection"
+        ),
+    ] = None,
+    functions: Annotated[
+        list[str] | None,
+        typer.Option("--functions", metavar="MODULE|FILE", help="Python functions; repeatable."),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", help="Name of this process among the nodes.")
+    ] = None,
+    capacity: Annotated[
+        int | None, typer.Option("--capacity", min=1, help="Tasks that it runs at once.")
+    ] = None,
+    host: Annotated[str, typer.Option("--host", help="Address the API listens on.")] = "127.0.0.1",
+    port: Annotated[
+        int | None, typer.Option("--port", "--api-port", help="Port of the API; 0 for a free one.")
+    ] = None,
+) -> int:
+    """Run one service of the cluster in this process, until SIGTERM or Ctrl-C.
+
+    $ flunq serve node --nats nats://nats.internal:4222 --functions shop.steps
+
+    $ flunq serve api --host 0.0.0.0 --port 8080
+
+    Roles: node (worker and executor), worker, executor, timer, api, control (api and timer).
+    """
+    given = _given_settings()
+    if given is None:
+        given = _own_settings(
+            role, nats=nats, functions=functions, name=name, capacity=capacity, host=host, port=port
+        )
+    return _run(role, given)
+
+
+def _given_settings() -> dict[str, Any] | None:
+    """Read what the supervisor wrote; secrets are in the file, never on the command line."""
+    path = os.environ.pop(CONFIG_VARIABLE, None)
+    if path is None:
+        return None
+    import msgspec
+
+    try:
+        members: dict[str, Any] = msgspec.json.decode(Path(path).read_bytes(), type=dict[str, Any])
+    except (OSError, msgspec.DecodeError) as error:
+        raise UsageError(f"{CONFIG_VARIABLE} cannot be read: {error}", where=path) from error
+    return members
+
+
+def _own_settings(role: ServiceRole, **given: Any) -> dict[str, Any]:
+    import socket
+
+    from flunq.services.supervising.plan import split_credentials
+
+    loaded = settings(
+        nats_url=given["nats"],
+        functions=tuple(given["functions"]) if given["functions"] else None,
+        worker_concurrency=given["capacity"],
+        api_port=given["port"],
+    )
+    chosen, context = loaded.settings, loaded.context
+    if chosen.nats_url is None:
+        raise UsageError(
+            "which NATS?", hint="name it with --nats nats://HOST:4222, or select a context"
+        )
+    url, user, password = split_credentials(chosen.nats_url)
+    return {
+        "nats_url": url,
+        "user": os.environ.get("FLUNQ_NATS_USER") or user or (context and context.user),
+        "password": os.environ.get("FLUNQ_NATS_PASSWORD")
+        or password
+        or (context and context.password),
+        "tenant": chosen.tenant,
+        "partitions": chosen.partitions,
+        "replicas": chosen.replicas or 1,
+        "node": given["name"] or f"{socket.gethostname()}-{os.getpid()}",
+        "roles": list(_ROLES[role]),
+        "functions": list(chosen.functions),
+        "capacity": chosen.worker_concurrency,
+        "durability": chosen.durability,
+        "drain_timeout": chosen.drain_timeout,
+        "lease_ttl": chosen.lease_ttl,
+        "blob_threshold": chosen.blob_threshold,
+        "data_dir": None,
+        "profile": "development" if chosen.egress == "development" else "production",
+        "host": given["host"],
+        "port": chosen.api_port,
+        "token_key": os.environ.get("FLUNQ_TOKEN_KEY"),
+        "log_level": chosen.log_level,
+        "log_style": chosen.log_format,
+    }
+
+
+def _run(role: ServiceRole, given: dict[str, Any]) -> int:
+    from flunq.services.base import DRAIN_MARGIN, DRAIN_SECONDS, run_process
+
+    return run_process(
+        _main_of(role, given),
+        name=given.get("node", role.value),
+        log_style=given.pop("log_style", "json"),
+        log_level=given.pop("log_level", None),
+        # The service drains by itself; this is the limit for one that does not.
+        drain=given.get("drain_timeout", DRAIN_SECONDS) + DRAIN_MARGIN,
+    )
+
+
+def _main_of(
+    role: ServiceRole, given: dict[str, Any]
+) -> Callable[[Lifecycle], Coroutine[Any, Any, None]]:
+    if role in (ServiceRole.API, ServiceRole.CONTROL):
+        return lambda lifecycle: _control(given, lifecycle)
+    return lambda lifecycle: _node(given, lifecycle)
+
+
+async def _node(given: dict[str, Any], lifecycle: Lifecycle) -> None:
+    # Modules of user functions are looked for where the command was started, after everything else.
+    sys.path.append(str(Path.cwd()))
+    from flunq.services.node import NodeSettings, run_node
+
+    await run_node(_convert(given, NodeSettings), lifecycle.ready, lifecycle.stop)
+
+
+async def _control(given: dict[str, Any], lifecycle: Lifecycle) -> None:
+    from flunq.api.app import create_app
+    from flunq.services.control import ControlSettings, Health, nats_reachable, run_control
+
+    chosen: ControlSettings = _convert(given, ControlSettings)
+    health = Health()
+    health.add("nats", nats_reachable(chosen.nats_url))
+    await run_control(chosen, create_app(health), lifecycle)
+
+
+def _convert(given: dict[str, Any], kind: type[Any]) -> Any:
+    """Take the members that a service knows; the files are shared by all of them."""
+    import msgspec
+
+    known = {name: given[name] for name in kind.__struct_fields__ if given.get(name) is not None}
+    try:
+        return msgspec.convert(known, kind)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"settings of this process: {error}") from error

@@ -1,0 +1,220 @@
+"""``flunq up``: start a local cluster."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from flunq.cli import diagnostics, output, text
+from flunq.cli.session import OutputFormat, current, settings
+
+if TYPE_CHECKING:
+    from flunq.config import Loaded
+    from flunq.services.supervising.options import ClusterOptions
+    from flunq.services.supervising.statefile import ClusterState
+    from flunq.services.supervisor import Supervisor
+
+_REDRAW_SECONDS = 1.0
+
+DataOption = Annotated[
+    Path | None, typer.Option("--data", metavar="DIR", help="Data folder of the cluster.")
+]
+
+
+def command(
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Return once the cluster is ready; it goes on.")
+    ] = False,
+    data: DataOption = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", metavar="N", help="Engine nodes [cores - 1].")
+    ] = None,
+    durability: Annotated[
+        str | None,
+        typer.Option("--durability", metavar="strict|fast", help="When data is fsynced [strict]."),
+    ] = None,
+    functions: Annotated[
+        list[str] | None,
+        typer.Option("--functions", metavar="MODULE|FILE", help="Python functions; repeatable."),
+    ] = None,
+    nats: Annotated[
+        str | None,
+        typer.Option(
+            "--nats", metavar="URL", help="Use this NATS, start none.", rich_help_panel="Connection"
+        ),
+    ] = None,
+    nodes: Annotated[
+        int | None, typer.Option("--nodes", metavar="1|3|5", help="NATS servers [1].")
+    ] = None,
+    replicas: Annotated[
+        int | None, typer.Option("--replicas", metavar="N", help="Copies of each stream.")
+    ] = None,
+    api_port: Annotated[
+        int | None, typer.Option("--api-port", "--port", metavar="PORT", help="Port of the API.")
+    ] = None,
+    nats_port: Annotated[
+        int | None, typer.Option("--nats-port", metavar="PORT", help="Port of nats-server.")
+    ] = None,
+    demo: Annotated[
+        bool, typer.Option("--demo", help="In a temporary folder, with a workflow to look at.")
+    ] = False,
+) -> int:
+    """Start a local cluster and show its state until Ctrl-C.
+
+    $ flunq up
+
+    $ flunq up --detach --data ./data --functions shop/steps.py
+
+    $ flunq up --nodes 3 --workers 2
+
+    Ports are free ones unless named. The context "local" is written and selected, so that every
+    other command finds the cluster.
+    """
+    loaded = settings(
+        data=data and str(data),
+        workers=workers,
+        durability=durability,
+        functions=tuple(functions) if functions else None,
+        nats_url=nats,
+        nodes=nodes,
+        replicas=replicas,
+        api_port=api_port,
+        nats_port=nats_port,
+    )
+    options = _options(loaded)
+    if demo:
+        from flunq.cli.cluster_demo import run_demo
+
+        return run_demo(options, temporary=data is None)
+    return start_detached(options) if detach else run_attached(options)
+
+
+def _options(loaded: Loaded) -> ClusterOptions:
+    from flunq.config import default_data
+    from flunq.services.supervising.options import ClusterOptions
+
+    chosen = loaded.settings
+
+    def own(name: str, otherwise: Any = None) -> Any:
+        """A context describes a cluster that exists, not the one to start."""
+        from_context = loaded.origins[name].source == "context"
+        return otherwise if from_context else getattr(chosen, name)
+
+    return ClusterOptions(
+        data=Path(own("data", default_data())),
+        workers=chosen.workers,
+        durability=chosen.durability,
+        functions=tuple(_absolute(named) for named in chosen.functions),
+        nats_url=own("nats_url"),
+        nats_user=os.environ.get("FLUNQ_NATS_USER"),
+        nats_password=os.environ.get("FLUNQ_NATS_PASSWORD"),
+        nodes=chosen.nodes,
+        replicas=chosen.replicas,
+        nats_port=chosen.nats_port,
+        api_port=chosen.api_port,
+        nats_server=chosen.nats_server,
+        tenant=own("tenant", "default"),
+        partitions=chosen.partitions,
+        worker_concurrency=chosen.worker_concurrency,
+        drain_timeout=chosen.drain_timeout,
+        lease_ttl=chosen.lease_ttl,
+        blob_threshold=chosen.blob_threshold,
+        log_level=chosen.log_level,
+    )
+
+
+def _absolute(named: str) -> str:
+    is_file = named.endswith(".py") or os.sep in named
+    return str(Path(named).absolute()) if is_file else named
+
+
+def run_attached(options: ClusterOptions) -> int:
+    """Run the cluster as this process, showing its state."""
+    from flunq.services.supervising.layout import DataDirectory
+    from flunq.telemetry.logs import configure_logging
+
+    directory = DataDirectory(options.data)
+    directory.create()
+    with directory.log_file("supervisor").open("a", encoding="utf-8") as log:
+        # The terminal belongs to the live status.
+        configure_logging(level=options.log_level, stream=log)
+        asyncio.run(_show_until_stopped(options))
+    return 0
+
+
+async def _show_until_stopped(options: ClusterOptions) -> None:
+    import flunq
+    from flunq.cli.cluster_view import LiveStatus, PlainStatus
+    from flunq.services.supervisor import Supervisor
+
+    live = text.is_terminal(sys.stderr) and os.environ.get("TERM") != "dumb"
+    view = LiveStatus(flunq.__version__) if live and not current().quiet else PlainStatus()
+    supervisor = Supervisor(options, changed=view.show)
+    drawing = (
+        asyncio.create_task(_redraw(supervisor, view)) if isinstance(view, LiveStatus) else None
+    )
+    try:
+        await supervisor.run(lambda state: announce(state, live=live))
+    finally:
+        if drawing is not None:
+            drawing.cancel()
+        view.close()
+
+
+async def _redraw(supervisor: Supervisor, view: Any) -> None:
+    from flunq.services.supervising.rates import MessageRates
+
+    rates = MessageRates()
+    while True:
+        await asyncio.sleep(_REDRAW_SECONDS)
+        view.rates = await rates.read(supervisor.state.nats.monitors)
+        view.show(supervisor.state)
+
+
+def announce(state: ClusterState, *, live: bool = False) -> None:
+    """Print where the cluster is, as data for whoever started it."""
+    if current().output is not OutputFormat.TABLE:
+        output.emit(as_data(state))
+    elif not live:
+        output.emit(None, plain=f"api   {state.api.url}\nnats  {state.nats.url}")
+        diagnostics.say(*_welcome(state))
+
+
+def _welcome(state: ClusterState) -> list[str]:
+    from flunq.cli.cluster_view import durability_in_words
+
+    return [
+        f"ready; durability {durability_in_words(state.durability)}",
+        "next: flunq run FILE, flunq status, flunq down",
+    ]
+
+
+def as_data(state: ClusterState) -> dict[str, Any]:
+    """Return the state as ``-o json`` shows it."""
+    import msgspec
+
+    members: dict[str, Any] = msgspec.to_builtins(state)
+    return members
+
+
+def start_detached(options: ClusterOptions) -> int:
+    """Start the cluster in the background and return once it is ready."""
+    from flunq.cli.progress import progress
+    from flunq.services.supervising.detach import start_in_background
+
+    with start_in_background(options) as background:
+        with progress("starting the cluster") as shown:
+            for state in background.states():
+                shown.update(f"starting the cluster: {_waiting_for(state)}")
+        announce(state)
+    return 0
+
+
+def _waiting_for(state: ClusterState) -> str:
+    waiting = [service.name for service in state.services if service.state != "ready"]
+    return f"waiting for {', '.join(waiting)}" if waiting else "ready"

@@ -1,0 +1,24 @@
+"""The nearest match for a mistyped word."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def nearest(word: str, candidates: Iterable[str]) -> str | None:
+    """Return the candidate most like ``word``, if one is like it at all."""
+    known = sorted(candidates)
+    matches = get_close_matches(word, known, n=1, cutoff=0.6)
+    if not matches and len(word) > 1:
+        matches = [name for name in known if name.startswith(word)][:1]
+    return matches[0] if matches else None
+
+
+def did_you_mean(word: str, candidates: Iterable[str]) -> str | None:
+    """Return a hint that names the nearest match, or nothing."""
+    match = nearest(word, candidates)
+    return f"did you mean {match}?" if match else None

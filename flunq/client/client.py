@@ -1,0 +1,317 @@
+"""The Python client: start executions, wait for results, look and steer."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar
+
+import msgspec
+
+from flunq.client.ids import new_id
+from flunq.client.mailbox import Mailbox
+from flunq.client.run import Run
+from flunq.client.sender import CommandSender
+from flunq.client.values import Values
+from flunq.core.events import LazyEvent
+from flunq.core.execution.commands import (
+    Cancel,
+    Command,
+    Delete,
+    Resume,
+    Start,
+    Suspend,
+    WorkflowRef,
+)
+from flunq.core.ids import is_valid_id, partition_of
+from flunq.core.protocol import (
+    Answer,
+    Apply,
+    ClusterInfo,
+    Definition,
+    DefinitionText,
+    DeleteWorkflow,
+    Details,
+    Emit,
+    Get,
+    History,
+    Info,
+    ListPage,
+    Page,
+    Reply,
+    Resolve,
+    Result,
+    Summary,
+    Workflows,
+    ask_subject,
+    catalog_subject,
+)
+from flunq.errors import (
+    FlunqError,
+    IdConflictError,
+    InternalError,
+    NotFoundError,
+    RejectedError,
+    UnavailableError,
+    UsageError,
+)
+from flunq.log.ports import EventStream, NoResponderError, RequestTimeoutError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable, Sequence
+
+T = TypeVar("T")
+Summaries: TypeAlias = list[Summary]
+Definitions: TypeAlias = list[Definition]
+Names: TypeAlias = list[str]
+Sequences: TypeAlias = list[int]
+
+PATIENCE = 10.0
+"""Seconds in which an owner must be found; a fail-over takes less."""
+_BY_STATUS: dict[int, type[FlunqError]] = {
+    400: UsageError,
+    404: NotFoundError,
+    409: IdConflictError,
+    422: RejectedError,
+    503: UnavailableError,
+}
+
+
+class Client:
+    """A connection to a cluster as one tenant. Use it with ``async with``."""
+
+    def __init__(self, stream: EventStream, *, tenant: str = "default") -> None:
+        self.tenant = tenant
+        self._stream = stream
+        self._info: ClusterInfo | None = None
+        self._values = Values(self._ask_catalog_raw)
+        self._mailbox: Mailbox
+        self._sender: CommandSender
+
+    async def __aenter__(self) -> Self:
+        await self._stream.__aenter__()
+        self._mailbox = Mailbox(self._stream.requests, self.tenant, self._values)
+        self._sender = CommandSender(self._stream, self.tenant, self._mailbox.subject)
+        try:
+            await self._mailbox.__aenter__()
+        except BaseException:
+            await self._stream.__aexit__(None, None, None)
+            raise
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connection."""
+        await self._sender.aclose()
+        await self._mailbox.aclose()
+        await self._stream.__aexit__(None, None, None)
+
+    async def info(self) -> ClusterInfo:
+        """Return what the cluster says of itself."""
+        if self._info is None:
+            self._info = await self._ask_catalog(Info(), ClusterInfo)
+            self._mailbox.partitions = self._info.partitions
+        return self._info
+
+    # -- executions ------------------------------------------------------------------------------
+
+    async def start(
+        self,
+        workflow: str | WorkflowRef,
+        input: Any = None,
+        *,
+        id: str | None = None,
+        tags: dict[str, str] | None = None,
+        timeout: float = PATIENCE,
+    ) -> Run:
+        """Start an execution; returns once the start is durable.
+
+        With the same ``id``, workflow and input it is the same execution. An id that is taken
+        by another start raises IdConflictError.
+        """
+        execution = id if id is not None else new_id()
+        if not is_valid_id(execution):
+            raise UsageError(
+                f"'{execution}' cannot be an execution id",
+                hint="use 1 to 128 letters, digits, '_', '.' or '-'",
+            )
+        await self.info()
+        value = await self._values.slim(input)
+        start = Start(id=execution, workflow=_ref(workflow), input=value, tags=tags or {})
+        self._mailbox.expect(execution)
+        reply = await self._send(start, timeout)
+        return Run(self, execution, reply.status or "pending", created=reply.code == 201)
+
+    def run(self, execution: str) -> Run:
+        """Return a handle to an execution that was started before."""
+        return Run(self, execution, "")
+
+    async def result(self, execution: str, *, timeout: float | None = None) -> Result:
+        """Wait until an execution has ended; raises WaitTimeoutError."""
+        await self.info()
+        return await self._mailbox.result(execution, timeout)
+
+    async def get(self, execution: str) -> Details:
+        """Return everything about an execution but its history."""
+        details = await self._ask(execution, Get(id=execution), Details)
+        return msgspec.structs.replace(
+            details,
+            input=await self._values.full(details.input),
+            output=await self._values.full(details.output),
+            context=await self._values.full(details.context),
+        )
+
+    async def list(
+        self,
+        *,
+        limit: int = 20,
+        before: tuple[int, str] | None = None,
+        status: Sequence[str] | None = None,
+        workflow: str | None = None,
+        prefix: str = "",
+    ) -> Summaries:
+        """Return a page of executions of all partitions, newest first."""
+        question = ListPage(
+            limit=limit,
+            before=before,
+            status=tuple(status) if status else None,
+            workflow=workflow,
+            prefix=prefix,
+        )
+        info = await self.info()
+        pages = await asyncio.gather(
+            *(
+                self._ask_partition(number, question, Summaries)
+                for number in range(info.partitions)
+            )
+        )
+        return heapq.nlargest(
+            limit, (item for page in pages for item in page), key=lambda s: (s.started_at, s.id)
+        )
+
+    async def history(self, execution: str, *, cursor: int = 0) -> AsyncIterator[LazyEvent]:
+        """Yield the events of an execution so far, in order."""
+        while True:
+            page = await self._ask(execution, History(id=execution, cursor=cursor), Page)
+            for raw in page.items:
+                yield await self._values.full_event(msgspec.json.decode(raw, type=LazyEvent))
+            cursor = page.cursor
+            if not page.more:
+                return
+
+    async def cancel(self, execution: str, reason: str = "") -> str:
+        """End an execution as cancelled; returns its status."""
+        return await self._control(Cancel(id=execution, reason=reason))
+
+    async def suspend(self, execution: str, reason: str = "") -> str:
+        """Let an execution dispatch nothing new; returns its status."""
+        return await self._control(Suspend(id=execution, reason=reason))
+
+    async def resume(self, execution: str) -> str:
+        """Let a suspended execution go on; returns its status."""
+        return await self._control(Resume(id=execution))
+
+    async def delete(self, execution: str) -> str:
+        """Forget an execution that has ended."""
+        return await self._control(Delete(id=execution))
+
+    # -- definitions and events --------------------------------------------------------------------
+
+    async def apply(self, text: str, *, dry_run: bool = False) -> dict[str, Any]:
+        """Register a definition (YAML or JSON): name, version, digest, whether it is new."""
+        question = Apply(text=text, dry_run=dry_run)
+        return await self._ask_catalog(question, dict[str, Any])
+
+    async def workflow(self, name: str) -> DefinitionText:
+        """Return a definition as it was written."""
+        return await self._ask_catalog(Resolve(name=name), DefinitionText)
+
+    async def workflows(self, prefix: str = "") -> Definitions:
+        """Return all registered versions."""
+        return await self._ask_catalog(Workflows(prefix=prefix), Definitions)
+
+    async def delete_workflow(self, name: str) -> Names:
+        """Unregister a version or a whole name; returns what is gone."""
+        return await self._ask_catalog(DeleteWorkflow(name=name), Names)
+
+    async def emit(self, events: Iterable[dict[str, Any]]) -> Sequences:
+        """Publish CloudEvents."""
+        return await self._ask_catalog(Emit(events=tuple(events)), Sequences)
+
+    # -- asking ----------------------------------------------------------------------------------
+
+    async def _control(self, command: Command) -> str:
+        await self.info()
+        reply = await self._send(command, PATIENCE)
+        return reply.status
+
+    async def _send(self, command: Command, timeout: float) -> Reply:
+        info = await self.info()
+        number = partition_of(command.id, info.partitions)
+        reply = await self._sender.send(number, command, timeout)
+        if reply.problem is not None:
+            raise error_of(reply.problem)
+        return reply
+
+    async def _ask(self, execution: str, question: Any, kind: type[T]) -> T:
+        info = await self.info()
+        return await self._ask_partition(partition_of(execution, info.partitions), question, kind)
+
+    async def _ask_partition(self, number: int, question: Any, kind: type[T]) -> T:
+        subject = ask_subject(self.tenant, number)
+        return msgspec.json.decode(await self._ask_raw(subject, question), type=kind)
+
+    async def _ask_catalog(self, question: Any, kind: type[T]) -> T:
+        return msgspec.json.decode(await self._ask_catalog_raw(question), type=kind)
+
+    async def _ask_catalog_raw(self, question: Any) -> bytes:
+        return await self._ask_raw(catalog_subject(self.tenant), question)
+
+    async def _ask_raw(self, subject: str, question: Any) -> bytes:
+        payload = msgspec.json.encode(question)
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + PATIENCE
+        while True:
+            left = deadline - loop.time()
+            try:
+                body = await self._stream.requests.request(subject, payload, timeout=max(left, 0.1))
+            except NoResponderError:
+                # A partition between two owners answers again within the lease's time.
+                if left <= 0:
+                    raise _nobody(self.tenant) from None
+                await asyncio.sleep(0.05)
+            except RequestTimeoutError:
+                raise _nobody(self.tenant) from None
+            else:
+                answer = msgspec.json.decode(body, type=Answer)
+                if answer.problem is not None:
+                    raise error_of(answer.problem)
+                return bytes(answer.value)
+
+
+def error_of(problem: dict[str, Any]) -> FlunqError:
+    """Return the error that a problem object describes."""
+    details = dict(problem)
+    status = details.pop("status", 500)
+    message = details.pop("detail", "the engine refused")
+    hint = details.pop("hint", None)
+    for member in ("type", "title"):
+        details.pop(member, None)
+    return _BY_STATUS.get(status, InternalError)(message, hint=hint, **details)
+
+
+def _nobody(tenant: str) -> UnavailableError:
+    return UnavailableError(
+        f"no engine node answers for tenant {tenant}",
+        hint="see what runs with: flunq status",
+    )
+
+
+def _ref(workflow: str | WorkflowRef) -> WorkflowRef:
+    if isinstance(workflow, WorkflowRef):
+        return workflow
+    rest, _, version = workflow.partition(":")
+    namespace, _, name = rest.rpartition("/")
+    return WorkflowRef(namespace=namespace, name=name, version=version, digest="")

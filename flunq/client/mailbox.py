@@ -1,0 +1,134 @@
+"""Where results arrive: pushed by owners, asked for again when nothing comes."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Self
+
+import msgspec
+
+from flunq.core.ids import partition_of
+from flunq.core.protocol import Answer, Result, Results, Watch, ask_subject
+from flunq.errors import NotFoundError, WaitTimeoutError
+from flunq.log.ports import NoResponderError, Requests, RequestTimeoutError
+
+if TYPE_CHECKING:
+    from flunq.client.values import Values
+
+ASK_AGAIN_SECONDS = 2.0
+"""How long a push may be missing before the owner is asked; also how a fail-over is survived."""
+KEPT = 10_000
+"""Results of executions that this client started and has not asked for."""
+
+_results = msgspec.json.Decoder(Results).decode
+_answer = msgspec.json.Decoder(Answer).decode
+
+
+class Mailbox:
+    """Collects the results of one client."""
+
+    def __init__(self, requests: Requests, tenant: str, values: Values) -> None:
+        self.subject = requests.mailbox()
+        self.partitions = 1
+        self._requests = requests
+        self._tenant = tenant
+        self._values = values
+        self._arrived: dict[str, Result] = {}
+        self._expected: set[str] = set()
+        self._waiters: dict[str, asyncio.Future[Result]] = {}
+        self._asker: asyncio.Task[None] | None = None
+        self._listening = requests.listen(self.subject, self._receive)
+
+    async def __aenter__(self) -> Self:
+        await self._listening.__aenter__()
+        self._asker = asyncio.get_running_loop().create_task(self._ask_again())
+        return self
+
+    async def aclose(self) -> None:
+        """Listen no more."""
+        if self._asker is not None:
+            self._asker.cancel()
+            await asyncio.gather(self._asker, return_exceptions=True)
+        await self._listening.__aexit__(None, None, None)
+
+    def expect(self, execution: str) -> None:
+        """Note that an execution's result will be pushed because this client starts it."""
+        self._expected.add(execution)
+
+    async def result(self, execution: str, timeout: float | None) -> Result:
+        """Wait for a result."""
+        result = self._arrived.pop(execution, None)
+        if result is None:
+            result = await self._wait(execution, timeout)
+        return msgspec.structs.replace(result, output=await self._values.full(result.output))
+
+    async def _wait(self, execution: str, timeout: float | None) -> Result:
+        waiter = self._waiters.get(execution)
+        if waiter is None:
+            waiter = self._waiters[execution] = asyncio.get_running_loop().create_future()
+            if execution not in self._expected:
+                await self._ask_for([execution])
+        try:
+            async with asyncio.timeout(timeout):
+                return await asyncio.shield(waiter)
+        except TimeoutError:
+            raise WaitTimeoutError(
+                f"execution {execution} has not ended after {timeout:g} s",
+                hint=f"see what it waits for: flunq get {execution}",
+                id=execution,
+            ) from None
+        finally:
+            if waiter.done():
+                self._waiters.pop(execution, None)
+
+    def _receive(self, body: bytes) -> None:
+        for result in _results(body).results:
+            self._take(result)
+
+    def _take(self, result: Result) -> None:
+        waiter = self._waiters.pop(result.id, None)
+        if waiter is not None:
+            if not waiter.done():
+                waiter.set_result(result)
+        elif result.id in self._expected:
+            if len(self._arrived) >= KEPT:
+                self._arrived.pop(next(iter(self._arrived)))
+            self._arrived[result.id] = result
+        self._expected.discard(result.id)
+
+    async def _ask_again(self) -> None:
+        while True:
+            await asyncio.sleep(ASK_AGAIN_SECONDS)
+            if self._waiters:
+                await self._ask_for(list(self._waiters))
+
+    async def _ask_for(self, executions: list[str]) -> None:
+        by_partition: dict[int, list[str]] = {}
+        for execution in executions:
+            number = partition_of(execution, self.partitions)
+            by_partition.setdefault(number, []).append(execution)
+        for number, ids in by_partition.items():
+            for start in range(0, len(ids), 1000):
+                await self._ask_partition(number, ids[start : start + 1000])
+
+    async def _ask_partition(self, number: int, ids: list[str]) -> None:
+        question = msgspec.json.encode(Watch(ids=ids, mailbox=self.subject))
+        subject = ask_subject(self._tenant, number)
+        try:
+            body = await self._requests.request(subject, question, timeout=ASK_AGAIN_SECONDS)
+        except (NoResponderError, RequestTimeoutError):
+            return
+        answer = _answer(body)
+        if answer.problem is not None:
+            return
+        results = _results(answer.value)
+        for result in results.results:
+            self._take(result)
+        for execution in results.missing:
+            waiter = self._waiters.get(execution)
+            if waiter is not None and not waiter.done() and execution not in self._expected:
+                waiter.set_exception(
+                    NotFoundError(
+                        f"no execution {execution}", hint="list the newest with: flunq list"
+                    )
+                )

@@ -1,0 +1,145 @@
+"""Commands on their way to owners: while one request is under way the next one fills."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from flunq.core.protocol import MAX_MESSAGE, Commands, Reply, start_subject
+from flunq.errors import UnavailableError
+from flunq.log.ports import (
+    EventStream,
+    NoResponderError,
+    OutcomeUnknownError,
+    RequestTimeoutError,
+)
+
+if TYPE_CHECKING:
+    from flunq.core.execution.commands import Command
+
+ANSWER_SECONDS = 2.0
+"""After this long without an answer a command also goes to the durable inbox."""
+FLIGHTS = 4
+"""Requests to one partition that may be under way at the same time."""
+
+_encode = msgspec.json.Encoder().encode
+_replies = msgspec.json.Decoder(list[Reply]).decode
+
+
+class _Waiting:
+    __slots__ = ("answer", "body", "command")
+
+    def __init__(self, command: Command, answer: asyncio.Future[Reply]) -> None:
+        self.command = command
+        self.body = _encode(command)
+        self.answer = answer
+
+
+class CommandSender:
+    """Sends commands, many per message, and falls back to the inbox when no owner answers."""
+
+    def __init__(self, stream: EventStream, tenant: str, mailbox: str) -> None:
+        self._stream = stream
+        self._tenant = tenant
+        self._mailbox = _encode(mailbox)
+        self._queues: dict[int, deque[_Waiting]] = {}
+        self._flights: dict[int, int] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def send(self, partition: int, command: Command, timeout: float) -> Reply:
+        """Send a command; returns the owner's answer, or ``pending`` once it is in the inbox."""
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Reply] = loop.create_future()
+        waiting = _Waiting(command, answer)
+        queue = self._queues.setdefault(partition, deque())
+        queue.append(waiting)
+        if len(queue) == 1:
+            loop.call_soon(self._take_off, partition)
+        try:
+            async with asyncio.timeout(timeout):
+                return await answer
+        except TimeoutError:
+            raise UnavailableError(
+                "no engine node answered in time; the command may still take effect",
+                hint="repeat it with the same --id, or look with: flunq status",
+                id=command.id,
+            ) from None
+
+    async def aclose(self) -> None:
+        """Stop sending."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _take_off(self, partition: int) -> None:
+        queue = self._queues[partition]
+        while queue and self._flights.get(partition, 0) < FLIGHTS:
+            load: list[_Waiting] = []
+            size = 0
+            while queue and (not load or size + len(queue[0].body) < MAX_MESSAGE // 2):
+                waiting = queue.popleft()
+                size += len(waiting.body)
+                load.append(waiting)
+            self._flights[partition] = self._flights.get(partition, 0) + 1
+            task = asyncio.get_running_loop().create_task(self._fly(partition, load))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _fly(self, partition: int, load: list[_Waiting]) -> None:
+        try:
+            replies = await self._request(partition, load)
+        except (NoResponderError, RequestTimeoutError):
+            replies = await self._through_inbox(partition, load)
+        except Exception as error:
+            for waiting in load:
+                if not waiting.answer.done():
+                    waiting.answer.set_exception(error)
+            return
+        finally:
+            self._flights[partition] -= 1
+            self._take_off(partition)
+        for waiting, reply in zip(load, replies, strict=True):
+            if not waiting.answer.done():
+                waiting.answer.set_result(reply)
+
+    async def _request(self, partition: int, load: list[_Waiting]) -> list[Reply]:
+        commands = b",".join(waiting.body for waiting in load)
+        payload = b'{"mailbox":' + self._mailbox + b',"commands":[' + commands + b"]}"
+        subject = start_subject(self._tenant, partition)
+        body = await self._stream.requests.request(subject, payload, timeout=ANSWER_SECONDS)
+        return _replies(body)
+
+    async def _through_inbox(self, partition: int, load: list[_Waiting]) -> list[Reply]:
+        """Store commands durably, then go on asking for an answer; they are idempotent."""
+        for waiting in load:
+            await self._store(partition, waiting)
+        while any(not waiting.answer.done() for waiting in load):
+            try:
+                return await self._request(partition, load)
+            except NoResponderError:
+                await asyncio.sleep(0.05)
+            except RequestTimeoutError:
+                continue
+        return [Reply(code=202, id=waiting.command.id, status="pending") for waiting in load]
+
+    async def _store(self, partition: int, waiting: _Waiting) -> None:
+        kind = type(waiting.command).__name__
+        while not waiting.answer.done():
+            try:
+                await self._stream.inbox.publish(
+                    partition,
+                    b"[" + waiting.body + b"]",
+                    message_id=f"{kind}:{waiting.command.id}",
+                )
+            except OutcomeUnknownError:
+                await asyncio.sleep(0.1)
+            else:
+                return
+
+
+def commands_request(commands: list[Command], mailbox: str | None = None) -> bytes:
+    """Return the payload of a request with commands."""
+    return _encode(Commands(commands=commands, mailbox=mailbox))

@@ -1,0 +1,64 @@
+"""Large values: sent and fetched in pieces, so that no message outgrows the server's limit."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from flunq.core.claims import is_reference, reference_key, reference_to
+from flunq.core.protocol import GetBlob, Piece, PutBlob
+
+if TYPE_CHECKING:
+    from flunq.core.events import LazyEvent
+
+LARGE = 256 * 1024
+PIECE = 512 * 1024
+
+Ask = Callable[[Any], Awaitable[bytes]]
+
+
+class Values:
+    """Moves large values through the catalog."""
+
+    def __init__(self, ask: Ask) -> None:
+        self._ask = ask
+
+    async def slim(self, value: Any) -> Any:
+        """Return the value, or a reference to it if it is large."""
+        if isinstance(value, (int, float, bool, type(None))):
+            return value
+        body = msgspec.json.encode(value)
+        if len(body) <= LARGE:
+            return value
+        key, reference = reference_to(body)
+        for number, start in enumerate(range(0, len(body), PIECE)):
+            piece = body[start : start + PIECE]
+            last = start + PIECE >= len(body)
+            await self._ask(PutBlob(key=key, piece=piece, number=number, last=last))
+        return reference
+
+    async def full(self, value: Any) -> Any:
+        """Return the value that a reference stands for; other values as they are."""
+        if not is_reference(value):
+            return value
+        key = reference_key(value)
+        parts: list[bytes] = []
+        offset = 0
+        while True:
+            body = await self._ask(GetBlob(key=key, offset=offset))
+            piece = msgspec.json.decode(body, type=Piece)
+            parts.append(piece.data)
+            offset += len(piece.data)
+            if offset >= piece.size:
+                return msgspec.json.decode(b"".join(parts))
+
+    async def full_event(self, event: LazyEvent) -> LazyEvent:
+        """Return an event with its large values."""
+        if b'"$flunq.blob"' not in bytes(event.data):
+            return event
+        data = event.value()
+        for member, value in data.items():
+            data[member] = await self.full(value)
+        return msgspec.structs.replace(event, data=msgspec.Raw(msgspec.json.encode(data)))

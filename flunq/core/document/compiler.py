@@ -1,0 +1,247 @@
+"""Turns a validated document into its compiled form.
+
+It never fails: what cannot be used (an unknown name, a syntax error, a part of the language that
+this version does not run) becomes the error of the task that needs it, raised when it runs.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flunq.core.document import calls, policies
+from flunq.core.document.model import (
+    Assignment,
+    Case,
+    Catch,
+    Emit,
+    Flow,
+    Fork,
+    Loop,
+    Raise,
+    RetryPolicy,
+    Sequence,
+    Switch,
+    Task,
+    Try,
+    Unsupported,
+    Wait,
+    Workflow,
+)
+from flunq.core.execution.commands import WorkflowRef
+
+# ``for`` and ``listen`` tasks carry companions that are task keys too, so the order matters.
+KINDS = (
+    "for",
+    "listen",
+    "try",
+    "fork",
+    "switch",
+    "set",
+    "raise",
+    "wait",
+    "emit",
+    "call",
+    "run",
+    "do",
+)
+
+
+def compile_workflow(value: dict[str, Any], digest: str) -> Workflow:
+    """Compile a validated document; ``digest`` names it among the registered definitions."""
+    document = value["document"]
+    compiler = _Compiler(value)
+    first = compiler.scope(value.get("do") or [], "/do")
+    return Workflow(
+        ref=WorkflowRef(
+            namespace=str(document["namespace"]),
+            name=str(document["name"]),
+            version=str(document["version"]),
+            digest=digest,
+        ),
+        value=value,
+        first=first,
+        tasks=compiler.tasks,
+        input=policies.stage(value.get("input"), "from"),
+        output=policies.stage(value.get("output"), "as"),
+        timeout=policies.timeout(value.get("timeout"), compiler.named("timeouts")),
+        problem=compiler.problem(),
+    )
+
+
+def escape(name: str) -> str:
+    """Escape a name for a JSON pointer."""
+    return name.replace("~", "~0").replace("/", "~1")
+
+
+class _Scope:
+    """The names of one task list, for flow directives."""
+
+    __slots__ = ("names", "prefix", "references", "sequential")
+
+    def __init__(self, prefix: str, tasks: list[dict[str, Any]], *, sequential: bool) -> None:
+        self.prefix = prefix
+        self.names: dict[str, int] = {}
+        self.references: list[str] = []
+        self.sequential = sequential
+        for index, entry in enumerate(tasks):
+            name = next(iter(entry))
+            self.names.setdefault(name, index)
+            self.references.append(f"{prefix}/{index}/{escape(name)}")
+
+    def following(self, index: int) -> Flow:
+        if self.sequential and index + 1 < len(self.references):
+            return Flow(next=self.references[index + 1])
+        return Flow()
+
+    def flow(self, directive: Any, index: int) -> Flow:
+        if directive is None or directive == "continue":
+            return self.following(index)
+        if directive in ("exit", "end"):
+            return Flow(end=directive == "end")
+        target = self.names.get(directive)
+        if target is None or not self.sequential:
+            return Flow(problem=f"there is no task {directive!r} to go on with in this scope")
+        return Flow(next=self.references[target], back=target <= index)
+
+
+class _Compiler:
+    """Walks the document and collects its tasks by reference."""
+
+    def __init__(self, value: dict[str, Any]) -> None:
+        self._use = value.get("use") or {}
+        self.tasks: dict[str, Task] = {}
+        for name, definition in self.named("functions").items():
+            # A scope of one task that is not a list in the document: only its reference differs.
+            scope = _Scope("", [{name: definition}], sequential=True)
+            scope.references[0] = calls.function_reference(name)
+            self._task(scope, 0, name, definition)
+
+    def named(self, what: str) -> dict[str, Any]:
+        """Return one of the tables of ``use``."""
+        table = self._use.get(what)
+        return table if isinstance(table, dict) else {}
+
+    def problem(self) -> str:
+        """Tell why no execution of the document can run."""
+        if self._use.get("extensions"):
+            return "use.extensions is not supported by this version"
+        return ""
+
+    def scope(self, tasks: list[dict[str, Any]], prefix: str, *, sequential: bool = True) -> str:
+        """Compile a task list; return the reference of its first task."""
+        return (self._scope(tasks, prefix, sequential=sequential) or ("",))[0]
+
+    def _scope(
+        self, tasks: list[dict[str, Any]], prefix: str, *, sequential: bool
+    ) -> tuple[str, ...]:
+        scope = _Scope(prefix, tasks, sequential=sequential)
+        for index, entry in enumerate(tasks):
+            name, definition = next(iter(entry.items()))
+            self._task(scope, index, name, definition)
+        return tuple(scope.references)
+
+    def _task(self, scope: _Scope, index: int, name: str, definition: dict[str, Any]) -> None:
+        reference = scope.references[index]
+        kind = next((kind for kind in KINDS if kind in definition), "unknown")
+        handler, spec = self._spec(kind, definition, reference, scope, index)
+        self.tasks[reference] = Task(
+            name=name,
+            reference=reference,
+            kind=kind,
+            handler=handler,
+            definition=definition,
+            condition=policies.condition(definition.get("if")),
+            input=policies.stage(definition.get("input"), "from"),
+            output=policies.stage(definition.get("output"), "as"),
+            export=policies.stage(definition.get("export"), "as"),
+            timeout=policies.timeout(definition.get("timeout"), self.named("timeouts")),
+            flow=scope.flow(definition.get("then"), index),
+            following=scope.following(index),
+            spec=spec,
+        )
+
+    def _spec(
+        self, kind: str, definition: dict[str, Any], reference: str, scope: _Scope, index: int
+    ) -> tuple[str, Any]:
+        if kind == "switch":
+            return kind, _switch(definition["switch"], scope, index)
+        if kind == "call":
+            return calls.compile_call(definition, self._use)
+        make = getattr(self, f"_{kind}", None)
+        if make is None:
+            return "unsupported", Unsupported(
+                detail=f"{kind} tasks are not supported by this version"
+            )
+        return kind, make(definition, reference)
+
+    def _do(self, definition: dict[str, Any], reference: str) -> Sequence:
+        return Sequence(first=self.scope(definition["do"], f"{reference}/do"))
+
+    def _set(self, definition: dict[str, Any], reference: str) -> Assignment:
+        return Assignment(value=policies.template(definition["set"]))
+
+    def _for(self, definition: dict[str, Any], reference: str) -> Loop:
+        loop = definition["for"]
+        return Loop(
+            each=loop.get("each", "item"),
+            at=loop.get("at", "index"),
+            items=policies.condition(loop["in"]) or policies.Broken("for.in is empty"),
+            condition=policies.condition(definition.get("while")),
+            first=self.scope(definition.get("do") or [], f"{reference}/do"),
+        )
+
+    def _fork(self, definition: dict[str, Any], reference: str) -> Fork:
+        fork = definition["fork"]
+        branches = self._scope(fork["branches"], f"{reference}/fork/branches", sequential=False)
+        return Fork(branches=branches, compete=bool(fork.get("compete", False)))
+
+    def _try(self, definition: dict[str, Any], reference: str) -> Try:
+        first = self.scope(definition["try"], f"{reference}/try")
+        return Try(first=first, catch=self._catch(definition.get("catch") or {}, reference))
+
+    def _catch(self, catch: dict[str, Any], reference: str) -> Catch:
+        retry, problem = self._retry(catch.get("retry"))
+        return Catch(
+            filter=(catch.get("errors") or {}).get("with") or {},
+            variable=catch.get("as", "error"),
+            when=policies.condition(catch.get("when")),
+            except_when=policies.condition(catch.get("exceptWhen")),
+            retry=retry,
+            handler=self.scope(catch.get("do") or [], f"{reference}/catch/do"),
+            problem=problem,
+        )
+
+    def _retry(self, value: Any) -> tuple[RetryPolicy | None, str]:
+        if isinstance(value, str):
+            if value not in self.named("retries"):
+                return None, f"there is no retry policy {value!r}"
+            value = self.named("retries")[value]
+        return (None if value is None else policies.retry_policy(value)), ""
+
+    def _raise(self, definition: dict[str, Any], reference: str) -> Raise:
+        error = definition["raise"]["error"]
+        if isinstance(error, str):
+            if error not in self.named("errors"):
+                return Raise(error=policies.template(None), problem=f"there is no error {error!r}")
+            error = self.named("errors")[error]
+        return Raise(error=policies.template(error))
+
+    def _wait(self, definition: dict[str, Any], reference: str) -> Wait:
+        return Wait(duration=policies.duration(definition["wait"]))
+
+    def _emit(self, definition: dict[str, Any], reference: str) -> Emit:
+        return Emit(event=policies.template(definition["emit"]["event"]["with"]))
+
+
+def _switch(cases: list[dict[str, Any]], scope: _Scope, index: int) -> Switch:
+    compiled: list[Case] = []
+    default: Flow | None = None
+    for entry in cases:
+        case = next(iter(entry.values()))
+        flow = scope.flow(case.get("then"), index)
+        when = policies.condition(case.get("when"))
+        if when is not None:
+            compiled.append(Case(when=when, flow=flow))
+        elif default is None:
+            default = flow
+    return Switch(cases=tuple(compiled), default=default)

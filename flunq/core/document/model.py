@@ -1,0 +1,259 @@
+"""The compiled form of a workflow document: immutable, shared by all its executions.
+
+A task is found by its reference, the JSON pointer into the document (``/do/0/greet``). What is
+particular to a kind of task is in its ``spec``; what all tasks have is in :class:`Task`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+from flunq.core.document.schemas import Schema
+from flunq.core.duration import Duration
+from flunq.core.execution.commands import WorkflowRef
+from flunq.core.retrying import Backoff
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Program(Protocol):
+    """An expression or a template: anything that can be evaluated."""
+
+    @property
+    def variables(self) -> frozenset[str]:
+        """The free variables, without the dollar."""
+        ...
+
+    def evaluate(self, input: Any, variables: Mapping[str, Any], answers: Any) -> Any:
+        """Return the value; raises ExpressionError or NeedsEvaluation."""
+        ...
+
+
+class Flow(msgspec.Struct, frozen=True, kw_only=True):
+    """Where to go on after a task: a task of the same scope, the end of the scope or of all."""
+
+    next: str = ""
+    """Reference of the next task; empty when the scope ends."""
+    end: bool = False
+    """The whole workflow ends."""
+    back: bool = False
+    """``next`` stands at or before the task itself."""
+    problem: str = ""
+    """Why the directive cannot be followed."""
+
+
+class DurationSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """A duration as written: known now, or an expression."""
+
+    constant: Duration | None = None
+    program: Program | None = None
+    problem: str = ""
+
+
+class DataStage(msgspec.Struct, frozen=True, kw_only=True):
+    """One side of a task's or workflow's data flow: a schema and a transformation."""
+
+    schema: Schema | None = None
+    transform: Program | None = None
+
+
+NO_STAGE = DataStage()
+
+
+class Task(msgspec.Struct, frozen=True, kw_only=True):
+    """One task of the document."""
+
+    name: str
+    reference: str
+    kind: str
+    """The DSL's word: ``set``, ``call``, ..."""
+    handler: str
+    """The entry of the dispatch table that runs it."""
+    definition: dict[str, Any]
+    condition: Program | None
+    input: DataStage
+    output: DataStage
+    export: DataStage
+    timeout: DurationSpec | None
+    flow: Flow
+    """The task's own ``then``."""
+    following: Flow
+    """The next task in line, whatever ``then`` says."""
+    spec: Any
+
+
+class Sequence(msgspec.Struct, frozen=True, kw_only=True):
+    """``do``."""
+
+    first: str
+
+
+class Assignment(msgspec.Struct, frozen=True, kw_only=True):
+    """``set``."""
+
+    value: Program
+
+
+class Case(msgspec.Struct, frozen=True, kw_only=True):
+    """One case of a ``switch``; without a condition it is the default."""
+
+    when: Program | None
+    flow: Flow
+
+
+class Switch(msgspec.Struct, frozen=True, kw_only=True):
+    """``switch``."""
+
+    cases: tuple[Case, ...]
+    default: Flow | None
+
+
+class Loop(msgspec.Struct, frozen=True, kw_only=True):
+    """``for``."""
+
+    each: str
+    at: str
+    items: Program
+    condition: Program | None
+    first: str
+
+
+class Fork(msgspec.Struct, frozen=True, kw_only=True):
+    """``fork``."""
+
+    branches: tuple[str, ...]
+    compete: bool
+
+
+class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """When and how often to try again."""
+
+    when: Program | None
+    except_when: Program | None
+    delay: DurationSpec | None
+    backoff: Backoff
+    jitter: tuple[DurationSpec, DurationSpec] | None
+    count: int | None
+    """Retries after the first try."""
+    attempt_duration: DurationSpec | None
+    duration: DurationSpec | None
+
+
+class Catch(msgspec.Struct, frozen=True, kw_only=True):
+    """The ``catch`` of a ``try``."""
+
+    filter: dict[str, Any]
+    variable: str
+    when: Program | None
+    except_when: Program | None
+    retry: RetryPolicy | None
+    handler: str
+    """The first task of ``catch.do``; empty when there is none."""
+    problem: str = ""
+
+
+class Try(msgspec.Struct, frozen=True, kw_only=True):
+    """``try``."""
+
+    first: str
+    catch: Catch
+
+
+class Raise(msgspec.Struct, frozen=True, kw_only=True):
+    """``raise``: a template that gives the error's members."""
+
+    error: Program
+    problem: str = ""
+
+
+class Wait(msgspec.Struct, frozen=True, kw_only=True):
+    """``wait``."""
+
+    duration: DurationSpec
+
+
+class Call(msgspec.Struct, frozen=True, kw_only=True):
+    """A ``call`` that an executor carries out."""
+
+    executor: str
+    """``http``, ``function:NAME``."""
+    arguments: Program
+    uri_path: tuple[str, ...] = ()
+    """Where in the arguments a URI template stands."""
+
+
+class FunctionCall(msgspec.Struct, frozen=True, kw_only=True):
+    """A ``call`` of a function that the document defines: the task at ``target`` runs."""
+
+    target: str
+    arguments: Program
+
+
+class Emit(msgspec.Struct, frozen=True, kw_only=True):
+    """``emit``."""
+
+    event: Program
+
+
+class EventFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """One event filter of a ``listen``: attributes to match, and correlations."""
+
+    attributes: tuple[tuple[str, Any, Program | None], ...]
+    """Name, value as written, and the condition if the value is an expression."""
+    correlate: tuple[tuple[str, Program, Program | None], ...]
+    """Key, ``from``, ``expect``."""
+
+
+class Listen(msgspec.Struct, frozen=True, kw_only=True):
+    """``listen``: ``mode`` is ``one``, ``any`` or ``all``."""
+
+    mode: str
+    filters: tuple[EventFilter, ...]
+    read: str
+    until: Program | None = None
+    forever: bool = False
+
+
+class Unsupported(msgspec.Struct, frozen=True, kw_only=True):
+    """Part of the language that this version cannot run."""
+
+    detail: str
+
+
+class Workflow(msgspec.Struct, frozen=True, kw_only=True):
+    """A compiled workflow."""
+
+    ref: WorkflowRef
+    value: dict[str, Any]
+    """The document as it was read."""
+    first: str
+    """The first task of ``do``; empty when there is none."""
+    tasks: dict[str, Task]
+    input: DataStage
+    output: DataStage
+    timeout: DurationSpec | None
+    problem: str = ""
+    """Why no execution of it can run."""
+
+    @property
+    def namespace(self) -> str:
+        """The document's namespace."""
+        return self.ref.namespace
+
+    @property
+    def name(self) -> str:
+        """The document's name."""
+        return self.ref.name
+
+    @property
+    def version(self) -> str:
+        """The document's version."""
+        return self.ref.version
+
+    @property
+    def digest(self) -> str:
+        """The digest of the document."""
+        return self.ref.digest

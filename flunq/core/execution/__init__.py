@@ -1,0 +1,1 @@
+"""The durable interpreter: commands and events in, events and effects out. Pure."""

@@ -1,0 +1,93 @@
+"""What can be told to an execution. Each is the ``data`` of one CloudEvent on its way in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+
+class WorkflowRef(msgspec.Struct, frozen=True, kw_only=True):
+    """A registered definition: its name for people, its digest for the engine."""
+
+    namespace: str
+    name: str
+    version: str
+    digest: str
+
+    def __str__(self) -> str:
+        """Return ``namespace/name:version``."""
+        return f"{self.namespace}/{self.name}:{self.version}"
+
+
+class Start(msgspec.Struct, frozen=True, kw_only=True, tag="start"):
+    """Begin an execution; idempotent by ``id``."""
+
+    id: str
+    workflow: WorkflowRef
+    input: Any = None
+    tags: dict[str, str] = {}
+    parent: str | None = None
+    traceparent: str | None = None
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """A DSL error: problem details with the pointer of the task that raised it."""
+
+    type: str
+    status: int
+    title: str | None = None
+    detail: str | None = None
+    instance: str | None = None
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True, tag="report"):
+    """The outcome of one attempt of an effectful task: output, or failure."""
+
+    id: str
+    task: str
+    output: Any = None
+    failure: Failure | None = None
+    node: str = ""
+
+
+class Fire(msgspec.Struct, frozen=True, kw_only=True, tag="fire"):
+    """A timer that came due."""
+
+    id: str
+    timer: str
+
+
+class Cancel(msgspec.Struct, frozen=True, kw_only=True, tag="cancel"):
+    """End the execution as cancelled."""
+
+    id: str
+    reason: str = ""
+
+
+class Suspend(msgspec.Struct, frozen=True, kw_only=True, tag="suspend"):
+    """Dispatch nothing new until resumed."""
+
+    id: str
+    reason: str = ""
+
+
+class Resume(msgspec.Struct, frozen=True, kw_only=True, tag="resume"):
+    """Go on after a suspension."""
+
+    id: str
+
+
+class Delete(msgspec.Struct, frozen=True, kw_only=True, tag="delete"):
+    """Forget an execution that has ended; its owner does it, the core is not asked."""
+
+    id: str
+
+
+class Continue(msgspec.Struct, frozen=True, kw_only=True, tag="continue"):
+    """Go on with transitions that did not fit the last call's budget or waited for an answer."""
+
+    id: str
+
+
+Command = Start | Report | Fire | Cancel | Suspend | Resume | Delete | Continue

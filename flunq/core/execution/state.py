@@ -1,0 +1,277 @@
+"""The state of one execution: all of it is data, none of it is history.
+
+A running task is a *frame*, numbered by the sequence of its ``task.created`` event (its *step*);
+frame 0 is the workflow itself. What can be done at once is in ``ready``; what the world owes the
+execution is in ``tasks`` (executors) and ``timers``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from flunq.core import ids
+from flunq.core.execution.commands import Failure, WorkflowRef
+from flunq.core.execution.effects import Dispatch
+
+ROOT = 0
+TERMINAL = frozenset({"completed", "faulted", "cancelled", "quarantined"})
+
+
+class OpenTask(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """An attempt that was dispatched and has not reported."""
+
+    step: int
+    kind: str
+    reference: str
+    path: str = ""
+    attempt: int = 1
+    key: str
+    arguments: Any = None
+    deadline: int | None = None
+    node: str = ""
+    """Who holds it; set by the partition's owner, which alone knows."""
+
+    def dispatch(self, execution: str, task: str, traceparent: str | None) -> Dispatch:
+        """Return the effect that (again) hands it to an executor."""
+        return Dispatch(
+            execution=execution,
+            task=task,
+            kind=self.kind,
+            reference=self.reference,
+            key=self.key,
+            attempt=self.attempt,
+            arguments=self.arguments,
+            deadline=self.deadline,
+            traceparent=traceparent,
+        )
+
+
+class Looping(msgspec.Struct, kw_only=True, omit_defaults=True, tag="for"):
+    """What a ``for`` frame knows beyond the common."""
+
+    items: list[Any]
+    index: int = -1
+
+
+class Forking(msgspec.Struct, kw_only=True, omit_defaults=True, tag="fork"):
+    """What a ``fork`` frame knows beyond the common."""
+
+    pending: int
+    compete: bool = False
+    outputs: dict[int, Any] = {}
+
+
+class Trying(msgspec.Struct, kw_only=True, omit_defaults=True, tag="try"):
+    """What a ``try`` frame knows beyond the common."""
+
+    first: str
+    tries: int = 1
+    error: Failure | None = None
+    """The error that was caught, once the handler runs."""
+
+
+class Listening(msgspec.Struct, kw_only=True, omit_defaults=True, tag="listen"):
+    """What a ``listen`` frame knows beyond the common."""
+
+    consumed: list[Any] = []
+    """Values of the events in order of arrival."""
+    filled: list[int] = []
+    """Which filters each of them met first."""
+    expected: dict[str, Any] = {}
+    """Correlation keys that are set by now."""
+    done: bool = False
+
+
+class Frame(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """A running task; what it needs to go on and to tell about itself."""
+
+    parent: int
+    reference: str
+    kind: str
+    path: str = ""
+    """Enclosing loop indexes and re-entries: part of the step's identity."""
+    scope: str = ""
+    """The ``path`` of its children."""
+    input: Any = None
+    """Raw input."""
+    source: int = 0
+    """Sequence of the event in whose data the raw input stands."""
+    transformed: Any | msgspec.UnsetType = msgspec.UNSET
+    """Transformed input, if it differs from the raw one."""
+    started_at: int = 0
+    attempt: int = 1
+    """Attempt number that its children get."""
+    highest: int = 1
+    """Highest attempt number used anywhere below it."""
+    reentries: int = 0
+    timers: list[str] = []
+    task: str = ""
+    """Id of its open task."""
+    overdue: bool = False
+    """A time limit ran out and waits in ``ready`` to be acted upon."""
+    local: Looping | Forking | Trying | Listening | None = None
+
+    @property
+    def effective_input(self) -> Any:
+        """The transformed input."""
+        return self.input if self.transformed is msgspec.UNSET else self.transformed
+
+
+class Begin(msgspec.Struct, omit_defaults=True, tag="begin"):
+    """Prepare the workflow's input and enter the first task."""
+
+    step: int = ROOT
+
+
+class Enter(msgspec.Struct, omit_defaults=True, tag="enter"):
+    """Start a task below frame ``step``."""
+
+    step: int
+    reference: str
+    input: Any
+    source: int
+    at: int
+
+
+class Spread(msgspec.Struct, omit_defaults=True, tag="spread"):
+    """Start the branches of a fork from ``index`` on, one at a time."""
+
+    step: int
+    index: int
+    count: int
+    at: int
+
+
+class Return(msgspec.Struct, omit_defaults=True, tag="return"):
+    """The tasks below frame ``step`` have ended."""
+
+    step: int
+    output: Any
+    source: int
+
+
+class Fail(msgspec.Struct, omit_defaults=True, tag="fail"):
+    """A task below frame ``step`` has failed."""
+
+    step: int
+    failure: Failure
+
+
+class Settle(msgspec.Struct, omit_defaults=True, tag="settle"):
+    """The report on an open task was recorded and has to be acted upon."""
+
+    step: int
+    output: Any = None
+    failure: Failure | None = None
+
+
+class Wake(msgspec.Struct, omit_defaults=True, tag="wake"):
+    """What frame ``step`` waited for has come."""
+
+    step: int
+
+
+class Expire(msgspec.Struct, omit_defaults=True, tag="expire"):
+    """A time limit of frame ``step`` ran out: its own, or that of one try."""
+
+    step: int
+    attempt: bool = False
+
+
+class Stop(msgspec.Struct, omit_defaults=True, tag="stop"):
+    """End the execution: ``completed`` by a directive, or ``cancelled``."""
+
+    status: str
+    output: Any = None
+    reason: str = ""
+    origin: int = ROOT
+    """The frame below which the directive stood."""
+    step: int = -1
+
+
+Ready = Begin | Enter | Spread | Return | Fail | Settle | Wake | Expire | Stop
+
+
+class State(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """Everything that is known about one execution."""
+
+    id: str
+    workflow: WorkflowRef
+    status: str = "pending"
+    seq: int = 0
+    """Sequence of the last event."""
+    started_at: int = 0
+    ended_at: int | None = None
+    input: Any = None
+    """Raw input."""
+    transformed: Any | msgspec.UnsetType = msgspec.UNSET
+    context: Any = None
+    output: Any = None
+    failure: Failure | None = None
+    reason: str = ""
+    tags: dict[str, str] = {}
+    parent: str | None = None
+    traceparent: str | None = None
+    suspended: bool = False
+    frames: dict[int, Frame] = {}
+    tasks: dict[str, OpenTask] = {}
+    timers: dict[str, int] = {}
+    listeners: dict[str, int] = {}
+    """Registered listeners and the step that each belongs to."""
+    seen: dict[str, list[str]] = {}
+    """Events that each listener has been given: ``source`` and ``id``."""
+    ready: list[Ready] = []
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether the execution has ended."""
+        return self.status in TERMINAL
+
+    @property
+    def has_work(self) -> bool:
+        """Whether transitions are still to do: the owner must send ``Continue``."""
+        if not self.suspended:
+            return bool(self.ready)
+        first = self.ready[0] if self.ready else None
+        return type(first) is Stop and first.status == "cancelled"
+
+
+def settle_status(state: State) -> None:
+    """Derive the status of an execution that has not ended from the rest of its state."""
+    if state.status in TERMINAL:
+        return
+    if state.suspended:
+        state.status = "suspended"
+    elif state.ready or state.tasks or not (state.timers or state.listeners):
+        state.status = "running"
+    else:
+        state.status = "waiting"
+
+
+def lifecycle_name(state: State) -> str:
+    """Return the qualified name of the instance that lifecycle events carry."""
+    return ids.lifecycle_name(state.workflow.namespace, state.workflow.name, state.id)
+
+
+_pack = msgspec.msgpack.Encoder()
+_unpack = msgspec.msgpack.Decoder(State)
+_write = msgspec.json.Encoder()
+_read = msgspec.json.Decoder(State)
+_JSON_OPENING = b"{"
+
+
+def encode_state(state: State) -> bytes:
+    """Serialise a state: MessagePack, or JSON when it holds integers beyond 64 bits."""
+    try:
+        return _pack.encode(state)
+    except OverflowError:
+        return _write.encode(state)
+
+
+def decode_state(data: bytes) -> State:
+    """Read what :func:`encode_state` wrote."""
+    if data[:1] == _JSON_OPENING:
+        return _read.decode(data)
+    return _unpack.decode(data)

@@ -1,0 +1,8 @@
+"""The type of a JSON value, as decoded by msgspec."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+JSON: TypeAlias = dict[str, Any] | list[Any] | str | int | float | bool | None
+"""Treated as immutable everywhere: values are shared, never changed in place."""

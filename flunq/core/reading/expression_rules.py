@@ -1,0 +1,98 @@
+"""The rules about expressions: syntax, the variables of the place, the secrets they name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flunq.core.expressions import nodes
+from flunq.core.expressions.errors import ExpressionSyntaxError
+from flunq.core.expressions.parser import parse
+from flunq.core.expressions.scope import children, resolve
+from flunq.core.expressions.syntax import enclosed, runtime_source
+from flunq.core.reading.explain import nearest, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from flunq.core.reading.visit import Scope, Visit
+
+_SHARED = ("/use/authentications/", "/use/errors/", "/use/retries/", "/use/timeouts/")
+
+
+def check_expression(visit: Visit, text: str, pointer: str, scope: Scope, *, bare: bool) -> None:
+    """Check syntax, variables and secrets of an expression; ``bare`` ones need no ``${ }``."""
+    source = enclosed(text)
+    if source is None:
+        if not bare:
+            return
+        if text.lstrip().startswith("${"):
+            message = "not a valid expression: '${' is not closed by a '}' at the end"
+            visit.complain(pointer, message, "expression-syntax")
+            return
+        source = runtime_source(text)
+    try:
+        tree = parse(source.text)
+        names = resolve(tree)
+    except ExpressionSyntaxError as error:
+        problems = [(error.offset, error.message)]
+    else:
+        problems = list(names.problems)
+        _check_variables(visit, tree, names.variables - scope.variables, pointer, scope, source)
+        if "secrets" in names.variables:
+            _check_secrets(visit, tree, pointer, source.offset)
+    for offset, message in problems:
+        visit.complain(
+            pointer, f"not a valid expression: {message}", "expression-syntax",
+            offset=source.offset + offset,
+        )  # fmt: skip
+
+
+def _check_variables(
+    visit: Visit, tree: Any, unknown: frozenset[str], pointer: str, scope: Scope, source: Any
+) -> None:
+    if pointer.startswith(_SHARED):
+        return  # evaluated where it is referred to, with the variables of that place
+    for name in sorted(unknown - {"ENV", "__prog_args"}):
+        offset = next((found.offset for found in _variables(tree) if found.name == name), 0)
+        meant = nearest(name, scope.variables)
+        message = f"unknown variable ${name}" + (f"; did you mean ${meant}?" if meant else "")
+        hint = f"known here: {', '.join(f'${known}' for known in sorted(scope.variables))}"
+        visit.complain(
+            pointer, message, "unknown-variable",
+            hint=None if meant else hint, offset=source.offset + offset,
+        )  # fmt: skip
+
+
+def _check_secrets(visit: Visit, tree: Any, pointer: str, start: int) -> None:
+    declared = visit.names_of("secrets")
+    for node in _walk(tree):
+        if not isinstance(node, nodes.Index) or not isinstance(node.target, nodes.Variable):
+            continue
+        name = _constant(node.key)
+        if node.target.name != "secrets" or name is None or name in declared:
+            continue
+        message = f"unknown secret {shown(name)}{visit.suggestion(name, declared)}"
+        visit.complain(
+            pointer, message, "unknown-secret",
+            hint="declare it in 'use.secrets'", offset=start + node.target.offset,
+        )  # fmt: skip
+
+
+def _walk(tree: nodes.Node) -> Iterator[nodes.Node]:
+    stack = [tree]
+    while stack:
+        node = stack.pop()
+        yield node
+        stack.extend(children(node))
+
+
+def _variables(tree: nodes.Node) -> Iterator[nodes.Variable]:
+    return (node for node in _walk(tree) if isinstance(node, nodes.Variable))
+
+
+def _constant(node: nodes.Node) -> str | None:
+    if isinstance(node, nodes.Literal) and isinstance(node.value, str):
+        return node.value
+    if isinstance(node, nodes.Text) and all(isinstance(part, str) for part in node.parts):
+        return "".join(str(part) for part in node.parts)
+    return None

@@ -1,0 +1,1 @@
+"""Expression engines behind the contract of the core."""

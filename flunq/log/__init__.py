@@ -1,0 +1,1 @@
+"""Where events live: the ports and their adapters."""

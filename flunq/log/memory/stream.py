@@ -1,0 +1,416 @@
+"""A tenant's event stream on a :class:`MemoryBroker`."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any, Self
+
+from flunq.log.memory.broker import MAX_PAYLOAD, MemoryBroker, Operation
+from flunq.log.memory.services import Service
+from flunq.log.ports import (
+    MessageTooLargeError,
+    NoResponderError,
+    Record,
+    RequestTimeoutError,
+    StreamGoneError,
+    TransportLostError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Sequence
+
+    from flunq.log.memory.log import MemoryLog
+    from flunq.log.memory.queue import QueuedTask, TaskQueue
+    from flunq.log.ports import Handler
+    from flunq.log.select import StreamSettings
+
+_BATCH = 256
+
+
+class _Port:
+    """What all ports of one connection share: the broker, the names, the fate."""
+
+    def __init__(self, owner: MemoryEventStream, stream: str) -> None:
+        self._owner = owner
+        self._broker = owner.broker
+        self._name = stream
+        self._port = stream.rpartition("/")[2]
+
+    @property
+    def _log(self) -> MemoryLog:
+        return self._broker.log(self._name)
+
+    async def _do(self, verb: str, target: object, action: Callable[[], Any]) -> Any:
+        self._owner.check_alive()
+        operation = Operation(self._owner.settings.name, f"{self._port}.{verb}", str(target))
+        return await self._broker.perform(operation, action)
+
+    async def _follow(self, after: int | None) -> AsyncIterator[Record]:
+        log = self._log
+        position = log.last_seq if after is None else after
+        while True:
+            self._owner.check_alive()
+            if self._broker.logs.get(self._name) is not log:
+                raise StreamGoneError(f"the stream {self._name} was deleted")
+            batch = log.read_all(position, _BATCH)
+            for record in batch:
+                position = record.seq
+                yield record
+            if not batch:
+                await log.wait()
+
+
+def _check_size(data: bytes, headers: dict[str, str] | None = None) -> None:
+    size = len(data) + sum(len(key) + len(value) + 4 for key, value in (headers or {}).items())
+    if size > MAX_PAYLOAD:
+        raise MessageTooLargeError(f"{size} bytes, the limit is {MAX_PAYLOAD}")
+
+
+class MemoryJournal(_Port):
+    """The journal in memory."""
+
+    async def append(
+        self, partition: int, data: bytes, *, expected: int, headers: dict[str, str]
+    ) -> int:
+        """Store ``data`` if the partition is still at ``expected``."""
+        _check_size(data, headers)
+
+        def store() -> int:
+            return self._log.append(
+                str(partition), data, partition=partition, headers=headers, expected=expected
+            )
+
+        seq: int = await self._do("append", partition, store)
+        return seq
+
+    async def last(self, partition: int) -> Record | None:
+        """Return the partition's newest record."""
+        record: Record | None = await self._do(
+            "last", partition, lambda: self._log.last(str(partition))
+        )
+        return record
+
+    async def read(self, partition: int, *, after: int, upto: int) -> AsyncIterator[Record]:
+        """Yield the partition's records with ``after < seq <= upto``."""
+        while True:
+            batch: list[Record] = await self._do(
+                "read", partition, partial(self._page, partition, after)
+            )
+            for record in batch:
+                if record.seq > upto:
+                    return
+                after = record.seq
+                yield record
+            if len(batch) < _BATCH:
+                return
+
+    def _page(self, partition: int, after: int) -> list[Record]:
+        return self._log.read(str(partition), after, _BATCH)
+
+    def follow(self, *, after: int | None) -> AsyncIterator[Record]:
+        """Yield records of all partitions, for ever."""
+        return self._follow(after)
+
+    async def partitions(self) -> dict[int, int]:
+        """Return how many records each partition has."""
+        counts: dict[str, int] = await self._do("partitions", "", lambda: self._log.subjects())
+        return {int(subject): count for subject, count in counts.items()}
+
+    async def trim(self, upto: int) -> None:
+        """Forget records up to a sequence, but never a partition's last."""
+
+        def purge() -> None:
+            log = self._log
+            lasts = [record.seq for name in log.subjects() if (record := log.last(name))]
+            log.purge(min([upto, *(seq - 1 for seq in lasts)]))
+
+        await self._do("trim", upto, purge)
+
+    async def first_seq(self) -> int:
+        """Return the first sequence that is still stored."""
+        seq: int = await self._do("first_seq", "", lambda: self._log.first_seq)
+        return seq
+
+
+class MemoryInbox(_Port):
+    """The inbox in memory."""
+
+    async def publish(self, partition: int, data: bytes, *, message_id: str) -> int:
+        """Store an input once."""
+        _check_size(data)
+
+        def store() -> int:
+            return self._log.append(
+                str(partition), data, partition=partition, message_id=message_id
+            )
+
+        seq: int = await self._do("publish", partition, store)
+        return seq
+
+    async def created(self) -> str:
+        """Return which life of the stream this is."""
+        created: str = await self._do("created", "", lambda: self._log.created)
+        return created
+
+    async def read(self, partition: int, *, after: int) -> AsyncIterator[list[Record]]:
+        """Yield batches of inputs after a sequence, for ever."""
+        log = self._log
+        while True:
+            batch = await self._do("read", partition, partial(self._batch, log, partition, after))
+            if batch:
+                after = batch[-1].seq
+                yield batch
+            else:
+                await log.wait(str(partition))
+
+    async def purge(self, partition: int, upto: int) -> None:
+        """Forget a partition's inputs up to a sequence."""
+        await self._do("purge", partition, lambda: self._log.purge(upto, str(partition)))
+
+    def _batch(self, log: MemoryLog, partition: int, after: int) -> list[Record]:
+        if self._broker.logs.get(self._name) is not log:
+            raise StreamGoneError(f"the stream {self._name} was deleted")
+        return log.read(str(partition), after, _BATCH)
+
+
+class MemoryDelivery:
+    """A task taken from the queue."""
+
+    def __init__(self, queue: TaskQueue, task: QueuedTask) -> None:
+        self.data = task.data
+        self.deliveries = task.deliveries
+        self._queue = queue
+        self._task = task
+
+    async def ack(self) -> None:
+        """Never deliver it again."""
+        self._queue.finish(self._task)
+
+    async def retry(self, delay: float) -> None:
+        """Deliver it again later."""
+        self._queue.hide(self._task, delay)
+
+    async def drop(self) -> None:
+        """Give up on it."""
+        self._queue.finish(self._task)
+
+    async def extend(self) -> None:
+        """Start the ack wait anew."""
+        self._queue.hide(self._task, self._queue.ack_wait)
+
+
+class MemoryTasks(_Port):
+    """The work queue in memory."""
+
+    async def publish(self, kind: str, execution: str, data: bytes, *, message_id: str) -> None:
+        """Queue a task."""
+        _check_size(data)
+        await self._do(
+            "publish",
+            f"{kind}/{execution}",
+            lambda: self._broker.queue(self._name).publish(kind, execution, data, message_id),
+        )
+
+    async def pull(
+        self, kinds: Sequence[str], *, limit: Callable[[], int]
+    ) -> AsyncIterator[MemoryDelivery]:
+        """Yield tasks while ``limit()`` leaves room."""
+        queue = self._broker.queue(self._name)
+        loop = asyncio.get_running_loop()
+        while True:
+            self._owner.check_alive()
+            if limit() <= 0:
+                await queue.changed.wait(until=loop.time() + 0.05)
+            elif task := queue.take(kinds):
+                yield MemoryDelivery(queue, task)
+            else:
+                await queue.changed.wait(until=queue.next_due(kinds))
+
+    async def withdraw(self, execution: str) -> None:
+        """Remove an execution's queued tasks."""
+        await self._do(
+            "withdraw", execution, lambda: self._broker.queue(self._name).withdraw(execution)
+        )
+
+
+class MemoryBus(_Port):
+    """The tenant's CloudEvents in memory."""
+
+    async def publish(self, origin: str, data: bytes, *, type: str, message_id: str) -> int:
+        """Store one CloudEvent."""
+        _check_size(data)
+        seq: int = await self._do(
+            "publish",
+            f"{origin}/{type}",
+            lambda: self._log.append(f"{origin}/{type}", data, message_id=message_id),
+        )
+        return seq
+
+    def follow(self, *, after: int | None) -> AsyncIterator[Record]:
+        """Yield events, for ever."""
+        return self._follow(after)
+
+
+class MemorySchedules(_Port):
+    """Wake-ups in memory: a pending one is a timer of the loop, a due one a record."""
+
+    def __init__(self, owner: MemoryEventStream, stream: str) -> None:
+        super().__init__(owner, stream)
+        self._pending = owner.broker.wakes.setdefault(stream, {})
+
+    async def wake_at(self, partition: int, bucket: str, due: int) -> None:
+        """Send one wake-up at ``due``; replaces an older one."""
+        await self._do(
+            "wake_at", f"{partition}/{bucket}", lambda: self._arm(partition, bucket, due)
+        )
+
+    async def cancel(self, partition: int, bucket: str) -> None:
+        """Withdraw a wake-up."""
+        await self._do("cancel", f"{partition}/{bucket}", lambda: self._disarm(partition, bucket))
+
+    async def wakes(self, partition: int) -> AsyncIterator[str]:
+        """Yield due buckets, for ever; one is forgotten when the next is asked for."""
+        log = self._log
+        while True:
+            self._owner.check_alive()
+            batch = log.read(str(partition), 0, 1)
+            if not batch:
+                await log.wait(str(partition))
+                continue
+            yield batch[0].data.decode()
+            log.purge(batch[0].seq, str(partition))
+
+    def _arm(self, partition: int, bucket: str, due: int) -> None:
+        self._disarm(partition, bucket)
+        loop = asyncio.get_running_loop()
+        wait = max(0, due - self._broker.now()) / 1_000_000
+        self._pending[partition, bucket] = loop.call_later(wait, self._fire, partition, bucket, due)
+
+    def _disarm(self, partition: int, bucket: str) -> None:
+        if handle := self._pending.pop((partition, bucket), None):
+            handle.cancel()
+
+    def _fire(self, partition: int, bucket: str, due: int) -> None:
+        if self._broker.now() < due:
+            # Two clocks need not agree to the microsecond; a wake-up is never early.
+            self._arm(partition, bucket, due)
+            return
+        del self._pending[partition, bucket]
+        if self._name in self._broker.logs:
+            self._log.append(str(partition), bucket.encode(), partition=partition)
+
+
+class MemoryRequests(_Port):
+    """Requests and notices in memory."""
+
+    async def request(
+        self,
+        subject: str,
+        data: bytes,
+        *,
+        timeout: float,  # noqa: ASYNC109 - the port's signature
+    ) -> bytes:
+        """Ask and wait."""
+        _check_size(data)
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[bytes] = loop.create_future()
+        await self._do("request", subject, lambda: self._ask(subject, data, answer))
+        try:
+            async with asyncio.timeout(timeout):
+                return await answer
+        except TimeoutError:
+            raise RequestTimeoutError(f"{subject}: no answer within {timeout:g} s") from None
+
+    @asynccontextmanager
+    async def serve(self, subject: str, handler: Handler) -> AsyncIterator[None]:
+        """Answer requests while the context is open."""
+        service = Service(subject, handler)
+        self._broker.services.add_service(service)
+        try:
+            yield
+        finally:
+            self._broker.services.remove_service(service)
+            await service.aclose()
+
+    async def notify(self, subject: str, data: bytes) -> None:
+        """Send without an answer."""
+        _check_size(data)
+        await self._do("notify", subject, lambda: self._broker.services.tell(subject, data))
+
+    @asynccontextmanager
+    async def listen(self, subject: str, receive: Callable[[bytes], None]) -> AsyncIterator[None]:
+        """Hear notices while the context is open."""
+        self._broker.services.add_listener(subject, receive)
+        try:
+            yield
+        finally:
+            self._broker.services.remove_listener(subject, receive)
+
+    def mailbox(self) -> str:
+        """Return a fresh subject."""
+        return self._broker.new_mailbox()
+
+    def _ask(self, subject: str, data: bytes, answer: asyncio.Future[bytes]) -> None:
+        services = self._broker.services.services_of(subject)
+        if not services:
+            raise NoResponderError(f"nobody serves {subject}")
+        for service in services:
+            service.ask(data, answer)
+
+
+class MemoryEventStream:
+    """Everything a tenant's events travel through, in memory."""
+
+    def __init__(self, settings: StreamSettings, broker: MemoryBroker | None = None) -> None:
+        self.settings = settings
+        self.broker = broker or MemoryBroker.at(settings.url)
+        self._lost: str | None = None
+        self._lost_signal: asyncio.Future[str] | None = None
+        prefix = settings.tenant
+        self.journal = MemoryJournal(self, f"{prefix}/journal")
+        self.inbox = MemoryInbox(self, f"{prefix}/inbox")
+        self.tasks = MemoryTasks(self, f"{prefix}/tasks")
+        self.bus = MemoryBus(self, f"{prefix}/bus")
+        self.schedules = MemorySchedules(self, f"{prefix}/schedules")
+        self.requests = MemoryRequests(self, f"{prefix}/requests")
+
+    @property
+    def max_payload(self) -> int:
+        """Return how many bytes one message may have."""
+        return MAX_PAYLOAD
+
+    async def __aenter__(self) -> Self:
+        self._lost_signal = asyncio.get_running_loop().create_future()
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        if self._lost_signal is not None:
+            self._lost_signal.cancel()
+
+    async def ensure(self, partitions: int) -> None:
+        """Create what is missing."""
+        for stream in ("journal", "inbox", "bus", "schedules"):
+            self.broker.ensure_log(f"{self.settings.tenant}/{stream}")
+        self.broker.ensure_queue(f"{self.settings.tenant}/tasks", self.settings.ack_wait)
+
+    async def wait_lost(self) -> str:
+        """Return the reason once :meth:`lose` was called."""
+        assert self._lost_signal is not None, "use it within `async with`"
+        return await asyncio.shield(self._lost_signal)
+
+    def lose(self, reason: str) -> None:
+        """Cut this connection for good, as a simulation may."""
+        self._lost = reason
+        if self._lost_signal is not None and not self._lost_signal.done():
+            self._lost_signal.set_result(reason)
+        for log in self.broker.logs.values():
+            log.notify_all()
+        for queue in self.broker.queues.values():
+            queue.changed.notify()
+
+    def check_alive(self) -> None:
+        """Raise TransportLostError after :meth:`lose`."""
+        if self._lost is not None:
+            raise TransportLostError(self._lost)

@@ -1,0 +1,106 @@
+"""Large values in chunks, laid out as other tools expect of a JetStream object store."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from base64 import urlsafe_b64encode
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from flunq.log.nats.streams import BLOBS
+from flunq.log.ports import OutcomeUnknownError, StoreFullError
+
+if TYPE_CHECKING:
+    from flunq.log.nats.jetstream import JetStream
+
+CHUNK = 512 * 1024
+_STREAM = f"OBJ_{BLOBS}"
+_PAGE = 32
+_ROLLUP = b"NATS/1.0\r\nNats-Rollup: sub\r\n\r\n"
+
+
+class _Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    nuid: str
+    size: int
+    chunks: int
+    digest: str
+    bucket: str = BLOBS
+    deleted: bool = False
+
+
+class NatsBlobs:
+    """Values by key; a value appears when its manifest does, whole or not at all."""
+
+    def __init__(self, js: JetStream) -> None:
+        self._js = js
+
+    async def put(self, key: str, data: bytes) -> None:
+        """Store a value; storing the same again writes nothing."""
+        digest = f"SHA-256={urlsafe_b64encode(sha256(data).digest()).decode()}"
+        older = await self._manifest(key)
+        if older is not None and older.digest == digest:
+            return
+        nuid = secrets.token_hex(11)
+        chunks = [data[start : start + CHUNK] for start in range(0, len(data), CHUNK)]
+        try:
+            subject = _chunks(nuid)
+            await asyncio.gather(*(self._js.publish(subject, chunk) for chunk in chunks))
+            manifest = _Manifest(
+                name=key, nuid=nuid, size=len(data), chunks=len(chunks), digest=digest
+            )
+            await self._js.publish(_manifest(key), msgspec.json.encode(manifest), _ROLLUP)
+        except (OutcomeUnknownError, StoreFullError):
+            await self._purge(_chunks(nuid))
+            raise
+        if older is not None:
+            await self._purge(_chunks(older.nuid))
+
+    async def get(self, key: str) -> bytes | None:
+        """Return a value."""
+        manifest = await self._manifest(key)
+        if manifest is None:
+            return None
+        parts: list[bytes] = []
+        after = 0
+        while len(parts) < manifest.chunks:
+            request = {"seq": after + 1, "next_by_subj": _chunks(manifest.nuid), "batch": _PAGE}
+            page = await self._js.page(_STREAM, request)
+            if not page:
+                # Replaced or deleted meanwhile, or this replica is behind.
+                newer = await self._manifest(key)
+                if newer is None or newer.nuid != manifest.nuid:
+                    return await self.get(key)
+                await asyncio.sleep(0.05)
+            else:
+                parts += [record.data for record in page]
+                after = page[-1].seq
+        return b"".join(parts)
+
+    async def delete(self, key: str) -> None:
+        """Remove a value; unknown ones are ignored."""
+        manifest = await self._manifest(key)
+        await self._purge(_manifest(key))
+        if manifest is not None:
+            await self._purge(_chunks(manifest.nuid))
+
+    async def _manifest(self, key: str) -> _Manifest | None:
+        record = await self._js.last(_STREAM, _manifest(key))
+        if record is None:
+            return None
+        manifest = msgspec.json.decode(record.data, type=_Manifest)
+        return None if manifest.deleted else manifest
+
+    async def _purge(self, subject: str) -> None:
+        await self._js.insist(f"STREAM.PURGE.{_STREAM}", {"filter": subject})
+
+
+def _chunks(nuid: str) -> str:
+    return f"$O.{BLOBS}.C.{nuid}"
+
+
+def _manifest(key: str) -> str:
+    return f"$O.{BLOBS}.M.{urlsafe_b64encode(key.encode()).decode()}"

@@ -1,0 +1,36 @@
+"""The tenant's CloudEvents."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flunq.log.nats.jetstream import header_block
+from flunq.log.nats.readers import OrderedReader
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from flunq.log.nats.jetstream import JetStream
+    from flunq.log.nats.names import Names
+    from flunq.log.ports import Record
+
+
+class NatsBus:
+    """Events from outside and from the engine, told apart by their subject."""
+
+    def __init__(self, js: JetStream, names: Names) -> None:
+        self._js = js
+        self._names = names
+
+    async def publish(self, origin: str, data: bytes, *, type: str, message_id: str) -> int:
+        """Store one CloudEvent under ``origin``."""
+        return await self._js.publish(
+            self._names.event(origin, type), data, header_block({"Nats-Msg-Id": message_id})
+        )
+
+    async def follow(self, *, after: int | None) -> AsyncIterator[Record]:
+        """Yield events after a sequence (None: only new ones), for ever."""
+        reader = OrderedReader(self._js, self._names.events_stream, ">", after=after)
+        async for batch in reader.batches():
+            for record in batch:
+                yield record

@@ -1,0 +1,118 @@
+"""The nats-py client with a short way in and out for the hot paths.
+
+nats-py keeps the connection: handshake, reconnects, pings, replay of subscriptions. Messages of
+subscriptions made here go straight to a callback, without a ``Msg`` object, a queue and a task in
+between; sends are synchronous, so that a cancelled caller cannot leave half a command behind.
+This is the only module that touches names that nats-py keeps private.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from nats.aio.client import Client
+from nats.aio.subscription import Subscription
+
+from flunq.log.ports import MessageTooLargeError, TransportLostError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Receive = Callable[[bytes, bytes, bytes, bytes], None]
+    """Called with subject, reply subject, payload and raw header block."""
+
+_log = logging.getLogger(__name__)
+_CRLF = b"\r\n"
+BACKLOG_LIMIT = 64 * 1024 * 1024
+"""Bytes that may wait for a server that does not read before sends are refused."""
+
+
+class DirectClient(Client):
+    """A nats-py client whose subscriptions can bypass its queues."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._direct: dict[int, Receive] = {}
+
+    def attach(self, subject: str, receive: Receive) -> int:
+        """Subscribe; ``receive`` runs inside the read loop and must not block."""
+        self._sid += 1
+        sid = self._sid
+        self._subs[sid] = Subscription(self, sid, subject)
+        self._direct[sid] = receive
+        if self.is_connected:
+            self._put((f"SUB {subject} {sid}\r\n".encode(),))
+        return sid
+
+    def detach(self, sid: int) -> None:
+        """Undo :meth:`attach`."""
+        self._direct.pop(sid, None)
+        if self._subs.pop(sid, None) is not None and self.is_connected:
+            self._put((f"UNSUB {sid}\r\n".encode(),))
+
+    def send(self, subject: str, data: bytes, *, reply: str = "", headers: bytes = b"") -> None:
+        """Queue one message for the socket."""
+        size = len(headers) + len(data)
+        if size > self._max_payload:
+            raise MessageTooLargeError(f"{size} bytes, the server takes {self._max_payload}")
+        if self._pending_data_size > BACKLOG_LIMIT:
+            raise TransportLostError("the server does not read what is sent to it")
+        if headers:
+            command = f"HPUB {subject} {reply} {len(headers)} {size}\r\n".encode()
+            self._put((command, headers, data, _CRLF))
+        else:
+            self._put((f"PUB {subject} {reply} {size}\r\n".encode(), data, _CRLF))
+
+    def push(self) -> None:
+        """Hand what is queued to the socket now; nats-py writes a ping ahead of the queue."""
+        if self.is_connected and self._pending and self._transport is not None:
+            parts, self._pending = self._pending, []
+            self._pending_data_size = 0
+            self._transport.writelines(parts)
+
+    def forget_unsent(self) -> None:
+        """Drop what was queued for a connection that is gone.
+
+        Its senders have been told that the outcome is unknown; sending it later would only make
+        that outcome later still.
+        """
+        self._pending.clear()
+        self._pending_data_size = 0
+
+    def reconnect_for_ever(self, servers: list[str]) -> None:
+        """From now on a broken connection is made again, to any of the servers."""
+        self.options["allow_reconnect"] = True
+        self.options["max_reconnect_attempts"] = -1
+        self.set_server_pool(servers)
+
+    def abort(self) -> None:
+        """Cut the socket without waiting for a peer that may never answer."""
+        writer = getattr(self._transport, "_io_writer", None)
+        if writer is not None:
+            writer.transport.abort()
+
+    @property
+    def server_version(self) -> str:
+        """The version that the connected server announced."""
+        return str(self._server_info.get("version", ""))
+
+    def _put(self, parts: tuple[bytes, ...]) -> None:
+        self._pending.extend(parts)
+        self._pending_data_size += sum(map(len, parts))
+        queue = self._flush_queue
+        if queue is not None and queue.empty() and self.is_connected:
+            queue.put_nowait(asyncio.get_running_loop().create_future())
+
+    async def _process_msg(
+        self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes
+    ) -> None:
+        receive = self._direct.get(sid)
+        if receive is None:
+            await super()._process_msg(sid, subject, reply, data, headers)
+            return
+        try:
+            receive(subject, reply, data, headers or b"")
+        except Exception:  # noqa: BLE001 - an exception here would end the read loop
+            _log.exception("a receiver of %s failed", subject.decode(errors="replace"))

@@ -1,0 +1,62 @@
+"""Key-value buckets, blobs and leases on NATS JetStream."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
+
+from flunq.log.nats.blobs import NatsBlobs
+from flunq.log.nats.connection import Connection
+from flunq.log.nats.jetstream import JetStream
+from flunq.log.nats.kv import NatsKeyValue
+from flunq.log.nats.leases import NatsLeases
+from flunq.log.nats.streams import drift, ensure, shared_buckets
+
+if TYPE_CHECKING:
+    from flunq.log.select import StreamSettings
+
+
+class NatsDatabase:
+    """What all tenants share; its ports exist within ``async with``."""
+
+    definitions: NatsKeyValue
+    state: NatsKeyValue
+    tenants: NatsKeyValue
+    nodes: NatsKeyValue
+    blobs: NatsBlobs
+    leases: NatsLeases
+
+    def __init__(self, settings: StreamSettings) -> None:
+        self.settings = settings
+        self._connection: Connection | None = None
+
+    async def __aenter__(self) -> Self:
+        settings = self.settings
+        connection = Connection.shared(settings)
+        await connection.acquire()
+        self._connection = connection
+        js = JetStream(connection)
+        self.definitions = NatsKeyValue(js, "flunq_definitions")
+        self.state = NatsKeyValue(js, "flunq_state")
+        self.tenants = NatsKeyValue(js, "flunq_tenants")
+        self.nodes = NatsKeyValue(js, "flunq_nodes")
+        self.blobs = NatsBlobs(js)
+        self.leases = NatsLeases(js, ttl=settings.lease_ttl, replicas=settings.replicas)
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        if self._connection is not None:
+            connection, self._connection = self._connection, None
+            await connection.release()
+
+    async def ensure(self) -> None:
+        """Create the buckets that are missing."""
+        await ensure(self._js(), shared_buckets(self.settings.replicas, self.settings.lease_ttl))
+
+    async def drift(self) -> list[str]:
+        """Say which buckets are missing or configured otherwise than declared."""
+        buckets = shared_buckets(self.settings.replicas, self.settings.lease_ttl)
+        return await drift(self._js(), buckets)
+
+    def _js(self) -> JetStream:
+        assert self._connection is not None, "use it within `async with`"
+        return JetStream(self._connection)

@@ -1,0 +1,49 @@
+"""The inbox: inputs in order per partition; the reader keeps its position in the journal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flunq.log.nats.jetstream import header_block
+from flunq.log.nats.readers import OrderedReader
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from flunq.log.nats.jetstream import JetStream
+    from flunq.log.nats.names import Names
+    from flunq.log.ports import Record
+
+
+class NatsInbox:
+    """The durable way in when the owner cannot be asked directly."""
+
+    def __init__(self, js: JetStream, names: Names) -> None:
+        self._js = js
+        self._names = names
+        self._stream = names.inbox_stream
+
+    async def publish(self, partition: int, data: bytes, *, message_id: str) -> int:
+        """Store an input; a repeat with the same id within two minutes is stored once."""
+        return await self._js.publish(
+            self._names.inbox(partition), data, header_block({"Nats-Msg-Id": message_id})
+        )
+
+    async def created(self) -> str:
+        """Return the stream's creation time."""
+        info = await self._js.insist(f"STREAM.INFO.{self._stream}")
+        return str(info["created"])
+
+    async def read(self, partition: int, *, after: int) -> AsyncIterator[list[Record]]:
+        """Yield batches of the partition's inputs after a sequence, for ever."""
+        reader = OrderedReader(self._js, self._stream, self._names.inbox(partition), after=after)
+        async for batch in reader.batches():
+            yield batch
+
+    async def purge(self, partition: int, upto: int) -> None:
+        """Forget a partition's inputs up to and including a sequence."""
+        if upto > 0:
+            await self._js.insist(
+                f"STREAM.PURGE.{self._stream}",
+                {"filter": self._names.inbox(partition), "seq": upto + 1},
+            )

@@ -1,0 +1,93 @@
+"""The names of streams and subjects, in one place."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+
+from flunq.core.ids import token, untoken
+
+_LONGEST_TYPE = 200
+_PARTITIONED = ("flunq.journal.", "flunq.inbox.", "flunq.wake.")
+
+
+def stream_token(tenant: str) -> str:
+    """Return a tenant's part of stream names: upper case, and different for different tenants."""
+    return "".join(
+        character.upper()
+        if character in "abcdefghijklmnopqrstuvwxyz0123456789_-"
+        else "".join(f"={byte:02X}" for byte in character.encode())
+        for character in tenant
+    )
+
+
+class Names:
+    """A tenant's streams and subjects."""
+
+    def __init__(self, tenant: str) -> None:
+        upper, self._tenant = stream_token(tenant), token(tenant)
+        self.journal_stream = f"FLUNQ_{upper}_JOURNAL"
+        self.inbox_stream = f"FLUNQ_{upper}_INBOX"
+        self.tasks_stream = f"FLUNQ_{upper}_TASKS"
+        self.events_stream = f"FLUNQ_{upper}_EVENTS"
+        self.schedules_stream = f"FLUNQ_{upper}_SCHEDULES"
+        self.dlq_stream = f"FLUNQ_{upper}_DLQ"
+        self.journals = f"flunq.journal.{self._tenant}.*"
+        self.inboxes = f"flunq.inbox.{self._tenant}.*"
+        self.tasks = f"flunq.tasks.{self._tenant}.*.*"
+        self.events = [f"flunq.evt.{self._tenant}.{origin}.>" for origin in ("ext", "eng", "reg")]
+        self.wakes = f"flunq.wake.{self._tenant}.*"
+        self.schedules = f"flunq.schedule.{self._tenant}.*.*"
+        self.dlq = f"flunq.dlq.{self._tenant}.>"
+
+    def journal(self, partition: int) -> str:
+        """Return a partition's journal subject."""
+        return f"flunq.journal.{self._tenant}.{partition}"
+
+    def inbox(self, partition: int) -> str:
+        """Return a partition's inbox subject."""
+        return f"flunq.inbox.{self._tenant}.{partition}"
+
+    def task(self, kind: str, execution: str) -> str:
+        """Return the subject of an execution's tasks of one kind."""
+        return f"flunq.tasks.{self._tenant}.{token(kind)}.{token(execution)}"
+
+    def tasks_of_kind(self, kind: str) -> str:
+        """Return the pattern of all tasks of one kind."""
+        return f"flunq.tasks.{self._tenant}.{token(kind)}.*"
+
+    def tasks_of_execution(self, execution: str) -> str:
+        """Return the pattern of all tasks of one execution."""
+        return f"flunq.tasks.{self._tenant}.*.{token(execution)}"
+
+    def event(self, origin: str, type_name: str) -> str:
+        """Return the subject of an event; very long types are told apart by a digest."""
+        name = token(type_name)
+        if len(name) > _LONGEST_TYPE:
+            name = f"{name[:100]}={blake2b(type_name.encode(), digest_size=16).hexdigest()}"
+        return f"flunq.evt.{self._tenant}.{origin}.{name}"
+
+    def wake(self, partition: int) -> str:
+        """Return the subject on which a partition's wake-ups arrive."""
+        return f"flunq.wake.{self._tenant}.{partition}"
+
+    def schedule(self, partition: int, bucket: str) -> str:
+        """Return the subject that holds one pending wake-up."""
+        return f"flunq.schedule.{self._tenant}.{partition}.{token(bucket) or '='}"
+
+
+def partition_of_subject(subject: str) -> int:
+    """Return the partition that a subject of a partitioned stream ends with; else -1."""
+    if not subject.startswith(_PARTITIONED):
+        return -1
+    last = subject.rpartition(".")[2]
+    return int(last) if last.isascii() and last.isdigit() else -1
+
+
+def key_to_subject(key: str) -> str:
+    """Encode a key with ``/`` between its parts, so that prefixes can be asked for."""
+    return ".".join(token(part) if part else "=" for part in key.split("/"))
+
+
+def subject_to_key(subject: str) -> str:
+    """Undo :func:`key_to_subject`."""
+    return "/".join("" if part == "=" else untoken(part) for part in subject.split("."))

@@ -1,0 +1,209 @@
+"""Read a stream in order and for ever, whatever happens to connection, server or consumer."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from flunq.log.nats.connection import DisconnectedError
+from flunq.log.nats.jetstream import (
+    ApiError,
+    own_headers,
+    parse_headers,
+    parse_status,
+)
+from flunq.log.nats.names import partition_of_subject
+from flunq.log.ports import NoResponderError, Record, RequestTimeoutError, StreamGoneError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from flunq.log.nats.connection import Collector, Reply
+    from flunq.log.nats.jetstream import JetStream
+
+_log = logging.getLogger(__name__)
+EXPIRES = 5.0
+"""How long one pull stays open at the server."""
+BATCH = 256
+BATCH_BYTES = 16 * 1024 * 1024
+_QUIET_PULLS = 6
+"""Empty pulls in a row after which the consumer is asked whether it holds something back."""
+
+
+class Position(NamedTuple):
+    """What the reply subject of a consumer's message says about it."""
+
+    deliveries: int
+    seq: int
+    consumer_seq: int
+    time: float
+
+
+class _Restart(Exception):  # noqa: N818 - control flow, not an error
+    """The consumer cannot be used any more."""
+
+
+def parse_position(reply: bytes) -> Position:
+    """Read ``$JS.ACK...``; with a domain it has two more parts in front."""
+    parts = reply.split(b".")
+    base = 4 if len(parts) == 9 else 6
+    return Position(
+        int(parts[base]),
+        int(parts[base + 1]),
+        int(parts[base + 2]),
+        int(parts[base + 3]) / 1_000_000_000,
+    )
+
+
+class OrderedReader:
+    """An ephemeral consumer without acknowledgements, made again from the position when lost."""
+
+    def __init__(self, js: JetStream, stream: str, subject: str, *, after: int | None) -> None:
+        self._js = js
+        self._stream = stream
+        self._subject = subject
+        self._position = after
+        self._created: str | None = None
+        self._consumer = ""
+        self._consumer_seq = 0
+
+    async def batches(self) -> AsyncIterator[list[Record]]:
+        """Yield what has arrived, at least one record at a time.
+
+        Raises StreamGoneError when the stream was deleted, or deleted and made again.
+        """
+        pause = 0.0
+        while True:
+            await asyncio.sleep(pause)
+            try:
+                await self._create()
+                with self._js.connection.channel() as answers:
+                    try:
+                        async for batch in self._pull(answers):
+                            pause = 0.0
+                            yield batch
+                    finally:
+                        self._discard()
+            except (
+                _Restart,
+                DisconnectedError,
+                NoResponderError,
+                RequestTimeoutError,
+                ApiError,
+            ) as reason:
+                _log.debug("reading %s again after %s: %s", self._stream, self._position, reason)
+                pause = min(max(pause * 2, 0.02), 1.0)
+
+    async def _create(self) -> None:
+        info = await self._js.insist(f"STREAM.INFO.{self._stream}")
+        if self._created not in (None, info["created"]):
+            raise StreamGoneError(f"the stream {self._stream} was made again")
+        self._created = info["created"]
+        if self._position is None:
+            self._position = info["state"]["last_seq"]
+        name = f"r{secrets.token_hex(8)}"
+        config = {
+            "name": name,
+            "ack_policy": "none",
+            "deliver_policy": "by_start_sequence",
+            "opt_start_seq": self._position + 1,
+            "filter_subject": self._subject,
+            "inactive_threshold": 60_000_000_000,
+            "mem_storage": True,
+            "num_replicas": 1,
+        }
+        await self._js.call(
+            f"CONSUMER.CREATE.{self._stream}.{name}.{self._subject}",
+            {"stream_name": self._stream, "config": config, "action": "create"},
+        )
+        self._consumer, self._consumer_seq = name, 0
+
+    async def _pull(self, answers: Collector) -> AsyncIterator[list[Record]]:
+        subject = f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{self._consumer}"
+        request = msgspec.json.encode(
+            {"batch": BATCH, "max_bytes": BATCH_BYTES, "expires": int(EXPIRES * 1e9)}
+        )
+        quiet = 0
+        while True:
+            self._js.connection.ask(subject, request, answers)
+            wanted, got = BATCH, 0
+            while wanted > 0:
+                batch, ended = self._sort(await _take(answers))
+                wanted, got = (0 if ended else wanted - len(batch)), got + len(batch)
+                if batch:
+                    yield batch
+            quiet = 0 if got else quiet + 1
+            if quiet >= _QUIET_PULLS:
+                quiet = 0
+                await self._check_stalled()
+
+    def _sort(self, items: list[tuple[bytes, Reply] | Exception]) -> tuple[list[Record], bool]:
+        """Return the records among the answers, and whether the pull has ended."""
+        records: list[Record] = []
+        ended = False
+        for item in items:
+            if isinstance(item, Exception):
+                if records:
+                    # What came before the break is good; the break shows again at the next pull.
+                    return records, True
+                raise item
+            reply_subject, reply = item
+            status = parse_status(reply.headers)
+            if status is None:
+                if record := self._accept(reply_subject, reply):
+                    records.append(record)
+            elif ends_pull(status.code, status.text):
+                ended = True
+            elif not records:
+                raise _Restart(f"{status.code} {status.text}")
+            else:
+                ended = True
+        return records, ended
+
+    def _accept(self, reply_subject: bytes, reply: Reply) -> Record | None:
+        position = parse_position(reply_subject)
+        if position.consumer_seq != self._consumer_seq + 1:
+            raise _Restart(f"expected delivery {self._consumer_seq + 1}, got {position}")
+        self._consumer_seq += 1
+        assert self._position is not None
+        if position.seq <= self._position:
+            return None
+        self._position = position.seq
+        headers = own_headers(parse_headers(reply.headers)) if reply.headers else {}
+        return Record(
+            seq=position.seq,
+            data=reply.data,
+            partition=partition_of_subject(reply.subject),
+            headers=headers,
+            subject=reply.subject,
+            time=position.time,
+        )
+
+    async def _check_stalled(self) -> None:
+        info = await self._js.call(f"CONSUMER.INFO.{self._stream}.{self._consumer}")
+        if info.get("num_pending", 0) > 0:
+            raise _Restart(f"{info['num_pending']} messages are held back")
+
+    def _discard(self) -> None:
+        client = self._js.connection.client
+        if self._consumer and client.is_connected:
+            client.send(f"$JS.API.CONSUMER.DELETE.{self._stream}.{self._consumer}", b"")
+        self._consumer = ""
+
+
+def ends_pull(code: int, text: str) -> bool:
+    """Tell whether a status only says that a pull is over, and the consumer is well."""
+    return code in (404, 408) or (
+        code == 409 and ("max" in text.lower() or "batch" in text.lower())
+    )
+
+
+async def _take(answers: Collector) -> list[tuple[bytes, Reply] | Exception]:
+    try:
+        return await answers.take(within=EXPIRES + 2.0)
+    except TimeoutError:
+        raise _Restart("the pull never ended") from None

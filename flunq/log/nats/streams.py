@@ -1,0 +1,147 @@
+"""The declared configuration of every stream and bucket, and how it is put in place."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any
+
+from flunq.log.nats.jetstream import NAME_IN_USE, ApiError
+from flunq.log.ports import StreamGoneError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from flunq.log.nats.jetstream import JetStream
+    from flunq.log.nats.names import Names
+
+Config = dict[str, Any]
+
+_log = logging.getLogger(__name__)
+_SECOND = 1_000_000_000
+_DAY = 86_400 * _SECOND
+DEDUPLICATION_WINDOW = 120 * _SECOND
+FILE_BUCKETS = ("definitions", "tenants", "secrets")
+ASYNC_BUCKETS = ("state", "nodes")
+BLOBS = "flunq_blobs"
+LEASES = "flunq_leases"
+
+
+def tenant_streams(names: Names, replicas: int) -> list[Config]:
+    """Return what a tenant needs."""
+    journal = _stream(names.journal_stream, [names.journals], replicas)
+    # A message of the journal goes by a trim alone; direct reads are for paging through it.
+    journal |= {"deny_delete": True, "allow_direct": True}
+    inbox = _stream(names.inbox_stream, [names.inboxes], replicas)
+    tasks = _stream(names.tasks_stream, [names.tasks], replicas) | {"retention": "workqueue"}
+    events = _stream(names.events_stream, names.events, replicas) | {"allow_direct": True}
+    schedules = _stream(names.schedules_stream, [names.wakes, names.schedules], replicas)
+    # Schedules exclude "discard new"; without a limit nothing is discarded anyway.
+    schedules |= {"allow_msg_schedules": True, "allow_rollup_hdrs": True, "discard": "old"}
+    dead = _stream(names.dlq_stream, [names.dlq], replicas) | {"allow_direct": True}
+    return [journal, inbox, _unsynced(tasks), events, _unsynced(schedules), dead]
+
+
+def shared_buckets(replicas: int, lease_ttl: float) -> list[Config]:
+    """Return what all tenants share."""
+    files = [_bucket(f"flunq_{name}", replicas) for name in FILE_BUCKETS]
+    unsynced = [_unsynced(_bucket(f"flunq_{name}", replicas)) for name in ASYNC_BUCKETS]
+    return [*files, *unsynced, leases(replicas, lease_ttl), _blobs(replicas)]
+
+
+def leases(replicas: int, ttl: float) -> Config:
+    """Return the bucket of leases: in memory, gone unless renewed."""
+    age = int(ttl * _SECOND)
+    window = min(age, DEDUPLICATION_WINDOW)
+    return _bucket(LEASES, replicas) | {
+        "storage": "memory",
+        "max_age": age,
+        "duplicate_window": window,
+    }
+
+
+def bucket_stream(bucket: str) -> str:
+    """Return the stream behind a bucket; the same as other tools for key-value buckets use."""
+    return f"KV_{bucket}"
+
+
+async def ensure(js: JetStream, configs: Iterable[Config]) -> None:
+    """Create what is missing, and follow a changed number of replicas."""
+    await asyncio.gather(*(_ensure_one(js, config) for config in configs))
+
+
+async def drift(js: JetStream, configs: Iterable[Config]) -> list[str]:
+    """Say what is missing or configured otherwise than declared."""
+    found: list[str] = []
+    for config in configs:
+        try:
+            info = await js.insist(f"STREAM.INFO.{config['name']}")
+        except StreamGoneError:
+            found.append(f"the stream {config['name']} is missing")
+            continue
+        found += differences(config, info["config"])
+    return found
+
+
+def differences(declared: Config, actual: Config) -> list[str]:
+    """Compare a declared configuration with the one in force."""
+    return [
+        f"{declared['name']}: {name} is {actual.get(name)!r}, should be {wanted!r}"
+        for name, wanted in declared.items()
+        if actual.get(name) != wanted and (wanted or actual.get(name))
+    ]
+
+
+async def _ensure_one(js: JetStream, config: Config) -> None:
+    try:
+        await js.insist(f"STREAM.CREATE.{config['name']}", config)
+    except ApiError as error:
+        if error.err_code != NAME_IN_USE:
+            raise
+        await _follow_replicas(js, config)
+
+
+async def _follow_replicas(js: JetStream, config: Config) -> None:
+    actual = (await js.insist(f"STREAM.INFO.{config['name']}"))["config"]
+    if actual.get("num_replicas") != config["num_replicas"]:
+        changed = actual | {"num_replicas": config["num_replicas"]}
+        await js.insist(f"STREAM.UPDATE.{config['name']}", changed)
+    for difference in differences(config, actual):
+        _log.warning("%s", difference)
+
+
+def _stream(name: str, subjects: list[str], replicas: int) -> Config:
+    return {
+        "name": name,
+        "subjects": subjects,
+        "retention": "limits",
+        "storage": "file",
+        "discard": "new",
+        "num_replicas": replicas,
+        "max_age": 0,
+        "max_msgs": -1,
+        "max_bytes": -1,
+        "max_msgs_per_subject": -1,
+        "duplicate_window": DEDUPLICATION_WINDOW,
+    }
+
+
+def _bucket(bucket: str, replicas: int) -> Config:
+    return _stream(bucket_stream(bucket), [f"$KV.{bucket}.>"], replicas) | {
+        "max_msgs_per_subject": 1,
+        "allow_direct": True,
+        "allow_rollup_hdrs": True,
+        "deny_delete": True,
+    }
+
+
+def _blobs(replicas: int) -> Config:
+    return _stream(f"OBJ_{BLOBS}", [f"$O.{BLOBS}.C.>", f"$O.{BLOBS}.M.>"], replicas) | {
+        "allow_direct": True,
+        "allow_rollup_hdrs": True,
+    }
+
+
+def _unsynced(config: Config) -> Config:
+    """What can be derived from the journal need not wait for the disk; one replica only."""
+    return config | {"persist_mode": "async"} if config["num_replicas"] == 1 else config

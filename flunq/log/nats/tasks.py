@@ -1,0 +1,259 @@
+"""The work queue: a subject per kind and execution, a durable consumer per kind."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from flunq.core.ids import token
+from flunq.log.nats.connection import DisconnectedError
+from flunq.log.nats.jetstream import ApiError, header_block, parse_status
+from flunq.log.nats.readers import ends_pull, parse_position
+from flunq.log.ports import NoResponderError, RequestTimeoutError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Sequence
+
+    from flunq.log.nats.connection import Collector, Connection, Reply
+    from flunq.log.nats.jetstream import JetStream
+    from flunq.log.nats.names import Names
+
+_log = logging.getLogger(__name__)
+_SECOND = 1_000_000_000
+BACKOFF = (1, 2, 4, 10)
+"""How the ack wait grows before a task that nobody finished comes again; the last one repeats. The
+broker knows no maximum: it would leave the task lying there silently. Whoever pulls sees the count.
+"""
+_LONG_PULL, _SHORT_PULL = 5.0, 0.3
+_ROOM_CHECK = 0.05
+_GREATEST_PULL = 256
+
+
+class NatsDelivery:
+    """One task pulled from the queue."""
+
+    __slots__ = ("_connection", "_finished", "_reply", "data", "deliveries")
+
+    def __init__(
+        self,
+        connection: Connection,
+        reply: str,
+        data: bytes,
+        deliveries: int,
+        finished: Callable[[], None],
+    ) -> None:
+        self.data = data
+        self.deliveries = deliveries
+        self._connection = connection
+        self._reply = reply
+        self._finished = finished
+
+    async def ack(self) -> None:
+        """Done: never deliver it again."""
+        await self._answer(b"+ACK")
+
+    async def retry(self, delay: float) -> None:
+        """Deliver it again after ``delay`` seconds."""
+        await self._answer(b'-NAK {"delay": %d}' % int(delay * _SECOND))
+
+    async def drop(self) -> None:
+        """Give up on it: never deliver it again."""
+        await self._answer(b"+TERM")
+
+    async def extend(self) -> None:
+        """Still working on it."""
+        await self._send(b"+WPI")
+
+    async def _answer(self, verdict: bytes) -> None:
+        self._finished()
+        await self._send(verdict)
+
+    async def _send(self, verdict: bytes) -> None:
+        # A verdict that is lost costs a second delivery, which the owner recognises.
+        with contextlib.suppress(RequestTimeoutError):
+            await self._connection.send(self._reply, verdict)
+
+
+class NatsTasks:
+    """The work queue of a tenant."""
+
+    def __init__(self, js: JetStream, names: Names, *, ack_wait: float) -> None:
+        self._js = js
+        self._names = names
+        self._ack_wait = ack_wait
+
+    async def publish(self, kind: str, execution: str, data: bytes, *, message_id: str) -> None:
+        """Queue a task."""
+        await self._js.publish(
+            self._names.task(kind, execution), data, header_block({"Nats-Msg-Id": message_id})
+        )
+
+    async def pull(
+        self, kinds: Sequence[str], *, limit: Callable[[], int]
+    ) -> AsyncIterator[NatsDelivery]:
+        """Yield tasks of these kinds for ever.
+
+        ``limit()`` says how many more can be taken right now; no more than that are asked for.
+        """
+        puller = _Puller(self._js, self._names, limit, len(kinds), self._ack_wait)
+        lanes = [asyncio.create_task(puller.run(kind), name=f"pull-{kind}") for kind in kinds]
+        try:
+            while True:
+                yield await puller.next(lanes)
+        finally:
+            for lane in lanes:
+                lane.cancel()
+            await asyncio.gather(*lanes, return_exceptions=True)
+            puller.give_back()
+
+    async def withdraw(self, execution: str) -> None:
+        """Remove an execution's queued tasks."""
+        await self._js.insist(
+            f"STREAM.PURGE.{self._names.tasks_stream}",
+            {"filter": self._names.tasks_of_execution(execution)},
+        )
+
+
+class _Puller:
+    """Shares the room that an executor has among one lane per kind."""
+
+    def __init__(
+        self, js: JetStream, names: Names, limit: Callable[[], int], lanes: int, ack_wait: float
+    ) -> None:
+        self._js = js
+        self._names = names
+        self._limit = limit
+        self._lanes = lanes
+        self._ack_wait = ack_wait
+        self._asked = 0
+        self._ready: asyncio.Queue[NatsDelivery] = asyncio.Queue()
+        self._room = asyncio.Event()
+        # Its waiters are served in order, so that no kind starves when there is little room.
+        self._turn = asyncio.Lock()
+
+    async def next(self, lanes: Sequence[asyncio.Task[None]]) -> NatsDelivery:
+        """Return the next task; raises what ended a lane."""
+        taking = asyncio.ensure_future(self._ready.get())
+        done, _ = await asyncio.wait({taking, *lanes}, return_when=asyncio.FIRST_COMPLETED)
+        if taking in done:
+            return taking.result()
+        taking.cancel()
+        for lane in done:
+            lane.result()
+        raise AssertionError("a lane ends by raising")
+
+    def give_back(self) -> None:
+        """Return what was delivered and not taken to the queue."""
+        client = self._js.connection.client
+        while not self._ready.empty():
+            delivery = self._ready.get_nowait()
+            if client.is_connected:
+                client.send(delivery._reply, b"-NAK")
+
+    async def run(self, kind: str) -> None:
+        """Pull one kind for ever, making its consumer again when it is gone."""
+        pause = 0.0
+        while True:
+            await asyncio.sleep(pause)
+            try:
+                consumer = await self._ensure_consumer(kind)
+                with self._js.connection.channel() as answers:
+                    while True:
+                        await self._pull(consumer, answers)
+                        pause = 0.0
+            except (DisconnectedError, NoResponderError, RequestTimeoutError, ApiError) as reason:
+                _log.debug("pulling %s again: %s", kind, reason)
+                pause = min(max(pause * 2, 0.02), 1.0)
+
+    async def _ensure_consumer(self, kind: str) -> str:
+        name = f"exec-{token(kind)}"
+        subject = self._names.tasks_of_kind(kind)
+        config: dict[str, Any] = {
+            "durable_name": name,
+            "name": name,
+            "ack_policy": "explicit",
+            "ack_wait": int(self._ack_wait * _SECOND),
+            "backoff": [int(self._ack_wait * times * _SECOND) for times in BACKOFF],
+            "max_deliver": -1,
+            "max_ack_pending": 50_000,
+            "filter_subject": subject,
+        }
+        stream = self._names.tasks_stream
+        await self._js.insist(
+            f"CONSUMER.CREATE.{stream}.{name}.{subject}", {"stream_name": stream, "config": config}
+        )
+        return name
+
+    async def _pull(self, consumer: str, answers: Collector) -> None:
+        async with self._turn:
+            while (count := self._share()) <= 0:
+                await self._wait_for_room()
+            expires = _LONG_PULL if count * self._lanes <= self._free() else _SHORT_PULL
+            self._asked += count
+        try:
+            request = {"batch": count, "expires": int(expires * _SECOND)}
+            subject = f"$JS.API.CONSUMER.MSG.NEXT.{self._names.tasks_stream}.{consumer}"
+            self._js.connection.ask(subject, msgspec.json.encode(request), answers)
+            while count > 0:
+                taken, ended = self._sort(await _take(answers, expires))
+                self._asked -= taken
+                count -= taken
+                if ended:
+                    return
+        finally:
+            self._asked -= count
+            self._room.set()
+
+    async def _wait_for_room(self) -> None:
+        """Wait for a finished task or an ended pull; room that comes otherwise is noticed too."""
+        self._room.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_ROOM_CHECK):
+                await self._room.wait()
+
+    def _sort(self, items: list[tuple[bytes, Reply] | Exception]) -> tuple[int, bool]:
+        taken = 0
+        for item in items:
+            if isinstance(item, Exception):
+                raise item
+            reply_subject, reply = item
+            status = parse_status(reply.headers)
+            if status is None:
+                taken += 1
+                self._deliver(reply_subject, reply)
+            elif ends_pull(status.code, status.text):
+                return taken, True
+            else:
+                raise NoResponderError(f"{status.code} {status.text}")
+        return taken, False
+
+    def _deliver(self, reply_subject: bytes, reply: Reply) -> None:
+        deliveries = parse_position(reply_subject).deliveries
+        self._ready.put_nowait(
+            NatsDelivery(
+                self._js.connection,
+                reply_subject.decode(),
+                reply.data,
+                deliveries,
+                self._room.set,
+            )
+        )
+
+    def _free(self) -> int:
+        return self._limit() - self._asked - self._ready.qsize()
+
+    def _share(self) -> int:
+        """Return how many one lane may ask for: an equal part, or one when there are too few."""
+        free = self._free()
+        return min(max(free // self._lanes, 1), _GREATEST_PULL) if free > 0 else 0
+
+
+async def _take(answers: Collector, expires: float) -> list[tuple[bytes, Reply] | Exception]:
+    try:
+        return await answers.take(within=expires + 2.0)
+    except TimeoutError:
+        raise RequestTimeoutError("the pull never ended") from None

@@ -1,0 +1,356 @@
+"""The ports to whatever stores and carries events; NATS and memory implement all of them.
+
+Two families, chosen by configuration: an :class:`EventStream` (``EVENT_STREAM_TYPE``) carries
+journal, inbox, tasks, bus, schedules and requests; a :class:`Database` (``DB_TYPE``) keeps
+key-value buckets, blobs and leases. One contract suite holds every implementation to the same
+behaviour.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Protocol, Self
+
+import msgspec
+
+if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
+
+class SequenceConflictError(Exception):
+    """Somebody else wrote to the partition since ``expected`` was read; nothing was stored."""
+
+
+class OutcomeUnknownError(Exception):
+    """No clean answer: the write may have been stored, may be stored later, or never."""
+
+
+class NoResponderError(Exception):
+    """Nobody serves the subject of a request."""
+
+
+class RequestTimeoutError(Exception):
+    """A request got no answer before its deadline."""
+
+
+class RevisionConflictError(Exception):
+    """A key was written since the revision that the writer knew."""
+
+
+class StoreFullError(Exception):
+    """The store refuses writes: a limit or the disk is reached."""
+
+
+class MessageTooLargeError(Exception):
+    """Payload and headers together exceed what the broker takes; nothing was sent."""
+
+
+class NotPermittedError(Exception):
+    """The broker does not let this user do that."""
+
+
+class StreamGoneError(Exception):
+    """A stream is missing, or was deleted and made again: its sequences mean nothing any more."""
+
+
+class TransportLostError(Exception):
+    """The connection is gone for good; the process should end and be restarted."""
+
+
+class Record(msgspec.Struct, frozen=True):
+    """One stored message of a stream."""
+
+    seq: int
+    data: bytes
+    partition: int = -1
+    headers: dict[str, str] = {}
+    subject: str = ""
+    time: float = 0.0
+
+
+class Journal(Protocol):
+    """The append-only truth: one literal subject per partition in one stream per tenant."""
+
+    async def append(
+        self, partition: int, data: bytes, *, expected: int, headers: dict[str, str]
+    ) -> int:
+        """Store ``data`` if the partition's last sequence is ``expected``; return its sequence.
+
+        Raises SequenceConflictError, StoreFullError, or OutcomeUnknownError for anything else.
+        """
+        ...
+
+    async def last(self, partition: int) -> Record | None:
+        """Return the partition's newest record, read from the leader."""
+        ...
+
+    def read(self, partition: int, *, after: int, upto: int) -> AsyncIterator[Record]:
+        """Yield the partition's records with ``after < seq <= upto`` in order."""
+        ...
+
+    def follow(self, *, after: int | None) -> AsyncIterator[Record]:
+        """Yield records of all partitions after ``after`` (None: only new ones), for ever."""
+        ...
+
+    async def partitions(self) -> dict[int, int]:
+        """Return how many records each partition that was ever written to has."""
+        ...
+
+    async def trim(self, upto: int) -> None:
+        """Forget records up to a sequence; the caller proved that nobody needs them."""
+        ...
+
+    async def first_seq(self) -> int:
+        """Return the first sequence that is still stored (1 when nothing was trimmed)."""
+        ...
+
+
+class Inbox(Protocol):
+    """The durable way in when the owner cannot be asked directly; position kept by the reader."""
+
+    async def publish(self, partition: int, data: bytes, *, message_id: str) -> int:
+        """Store an input; a repeat with the same id within the window is stored once."""
+        ...
+
+    async def created(self) -> str:
+        """Return the stream's creation time, which tells whether sequences still mean the same."""
+        ...
+
+    def read(self, partition: int, *, after: int) -> AsyncIterator[list[Record]]:
+        """Yield batches of the partition's inputs after a sequence, for ever, as they arrive."""
+        ...
+
+    async def purge(self, partition: int, upto: int) -> None:
+        """Forget a partition's inputs up to and including a sequence."""
+        ...
+
+
+class Delivery(Protocol):
+    """One task pulled from the queue."""
+
+    data: bytes
+    deliveries: int
+
+    async def ack(self) -> None:
+        """Done: never deliver it again."""
+        ...
+
+    async def retry(self, delay: float) -> None:
+        """Deliver it again after ``delay`` seconds."""
+        ...
+
+    async def drop(self) -> None:
+        """Give up on it: never deliver it again."""
+        ...
+
+    async def extend(self) -> None:
+        """Still working on it."""
+        ...
+
+
+class Tasks(Protocol):
+    """The work queue for executors that are not in the owner's process."""
+
+    async def publish(self, kind: str, execution: str, data: bytes, *, message_id: str) -> None:
+        """Queue a task."""
+        ...
+
+    def pull(self, kinds: Sequence[str], *, limit: Callable[[], int]) -> AsyncIterator[Delivery]:
+        """Yield tasks of these kinds for ever, at most ``limit()`` of them at a time."""
+        ...
+
+    async def withdraw(self, execution: str) -> None:
+        """Remove an execution's queued tasks."""
+        ...
+
+
+class Bus(Protocol):
+    """The tenant's CloudEvents, outside (``ext``) and engine-made (``eng``)."""
+
+    async def publish(self, origin: str, data: bytes, *, type: str, message_id: str) -> int:
+        """Store one CloudEvent under ``origin``."""
+        ...
+
+    def follow(self, *, after: int | None) -> AsyncIterator[Record]:
+        """Yield events after a sequence (None: only new ones), for ever."""
+        ...
+
+
+class Schedules(Protocol):
+    """Wake-ups kept by the broker."""
+
+    async def wake_at(self, partition: int, bucket: str, due: int) -> None:
+        """Send one wake-up for (partition, bucket) at ``due`` microseconds; replaces an older."""
+        ...
+
+    async def cancel(self, partition: int, bucket: str) -> None:
+        """Withdraw a wake-up; unknown ones are ignored."""
+        ...
+
+    def wakes(self, partition: int) -> AsyncIterator[str]:
+        """Yield the buckets of a partition's wake-ups as they come due, for ever."""
+        ...
+
+
+Handler = Callable[[bytes], Awaitable[bytes | None]]
+
+
+class Requests(Protocol):
+    """Core request and reply, and fire-and-forget notices; nothing is stored."""
+
+    async def request(
+        self,
+        subject: str,
+        data: bytes,
+        *,
+        timeout: float,  # noqa: ASYNC109 - a request without a deadline cannot be made
+    ) -> bytes:
+        """Ask and wait; raises NoResponderError or RequestTimeoutError."""
+        ...
+
+    def serve(self, subject: str, handler: Handler) -> AbstractAsyncContextManager[None]:
+        """Answer requests to a subject while the context is open; None means no answer.
+
+        Handlers run concurrently: the next request is taken while one awaits its commit.
+        """
+        ...
+
+    async def notify(self, subject: str, data: bytes) -> None:
+        """Send without an answer."""
+        ...
+
+    def listen(
+        self, subject: str, receive: Callable[[bytes], None]
+    ) -> AbstractAsyncContextManager[None]:
+        """Call ``receive`` for each notice while the context is open."""
+        ...
+
+    def mailbox(self) -> str:
+        """Return a fresh subject that only this connection listens to."""
+        ...
+
+
+class DeadLetters(Protocol):
+    """What could not be worked on, kept for people to look at."""
+
+    async def publish(self, data: bytes, *, message_id: str) -> None:
+        """Store one letter; a repeat with the same id within the window is stored once."""
+        ...
+
+
+class EventStream(Protocol):
+    """Everything a tenant's events travel through. ``async with`` connects and closes."""
+
+    journal: Journal
+    inbox: Inbox
+    tasks: Tasks
+    bus: Bus
+    schedules: Schedules
+    requests: Requests
+    dead_letters: DeadLetters
+
+    @property
+    def max_payload(self) -> int:
+        """Return how many bytes one message may have, headers included."""
+        ...
+
+    async def __aenter__(self) -> Self: ...
+    async def __aexit__(self, *exc_info: object) -> None: ...
+
+    async def ensure(self, partitions: int) -> None:
+        """Create what is missing, idempotently."""
+        ...
+
+    async def wait_lost(self) -> str:
+        """Return, with the reason, once the connection is lost for good."""
+        ...
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """A stored value with the revision to compare-and-set against."""
+
+    key: str
+    value: bytes
+    revision: int
+
+
+class KeyValue(Protocol):
+    """One bucket."""
+
+    async def get(self, key: str) -> Entry | None:
+        """Return the newest value, read from the leader."""
+        ...
+
+    async def put(self, key: str, value: bytes) -> int:
+        """Store unconditionally; return the revision."""
+        ...
+
+    async def swap(self, key: str, value: bytes, *, revision: int) -> int:
+        """Store if the key's revision is still ``revision`` (0: the key must not exist).
+
+        Raises RevisionConflictError.
+        """
+        ...
+
+    async def delete(self, key: str) -> None:
+        """Remove a key; unknown ones are ignored."""
+        ...
+
+    async def keys(self, prefix: str = "") -> list[str]:
+        """Return the keys that start with ``prefix``."""
+        ...
+
+
+class Blobs(Protocol):
+    """Large values, by key."""
+
+    async def put(self, key: str, data: bytes) -> None:
+        """Store a value; storing it again is harmless."""
+        ...
+
+    async def get(self, key: str) -> bytes | None:
+        """Return a value."""
+        ...
+
+    async def delete(self, key: str) -> None:
+        """Remove a value; unknown ones are ignored."""
+        ...
+
+
+class Leases(Protocol):
+    """Who is alive: entries that vanish unless renewed."""
+
+    async def renew(self, name: str, value: bytes) -> None:
+        """Create or renew this process's lease."""
+        ...
+
+    async def release(self, name: str) -> None:
+        """Give the lease up at once."""
+        ...
+
+    async def live(self) -> dict[str, bytes]:
+        """Return all live leases."""
+        ...
+
+    def changes(self) -> AsyncIterator[None]:
+        """Yield whenever the set of live leases may have changed, for ever."""
+        ...
+
+
+class Database(Protocol):
+    """Key-value buckets, blobs and leases. ``async with`` connects and closes."""
+
+    definitions: KeyValue
+    state: KeyValue
+    """Checkpoint packs: derivable from the journal, so it need not be fsynced at each write."""
+    tenants: KeyValue
+    nodes: KeyValue
+    blobs: Blobs
+    leases: Leases
+
+    async def __aenter__(self) -> Self: ...
+    async def __aexit__(self, *exc_info: object) -> None: ...
+
+    async def ensure(self) -> None:
+        """Create what is missing, idempotently."""
+        ...

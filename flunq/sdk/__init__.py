@@ -1,0 +1,1 @@
+"""What plugins and functions are written against."""

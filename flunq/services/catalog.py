@@ -1,0 +1,167 @@
+"""What a tenant's clients ask of no single partition: definitions, large values, events."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from flunq.core.events import timestamp
+from flunq.core.protocol import (
+    MAX_MESSAGE,
+    Answer,
+    Apply,
+    CatalogQuestion,
+    ClusterInfo,
+    DefinitionText,
+    DeleteWorkflow,
+    Emit,
+    GetBlob,
+    Info,
+    Piece,
+    PutBlob,
+    Resolve,
+    Workflows,
+    changed_subject,
+)
+from flunq.core.reading import read_document
+from flunq.errors import FlunqError, NotFoundError, RejectedError
+
+if TYPE_CHECKING:
+    from flunq.log.ports import Database, EventStream
+    from flunq.services.clock import Clock
+    from flunq.services.worker.definitions import Definitions
+
+log = logging.getLogger(__name__)
+
+PIECE = 512 * 1024
+MAX_VALUE = 64 * 1024 * 1024
+RESERVED_TYPES = ("io.flunq.", "io.serverlessworkflow.")
+
+_encode = msgspec.json.Encoder().encode
+_question = msgspec.json.Decoder(CatalogQuestion).decode
+
+
+class Catalog:
+    """Answers catalog questions on the node that holds the catalog role."""
+
+    def __init__(
+        self,
+        tenant: str,
+        *,
+        stream: EventStream,
+        database: Database,
+        definitions: Definitions,
+        clock: Clock,
+        info: ClusterInfo,
+    ) -> None:
+        self._info = info
+        self._tenant = tenant
+        self._stream = stream
+        self._database = database
+        self._definitions = definitions
+        self._clock = clock
+        self._uploads: dict[str, list[bytes]] = {}
+        self._open_blob: tuple[str, bytes] | None = None
+
+    async def answer(self, payload: bytes) -> bytes:
+        """Answer one encoded question; never raises for what somebody asked."""
+        try:
+            body = _encode(await self._value(_question(payload)))
+        except FlunqError as error:
+            return _encode(Answer(problem=error.problem()))
+        except msgspec.MsgspecError as error:
+            problem = {"type": "urn:flunq:error:usage", "status": 400, "detail": str(error)}
+            return _encode(Answer(problem=problem))
+        return _encode(Answer(value=msgspec.Raw(body)))
+
+    async def _value(self, question: CatalogQuestion) -> Any:
+        if isinstance(question, Info):
+            return self._info
+        if isinstance(question, Apply):
+            return await self._apply(question)
+        if isinstance(question, Resolve):
+            return await self._text(question.name)
+        if isinstance(question, Workflows):
+            return await self._definitions.all(question.prefix)
+        if isinstance(question, DeleteWorkflow):
+            gone = await self._definitions.delete(question.name)
+            await self._tell_others()
+            return gone
+        if isinstance(question, PutBlob):
+            return await self._put_blob(question)
+        if isinstance(question, GetBlob):
+            return await self._get_blob(question)
+        return await self._emit(question)
+
+    async def _apply(self, question: Apply) -> dict[str, Any]:
+        document = await asyncio.to_thread(read_document, question.text, name="document")
+        if question.dry_run:
+            return {"digest": document.digest, "created": False}
+        ref, created = await self._definitions.apply(
+            document.value, question.text, document.digest, self._clock.now()
+        )
+        await self._tell_others()
+        return {**msgspec.to_builtins(ref), "created": created}
+
+    async def _text(self, name: str) -> DefinitionText:
+        text = await self._definitions.text(name)
+        if len(text.text) < MAX_MESSAGE // 3:
+            return text
+        return msgspec.structs.replace(text, document={})
+
+    async def _tell_others(self) -> None:
+        await self._stream.requests.notify(changed_subject(self._tenant), b"")
+
+    async def _put_blob(self, question: PutBlob) -> dict[str, Any]:
+        if question.number == 0:
+            self._uploads[question.key] = []
+        pieces = self._uploads.get(question.key)
+        if pieces is None or len(pieces) != question.number:
+            raise RejectedError("the pieces of a value must come in order", hint="send it again")
+        pieces.append(question.piece)
+        size = sum(map(len, pieces))
+        if size > MAX_VALUE:
+            del self._uploads[question.key]
+            raise RejectedError(f"a value may have {MAX_VALUE:,} bytes; this one has more")
+        if question.last:
+            await self._database.blobs.put(question.key, b"".join(pieces))
+            del self._uploads[question.key]
+        return {"size": size}
+
+    async def _get_blob(self, question: GetBlob) -> Piece:
+        if self._open_blob is None or self._open_blob[0] != question.key:
+            body = await self._database.blobs.get(question.key)
+            if body is None:
+                raise NotFoundError(f"no value {question.key}")
+            self._open_blob = (question.key, body)
+        body = self._open_blob[1]
+        piece = body[question.offset : question.offset + PIECE]
+        if question.offset + PIECE >= len(body):
+            self._open_blob = None
+        return Piece(data=piece, size=len(body))
+
+    async def _emit(self, question: Emit) -> list[int]:
+        prepared = [self._prepared(event) for event in question.events]
+        return [
+            await self._stream.bus.publish(
+                "ext",
+                _encode(event),
+                type=event["type"],
+                message_id=f"{event['source']}\n{event['id']}",
+            )
+            for event in prepared
+        ]
+
+    def _prepared(self, event: dict[str, Any]) -> dict[str, Any]:
+        missing = [name for name in ("id", "source", "type") if not event.get(name)]
+        if missing:
+            raise RejectedError(f"a CloudEvent needs {', '.join(missing)}")
+        if str(event["type"]).startswith(RESERVED_TYPES):
+            raise RejectedError(
+                f"events of type {event['type']} are made by the engine alone",
+                hint="choose a type of your own, such as com.example.order.paid",
+            )
+        return {"specversion": "1.0", "time": timestamp(self._clock.now()), **event}

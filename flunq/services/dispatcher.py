@@ -1,0 +1,172 @@
+"""From owner to executor and back: in memory where possible, through the queue otherwise."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from flunq.core.claims import reference_to
+from flunq.core.execution.effects import Dispatch, Withdraw
+from flunq.core.protocol import node_subject, withdraw_subject
+from flunq.log.ports import Blobs, EventStream, NoResponderError, RequestTimeoutError
+from flunq.services.wire import encode_claim, encode_dispatch, encode_withdrawals
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from flunq.core.execution.commands import Report
+    from flunq.services.assignment import NodeLease
+    from flunq.services.executor.pool import ExecutorPool
+
+log = logging.getLogger(__name__)
+
+MAX_TASK_MESSAGE = 700 * 1024
+BACKLOG_PER_SLOT = 4
+"""How many tasks may wait here for a slot before others are asked to help."""
+HELD_TIMEOUT = 1.0
+UNCONFIRMED_SECONDS = 2.0
+
+
+class Everything(set[str]):
+    """The set of all tasks: what a node that does not answer may hold."""
+
+    def __contains__(self, task: object) -> bool:
+        return True
+
+
+class NodeDispatcher:
+    """The dispatcher of one node."""
+
+    def __init__(
+        self,
+        *,
+        node: str,
+        incarnation: str,
+        tenant: str,
+        pool: ExecutorPool,
+        stream: EventStream,
+        blobs: Blobs,
+        capacity: int,
+        leases: Callable[[], Mapping[str, NodeLease]],
+        route: Callable[[Report], None],
+    ) -> None:
+        self._writer = f"{node}#{incarnation}"
+        self._tenant = tenant
+        self._pool = pool
+        self._stream = stream
+        self._blobs = blobs
+        self._backlog_limit = capacity * BACKLOG_PER_SLOT
+        self._leases = leases
+        self._route = route
+        self._backlog: deque[Dispatch] = deque()
+        self._held: set[str] = set()
+        self._unreported: dict[str, tuple[float, Report]] = {}
+
+    def takes(self, kind: str) -> bool:
+        """Tell whether this node runs such tasks and has room, or nobody else has."""
+        if not self._pool.hosts(kind) or self._pool.draining:
+            return False
+        return len(self._backlog) < self._backlog_limit or not self._others_run(kind)
+
+    def submit(self, dispatch: Dispatch) -> None:
+        """Run a task here, now or as soon as a slot is free."""
+        if dispatch.task in self._held:
+            return
+        self._held.add(dispatch.task)
+        if self._backlog or not self._begin(dispatch):
+            self._backlog.append(dispatch)
+
+    async def queue(self, dispatch: Dispatch) -> None:
+        """Publish a task for any executor."""
+        body = encode_dispatch(dispatch)
+        if len(body) > MAX_TASK_MESSAGE:
+            key, _ = reference_to(body)
+            await self._blobs.put(key, body)
+            body = encode_claim(key)
+        await self._stream.tasks.publish(
+            dispatch.kind, dispatch.execution, body, message_id=dispatch.task
+        )
+
+    async def withdraw(self, execution: str, task: str, kind: str) -> None:
+        """Stop a task wherever it is."""
+        if self.withdraw_here(task):
+            return
+        notice = encode_withdrawals([Withdraw(execution=execution, task=task, kind=kind)])
+        await self._stream.requests.notify(withdraw_subject(self._tenant), notice)
+        await self._stream.tasks.withdraw(execution)
+
+    def withdraw_here(self, task: str) -> bool:
+        """Stop a task if this node runs it."""
+        if task not in self._held:
+            return False
+        self.reported(task)
+        self._backlog = deque(d for d in self._backlog if d.task != task)
+        self._pool.withdraw(task)
+        return True
+
+    def held(self) -> set[str]:
+        """Return the tasks that this node runs or has not yet reported."""
+        return self._held
+
+    async def held_by(self, writer: str) -> set[str] | None:
+        """Ask another process for the tasks it holds; None if it is dead."""
+        if writer == self._writer:
+            return self._held
+        node, _, incarnation = writer.partition("#")
+        lease = self._leases().get(node)
+        if lease is None or lease.incarnation != incarnation:
+            return None
+        try:
+            answer = await self._stream.requests.request(
+                node_subject(node, "held"), b"", timeout=HELD_TIMEOUT
+            )
+        except (NoResponderError, RequestTimeoutError):
+            return Everything()
+        return msgspec.json.decode(answer, type=set[str])
+
+    def reported(self, task: str) -> None:
+        """Note that a task's outcome is durable."""
+        self._held.discard(task)
+        self._unreported.pop(task, None)
+
+    def report_again(self) -> None:
+        """Send outcomes again whose receipt nobody confirmed, as when a partition moved."""
+        limit = asyncio.get_running_loop().time() - UNCONFIRMED_SECONDS
+        for since, report in list(self._unreported.values()):
+            if since < limit:
+                self._send(report)
+
+    async def drain(self, within: float) -> None:
+        """Let running tasks finish; those that do not will be run again elsewhere."""
+        deadline = asyncio.get_running_loop().time() + within
+        while self._held and asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(0.02)
+
+    def _begin(self, dispatch: Dispatch) -> bool:
+        return self._pool.submit(dispatch, self._done, stopped=self._fill_slots)
+
+    def _done(self, report: Report) -> None:
+        # A withdrawn task is no longer held, and nobody wants its outcome.
+        if report.task in self._held:
+            self._send(report)
+        self._fill_slots()
+
+    def _send(self, report: Report) -> None:
+        self._unreported[report.task] = (asyncio.get_running_loop().time(), report)
+        self._route(report)
+
+    def _fill_slots(self) -> None:
+        while self._backlog and self._begin(self._backlog[0]):
+            self._backlog.popleft()
+
+    def _others_run(self, kind: str) -> bool:
+        mine = self._writer.partition("#")[0]
+        return any(
+            kind in lease.kinds and not lease.leaving
+            for node, lease in self._leases().items()
+            if node != mine
+        )

@@ -1,0 +1,298 @@
+"""The tasks that this process runs: handed over in memory, a bounded number at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Self
+
+from flunq.core.execution.commands import Failure, Report
+from flunq.errors import UsageError
+from flunq.sdk.context import ExecutorContext, TaskContext
+from flunq.sdk.executor import ERRORS, Call, Executor, TaskError
+from flunq.services.clock import Clock, SystemClock
+from flunq.services.executor.watchdog import LoopWatchdog
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from flunq.core.execution.effects import Dispatch
+
+_LOGGER = logging.getLogger("flunq.executor")
+_DETAIL = 1000
+GRACE = 2.0
+"""Seconds after a deadline at which a task is stopped; the engine's own timer comes first."""
+_TOO_LATE = Failure(type=ERRORS + "timeout", status=408, detail="stopped after its deadline")
+_SELF_CANCELLED = Failure(
+    type=ERRORS + "runtime", status=500, detail="CancelledError: the call cancelled itself"
+)
+
+
+class _Running:
+    """One task in flight and whoever wants to hear of it."""
+
+    __slots__ = ("begun", "context", "deadline", "dispatch", "done", "expired", "stopped", "task")
+
+    def __init__(self, dispatch: Dispatch, context: TaskContext) -> None:
+        self.dispatch = dispatch
+        self.context = context
+        self.done: list[Callable[[Report], None]] = []
+        self.stopped: list[Callable[[], None]] = []
+        self.task: asyncio.Task[None] | None = None
+        self.deadline: asyncio.TimerHandle | None = None
+        self.expired = False
+        self.begun = False
+
+    def cancel(self) -> None:
+        """Interrupt the task; one that has not begun sees its flags when it does."""
+        # A task that is cancelled before its first step never enters its coroutine.
+        if self.begun and self.task is not None:
+            self.task.cancel()
+
+
+class ExecutorPool:
+    """Hosts executors and runs at most ``capacity`` of their tasks at the same time.
+
+    ``async with`` starts and closes the executors. ``on_report`` receives the outcomes of tasks
+    that were submitted without a receiver of their own.
+    """
+
+    def __init__(
+        self,
+        executors: Iterable[Executor],
+        *,
+        capacity: int = 256,
+        on_report: Callable[[Report], None] | None = None,
+        context: ExecutorContext | None = None,
+        node: str = "",
+        clock: Clock | None = None,
+        grace: float = GRACE,
+    ) -> None:
+        self._executors = tuple(executors)
+        self._by_kind = _index(self._executors)
+        self._capacity = capacity
+        self._on_report = on_report
+        self._context = context or ExecutorContext()
+        self._node = node
+        self._clock = clock or SystemClock()
+        self._grace = grace
+        self._runs: dict[str, _Running] = {}
+        self._names: dict[asyncio.Task[object], str] = {}
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._draining = False
+        self._watchdog = LoopWatchdog(self._names.get, lambda: bool(self._runs))
+
+    async def __aenter__(self) -> Self:
+        started: list[Executor] = []
+        try:
+            for executor in self._executors:
+                await executor.start(self._context)
+                started.append(executor)
+        except BaseException:
+            for executor in started:
+                await executor.aclose()
+            raise
+        self._watchdog.start()
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.aclose()
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """What this pool can run."""
+        return tuple(self._by_kind)
+
+    @property
+    def draining(self) -> bool:
+        """True once nothing new is taken."""
+        return self._draining
+
+    def hosts(self, kind: str) -> bool:
+        """Tell whether tasks of a kind can run here."""
+        return kind in self._by_kind
+
+    def free(self) -> int:
+        """Return how many more tasks fit."""
+        return 0 if self._draining else max(0, self._capacity - len(self._runs))
+
+    def running(self) -> list[str]:
+        """Return the ids of the tasks in flight."""
+        return list(self._runs)
+
+    def runs(self, task: str) -> bool:
+        """Tell whether a task is in flight."""
+        return task in self._runs
+
+    def submit(
+        self,
+        dispatch: Dispatch,
+        done: Callable[[Report], None] | None = None,
+        *,
+        stopped: Callable[[], None] | None = None,
+        delivery: int = 1,
+    ) -> bool:
+        """Begin a task, or join it if it is in flight; False when it has no place here.
+
+        ``done`` is called once with the outcome, on the loop. If the task is withdrawn or
+        abandoned, ``stopped`` is called instead.
+        """
+        run = self._runs.get(dispatch.task)
+        if run is None:
+            executor = self._by_kind.get(dispatch.kind)
+            if executor is None or self._draining or len(self._runs) >= self._capacity:
+                return False
+            run = self._begin(dispatch, executor, delivery)
+        elif run.context.cancelled:
+            return False
+        receiver = self._on_report if done is None else done
+        if receiver is not None:
+            run.done.append(receiver)
+        if stopped is not None:
+            run.stopped.append(stopped)
+        return True
+
+    def withdraw(self, task: str) -> bool:
+        """Stop a task whose outcome no longer matters; tell whether it was in flight."""
+        run = self._runs.get(task)
+        if run is None:
+            return False
+        if not run.context.cancelled:
+            run.context.cancelled = True
+            run.cancel()
+        return True
+
+    async def drain(self, within: float) -> list[str]:
+        """Take nothing new, wait ``within`` seconds, stop what is left and return its ids."""
+        self._draining = True
+        try:
+            async with asyncio.timeout(within):
+                await self._idle.wait()
+        except TimeoutError:
+            pass
+        return await self._abandon()
+
+    async def aclose(self) -> None:
+        """Stop everything at once and close the executors."""
+        self._draining = True
+        await self._abandon()
+        self._watchdog.stop()
+        for executor in self._executors:
+            await executor.aclose()
+
+    async def _abandon(self) -> list[str]:
+        left = [run.task for run in self._runs.values() if run.task is not None]
+        ids = list(self._runs)
+        for task in ids:
+            self.withdraw(task)
+        if left:
+            await asyncio.wait(left, timeout=self._grace)
+        return ids
+
+    def _begin(self, dispatch: Dispatch, executor: Executor, delivery: int) -> _Running:
+        run = _Running(dispatch, TaskContext(self._context))
+        if not self._runs:
+            self._idle.clear()
+        self._runs[dispatch.task] = run
+        loop = asyncio.get_running_loop()
+        run.task = loop.create_task(self._run(run, executor, delivery))
+        self._names[run.task] = dispatch.kind
+        if dispatch.deadline is not None:
+            left = (dispatch.deadline - self._clock.now()) / 1_000_000
+            run.deadline = loop.call_later(max(0.0, left) + self._grace, self._expire, run)
+        return run
+
+    async def _run(self, run: _Running, executor: Executor, delivery: int) -> None:
+        run.begun = True
+        output, failure = None, None
+        if not (run.context.cancelled or run.expired):
+            try:
+                output = await executor.execute(_call(run.dispatch, delivery), run.context)
+            except TaskError as error:
+                failure = _failure(error)
+            except asyncio.CancelledError:
+                failure = self._interrupted(run)
+            except (Exception, SystemExit) as error:
+                failure = self._unexpected(run.dispatch, error)
+        if run.expired and failure is None:
+            failure = _TOO_LATE
+        self._end(run)
+        if run.context.cancelled:
+            _call_each(run.stopped)
+        else:
+            self._tell(run, output, failure)
+
+    def _tell(self, run: _Running, output: object, failure: Failure | None) -> None:
+        dispatch = run.dispatch
+        report = Report(
+            id=dispatch.execution,
+            task=dispatch.task,
+            output=output,
+            failure=failure,
+            node=self._node,
+        )
+        for receive in run.done:
+            receive(report)
+
+    def _end(self, run: _Running) -> None:
+        if run.deadline is not None:
+            run.deadline.cancel()
+        del self._runs[run.dispatch.task]
+        if run.task is not None:
+            self._names.pop(run.task, None)
+        if not self._runs:
+            self._idle.set()
+
+    def _expire(self, run: _Running) -> None:
+        run.expired = True
+        run.cancel()
+
+    def _interrupted(self, run: _Running) -> Failure | None:
+        if run.expired:
+            return _TOO_LATE
+        if run.task is not None and run.task.cancelling():
+            # Not the function's doing: the process goes down, and the task will be run again.
+            run.context.cancelled = True
+        return _SELF_CANCELLED
+
+    def _unexpected(self, dispatch: Dispatch, error: BaseException) -> Failure:
+        self._context.logger.warning(
+            "%s of execution %s failed", dispatch.kind, dispatch.execution, exc_info=error
+        )
+        text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        return Failure(type=ERRORS + "runtime", status=500, detail=text[:_DETAIL])
+
+
+def _index(executors: tuple[Executor, ...]) -> dict[str, Executor]:
+    by_kind: dict[str, Executor] = {}
+    for executor in executors:
+        for kind in executor.kinds:
+            if kind in by_kind:
+                raise UsageError(f"two executors want to run {kind!r}")
+            by_kind[kind] = executor
+    return by_kind
+
+
+def _call(dispatch: Dispatch, delivery: int) -> Call:
+    return Call(
+        execution=dispatch.execution,
+        task=dispatch.task,
+        kind=dispatch.kind,
+        reference=dispatch.reference,
+        key=dispatch.key,
+        attempt=dispatch.attempt,
+        arguments=dispatch.arguments,
+        delivery=delivery,
+        deadline=dispatch.deadline,
+        traceparent=dispatch.traceparent,
+    )
+
+
+def _failure(error: TaskError) -> Failure:
+    return Failure(type=error.type, status=error.status, title=error.title, detail=error.detail)
+
+
+def _call_each(callbacks: list[Callable[[], None]]) -> None:
+    for call in callbacks:
+        call()

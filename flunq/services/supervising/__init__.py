@@ -1,0 +1,1 @@
+"""The parts of the local cluster's supervisor: processes, data directory, state, logs."""

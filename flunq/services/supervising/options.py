@@ -1,0 +1,68 @@
+"""What a local cluster is asked to be."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from flunq.errors import UsageError
+
+
+class ClusterOptions(msgspec.Struct, kw_only=True, frozen=True):
+    """The options of ``flunq up``."""
+
+    data: Path
+    workers: int = 1
+    durability: Literal["strict", "fast"] = "strict"
+    functions: tuple[str, ...] = ()
+    nats_url: str | None = None
+    """An existing NATS; no server is started then."""
+    nats_user: str | None = None
+    nats_password: str | None = None
+    nodes: int = 1
+    replicas: int | None = None
+    nats_port: int = 0
+    api_port: int = 0
+    nats_server: str | None = None
+    tenant: str = "default"
+    partitions: int = 8
+    worker_concurrency: int = 256
+    drain_timeout: float = 10.0
+    lease_ttl: float = 3.0
+    blob_threshold: int = 256 * 1024
+    log_level: str = "info"
+    program: tuple[str, ...] = (sys.executable, "-P", "-m", "flunq", "serve")
+    """What runs a role. ``-P``: files in the working directory must not shadow modules."""
+    context: str | None = "local"
+    """The context to write and select."""
+
+    @property
+    def stream_replicas(self) -> int:
+        """How many servers keep each stream."""
+        if self.replicas is not None:
+            return self.replicas
+        return 3 if self.nodes >= 3 else 1
+
+
+def check_options(options: ClusterOptions) -> None:
+    """Refuse what cannot work, before anything is started."""
+    if options.workers < 1:
+        raise UsageError("a cluster needs at least one worker", hint="--workers 1")
+    if options.nodes not in (1, 3, 5):
+        raise UsageError(
+            f"{options.nodes} NATS servers make no sound cluster", hint="use --nodes 1, 3 or 5"
+        )
+    if options.nats_url is not None and options.nodes != 1:
+        raise UsageError("--nats uses servers that exist, --nodes starts new ones: choose one")
+    if options.nats_url is None and options.stream_replicas > options.nodes:
+        raise UsageError(
+            f"{options.stream_replicas} replicas need as many NATS servers, there are "
+            f"{options.nodes}",
+            hint=f"--nodes {options.stream_replicas | 1}",
+        )
+    for named in options.functions:
+        if named.endswith(".py") and not Path(named).is_file():
+            raise UsageError(f"there is no file {named}", hint="--functions FILE.py or a module")

@@ -1,0 +1,1 @@
+"""Owners of partitions: take inputs, decide, commit, release effects, recover."""

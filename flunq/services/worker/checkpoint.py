@@ -1,0 +1,243 @@
+"""Checkpoints: the executions that changed since the last one, in packs, beside the traffic."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from flunq.core.execution.state import State, encode_state
+from flunq.services.worker.executions import (
+    STATUS_CODES,
+    Finished,
+    Live,
+    Mark,
+    Packed,
+    Place,
+    encode_finished,
+)
+from flunq.services.worker.packs import PACK_BYTES, Checkpoint, Packs
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from flunq.services.worker.owner import Owner
+
+SLICE = 200
+"""Executions encoded before the partition gets its turn again."""
+REWRITE_PER_CHECKPOINT = 2
+
+
+class _Draft(msgspec.Struct):
+    """An execution encoded for a pack; journal positions are known after the barrier."""
+
+    id: str
+    seq: int
+    body: bytes
+    mark: Mark
+    fingerprint: str
+    ended: bool
+    live: Live | None = None
+    ends: tuple[int, int] = (0, 0)
+
+
+class Checkpointer:
+    """Writes the checkpoints of one owner."""
+
+    def __init__(self, owner: Owner, packs: Packs, checkpoint: Checkpoint, epoch: int) -> None:
+        self._owner = owner
+        self._packs = packs
+        self._checkpoint = checkpoint
+        self._epoch = epoch
+        self._next = epoch << 24
+        self._counts: Counter[int] = Counter()
+        self._sizes: dict[int, int] = {}
+        for packed in owner.executions.places.values():
+            self._counts[Place.of(packed).pack] += 1
+        self._written_position = checkpoint.seq
+        self._lock = asyncio.Lock()
+
+    @property
+    def sequence(self) -> int:
+        """Return the journal sequence up to which the newest checkpoint holds everything."""
+        return self._checkpoint.seq
+
+    async def write(self) -> None:
+        """Write a checkpoint of everything that is committed now."""
+        async with self._lock:
+            drafts: list[_Draft] = []
+            try:
+                await self._write(drafts)
+            except BaseException:
+                for draft in drafts:
+                    if draft.live is not None:
+                        draft.live.dirty = True
+                raise
+
+    async def _write(self, drafts: list[_Draft]) -> None:
+        owner = self._owner
+        committer = owner.committer
+        position, number, facts = committer.position, committer.number, dict(committer.facts)
+        released = owner.outbox.released_through
+        owner.journal_bytes = 0
+        async for draft in self._drafts():
+            drafts.append(draft)
+        # A stored state may hold events of commits still under way: they must be durable first.
+        await committer.flushed()
+        thin, carried = await self._thin_packs({draft.id for draft in drafts})
+        new_packs = [await self._store(group) for group in _groups([*drafts, *carried])]
+        dropped = set(thin) | {n for n in self._checkpoint.packs if not self._counts[n]}
+        packs = [n for n in self._checkpoint.packs if n not in dropped] + new_packs
+        deleted = owner.executions.deleted
+        for execution in [e for e, pack in deleted.items() if pack not in packs]:
+            del deleted[execution]
+        self._checkpoint = Checkpoint(
+            epoch=self._epoch,
+            seq=position,
+            number=number,
+            inbox=facts.get("inbox", self._checkpoint.inbox),
+            released_through=released,
+            packs=packs,
+            deleted=dict(deleted),
+        )
+        await self._packs.store_checkpoint(self._checkpoint)
+        for gone in dropped:
+            await self._packs.discard(gone)
+        self._let_go(drafts)
+        if facts.get("inbox"):
+            await owner.context.stream.inbox.purge(owner.partition, facts["inbox"]["floor"])
+
+    async def _drafts(self) -> AsyncIterator[_Draft]:
+        """Encode what changed, a slice at a time."""
+        owner = self._owner
+        for turn, execution in enumerate(list(owner.executions.finished), 1):
+            found = owner.executions.finished.get(execution)
+            if found is not None:
+                yield _draft_finished(*found)
+            if turn % SLICE == 0:
+                await asyncio.sleep(0)
+        for turn, execution in enumerate(list(owner.executions.live), 1):
+            live = owner.executions.live.get(execution)
+            if live is not None and live.dirty and live.state is not None and not live.tainted:
+                live.dirty = False
+                yield _draft_live(live, live.state)
+            if turn % SLICE == 0:
+                await asyncio.sleep(0)
+
+    async def _thin_packs(self, fresh: set[str]) -> tuple[list[int], list[_Draft]]:
+        """Pick packs of which little is still true, and what to carry over from them."""
+        thin = [
+            number
+            for number in self._checkpoint.packs
+            if 0 < self._counts[number] < self._sizes.get(number, 0) // 4
+        ][:REWRITE_PER_CHECKPOINT]
+        carried: list[_Draft] = []
+        places = self._owner.executions.places
+        for number in thin:
+            marks = {mark.id: mark for mark in await self._packs.marks(number)}
+            for item in (await self._packs.load(number)).values():
+                packed = places.get(item.id)
+                current = packed is not None and Place.of(packed).pack == number
+                if current and item.id not in fresh:
+                    carried.append(_draft_again(item, marks[item.id]))
+        return thin, carried
+
+    async def _store(self, drafts: list[_Draft]) -> int:
+        self._next += 1
+        number = self._next
+        places = self._owner.executions.places
+        packed = [_packed(draft) for draft in drafts]
+        await self._packs.store(number, packed, [draft.mark for draft in drafts])
+        for draft in drafts:
+            mark = draft.mark
+            old = places.get(draft.id)
+            if old is not None:
+                self._counts[Place.of(old).pack] -= 1
+            place = Place(pack=number, status=mark.status, started_at=mark.started_at)
+            places[draft.id] = place.packed()
+        self._counts[number] = self._sizes[number] = len(drafts)
+        return number
+
+    def _let_go(self, drafts: list[_Draft]) -> None:
+        """Forget in memory what lies in a pack and has nothing to do soon."""
+        owner = self._owner
+        settings = owner.context.settings
+        idle_since = asyncio.get_running_loop().time() - settings.hibernate_seconds
+        for draft in drafts:
+            if draft.ended:
+                owner.executions.finished.pop(draft.id, None)
+        for execution, live in list(owner.executions.live.items()):
+            if _may_sleep(live, idle_since):
+                del owner.executions.live[execution]
+
+
+def _may_sleep(live: Live, idle_since: float) -> bool:
+    state = live.state
+    return (
+        state is not None
+        and not live.dirty
+        and not live.evaluating
+        and not live.tainted
+        and live.touched <= idle_since
+        and not state.tasks
+        and not state.has_work
+    )
+
+
+def _draft_finished(finished: Finished, first: int, last: int) -> _Draft:
+    return _Draft(
+        id=finished.id,
+        seq=finished.seq,
+        body=encode_finished(finished),
+        mark=Mark(finished.id, STATUS_CODES.index(finished.status), finished.started_at, False, 0),
+        fingerprint=finished.fingerprint,
+        ended=True,
+        ends=(first, last),
+    )
+
+
+def _draft_live(live: Live, state: State) -> _Draft:
+    active = bool(state.tasks) or state.has_work
+    due = min(state.timers.values(), default=0)
+    mark = Mark(state.id, STATUS_CODES.index(state.status), state.started_at, active, due)
+    return _Draft(
+        id=state.id,
+        seq=state.seq,
+        body=encode_state(state),
+        mark=mark,
+        fingerprint=live.fingerprint,
+        ended=False,
+        live=live,
+    )
+
+
+def _draft_again(item: Packed, mark: Mark) -> _Draft:
+    return _Draft(
+        id=item.id,
+        seq=0,
+        body=item.body,
+        mark=mark,
+        fingerprint=item.fingerprint,
+        ended=item.ended,
+        ends=(item.first, item.last),
+    )
+
+
+def _packed(draft: _Draft) -> Packed:
+    first, last = (draft.live.first, draft.live.last) if draft.live else draft.ends
+    return Packed(draft.id, first, last, draft.fingerprint, draft.ended, draft.body)
+
+
+def _groups(drafts: list[_Draft]) -> Iterator[list[_Draft]]:
+    group: list[_Draft] = []
+    size = 0
+    for draft in drafts:
+        if group and size + len(draft.body) > PACK_BYTES:
+            yield group
+            group, size = [], 0
+        group.append(draft)
+        size += len(draft.body)
+    if group:
+        yield group

@@ -1,0 +1,104 @@
+"""What the owners of one process share."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+
+from flunq.services.worker.post import Post
+
+if TYPE_CHECKING:
+    from flunq.core.execution.effects import Dispatch
+    from flunq.core.expressions.engine import ExpressionEngine
+    from flunq.log.ports import Database, EventStream
+    from flunq.services.clock import Clock
+    from flunq.services.worker.definitions import Definitions
+
+
+class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Settings of the partitions' owners."""
+
+    tenant: str = "default"
+    partitions: int = 8
+    node: str = "node-1"
+    incarnation: str = "0"
+    blob_threshold: int = 256 * 1024
+    checkpoint_seconds: float = 10.0
+    checkpoint_bytes: int = 8 * 1024 * 1024
+    sweep_seconds: float = 5.0
+    hibernate_seconds: float = 5.0
+    commits_in_flight: int = 2
+    handover_seconds: float = 5.0
+    max_buffered: int = 8 * 1024 * 1024
+
+    @property
+    def writer(self) -> str:
+        """Return this process's name for ever: node and incarnation."""
+        return f"{self.node}#{self.incarnation}"
+
+
+class Dispatcher(Protocol):
+    """How the owners reach executors."""
+
+    def takes(self, kind: str) -> bool:
+        """Tell whether this process runs such tasks and has room for one more."""
+        ...
+
+    def submit(self, dispatch: Dispatch) -> None:
+        """Run a task in this process."""
+        ...
+
+    async def queue(self, dispatch: Dispatch) -> None:
+        """Publish a task for any executor; returns when it is stored."""
+        ...
+
+    async def withdraw(self, execution: str, task: str, kind: str) -> None:
+        """Stop a task wherever it is."""
+        ...
+
+    def withdraw_here(self, task: str) -> bool:
+        """Stop a task if this process runs it; tell whether it did."""
+        ...
+
+    def reported(self, task: str) -> None:
+        """Note that a task's outcome is durable."""
+        ...
+
+    def report_again(self) -> None:
+        """Send outcomes again whose receipt nobody confirmed."""
+        ...
+
+    def held(self) -> set[str]:
+        """Return the tasks that this process runs or has not yet reported."""
+        ...
+
+    async def held_by(self, writer: str) -> set[str] | None:
+        """Ask another process for the tasks it holds; None if it is dead."""
+        ...
+
+
+class WorkerContext:
+    """Everything an owner needs from its process."""
+
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        *,
+        stream: EventStream,
+        database: Database,
+        clock: Clock,
+        definitions: Definitions,
+        dispatcher: Dispatcher,
+        engine: ExpressionEngine,
+    ) -> None:
+        self.settings = settings
+        self.stream = stream
+        self.database = database
+        self.clock = clock
+        self.definitions = definitions
+        self.dispatcher = dispatcher
+        self.engine = engine
+        self.commit_turn = asyncio.Semaphore(settings.commits_in_flight)
+        self.post = Post(stream.requests, database.blobs.put)

@@ -1,0 +1,204 @@
+"""The executions of one partition: those in memory, and where the others lie."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from flunq.core.execution.commands import Failure, WorkflowRef
+from flunq.core.protocol import Result
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from flunq.core.document import Workflow
+    from flunq.core.execution.state import State
+    from flunq.core.expressions import Answer
+
+STATUS_CODES = (
+    "pending",
+    "running",
+    "waiting",
+    "suspended",
+    "cancelled",
+    "faulted",
+    "completed",
+    "quarantined",
+)
+TERMINAL = frozenset({"cancelled", "faulted", "completed", "quarantined"})
+
+
+RECALLED = 1_000
+
+
+class Finished(msgspec.Struct, frozen=True, kw_only=True):
+    """What is kept of an execution that has ended: enough for get, result and repeated starts."""
+
+    id: str
+    workflow: WorkflowRef
+    status: str
+    fingerprint: str
+    started_at: int
+    ended_at: int
+    seq: int
+    input: Any = None
+    output: Any = None
+    failure: Failure | None = None
+    tags: dict[str, str] = {}
+    parent: str | None = None
+
+    def result(self) -> Result:
+        """Return how it ended."""
+        return Result(id=self.id, status=self.status, output=self.output, failure=self.failure)
+
+
+class Live:
+    """An execution in memory."""
+
+    __slots__ = (
+        "answers",
+        "dirty",
+        "evaluating",
+        "fingerprint",
+        "first",
+        "last",
+        "seq",
+        "state",
+        "tainted",
+        "touched",
+        "workflow",
+    )
+
+    def __init__(
+        self, state: State | None, workflow: Workflow | None, fingerprint: str, *, first: int, last: int
+    ) -> None:
+        self.state = state
+        self.workflow = workflow
+        self.fingerprint = fingerprint
+        self.first = first
+        """Journal sequence of the commit with its first event; 0 until acknowledged."""
+        self.last = last
+        self.seq = state.seq if state else 0
+        """Sequence of the last event that a decision returned."""
+        self.answers: dict[str, Answer] = {}
+        self.evaluating = False
+        self.tainted = False
+        """A decision failed half-way: the state must not be stored."""
+        self.dirty = True
+        self.touched = 0.0
+
+    def workflow_of(self) -> Workflow:
+        """Return the compiled definition, which everything that decides has loaded before."""
+        assert self.workflow is not None
+        return self.workflow
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where an execution lies when it is not in memory, and what a list needs to sort it."""
+
+    pack: int
+    status: int
+    started_at: int
+
+    def packed(self) -> int:
+        """Return the place as one integer, so that a million places stay small."""
+        return (self.started_at << 52) | (self.pack << 4) | self.status
+
+    @classmethod
+    def of(cls, packed: int) -> Place:
+        """Undo :meth:`packed`."""
+        return cls(
+            pack=(packed >> 4) & 0xFFFFFFFFFFFF, status=packed & 0xF, started_at=packed >> 52
+        )
+
+
+class Executions:
+    """All executions of a partition by id."""
+
+    def __init__(self) -> None:
+        self.live: dict[str, Live] = {}
+        self.finished: dict[str, tuple[Finished, int, int]] = {}
+        """Ended ones not yet in a pack, with their first and last journal sequence."""
+        self.places: dict[str, int] = {}
+        """Those in packs; an id may also be live, then the live one counts."""
+        self.deleted: dict[str, int] = {}
+        """Deleted ones that a pack still holds, with the pack's number."""
+        self._recalled: dict[str, Finished] = {}
+
+    def __len__(self) -> int:
+        return len(self.live.keys() | self.finished.keys() | self.places.keys())
+
+    def ended(self, execution: str) -> Finished | None:
+        """Return the record of an ended execution if it is in memory."""
+        found = self.finished.get(execution)
+        return found[0] if found else self._recalled.get(execution)
+
+    def recall(self, finished: Finished) -> None:
+        """Keep a record that was read from a pack for a while."""
+        if len(self._recalled) >= RECALLED:
+            self._recalled.clear()
+        self._recalled[finished.id] = finished
+
+    def forget(self, execution: str) -> None:
+        """Drop everything about an execution."""
+        self.live.pop(execution, None)
+        self.finished.pop(execution, None)
+        self._recalled.pop(execution, None)
+        packed = self.places.pop(execution, None)
+        if packed is not None:
+            self.deleted[execution] = Place.of(packed).pack
+
+    def knows(self, execution: str) -> bool:
+        """Tell whether there is such an execution."""
+        return execution in self.live or execution in self.finished or execution in self.places
+
+    def index(self) -> Iterator[tuple[int, str, str]]:
+        """Yield (started_at, id, status) of every execution, in no order."""
+        for execution, live in self.live.items():
+            if live.state is not None:
+                yield live.state.started_at, execution, live.state.status
+        for execution, (finished, _, _) in self.finished.items():
+            yield finished.started_at, execution, finished.status
+        for execution, packed in self.places.items():
+            if execution not in self.live and execution not in self.finished:
+                place = Place.of(packed)
+                yield place.started_at, execution, STATUS_CODES[place.status]
+
+
+class Packed(msgspec.Struct, array_like=True):
+    """One execution in a pack."""
+
+    id: str
+    first: int
+    last: int
+    fingerprint: str
+    ended: bool
+    body: bytes
+    """A state (msgpack) or, if it has ended, a :class:`Finished` (msgpack)."""
+
+
+class Mark(msgspec.Struct, array_like=True):
+    """What the index of a pack says of one execution."""
+
+    id: str
+    status: int
+    started_at: int
+    active: bool
+    """It has open tasks, pending transitions or near timers: an owner loads it at once."""
+    due: int
+    """When its next timer fires; 0 if it has none."""
+
+
+_finished_encoder = msgspec.msgpack.Encoder()
+_finished_decoder = msgspec.msgpack.Decoder(Finished)
+
+
+def encode_finished(finished: Finished) -> bytes:
+    """Return the stored form of a record."""
+    return _finished_encoder.encode(finished)
+
+
+def decode_finished(body: bytes) -> Finished:
+    """Read the stored form of a record."""
+    return _finished_decoder.decode(body)

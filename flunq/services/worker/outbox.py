@@ -1,0 +1,98 @@
+"""Effects that leave no trace in the state: the commit itself remembers them until they are out.
+
+Later commits record ``released_through``, the journal sequence up to which everything is out. A
+new owner releases what comes after it again, with the same ids; receivers drop repeats.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from flunq.core.execution.effects import Dispatch
+from flunq.log.ports import OutcomeUnknownError, StoreFullError
+
+if TYPE_CHECKING:
+    from flunq.services.worker.context import WorkerContext
+
+log = logging.getLogger(__name__)
+
+OpenDispatch = Callable[[str, str], Dispatch | None]
+
+
+class Outbox:
+    """The unreleased items of one partition."""
+
+    def __init__(self, context: WorkerContext, partition: int, *, released_through: int) -> None:
+        self.released_through = released_through
+        self._context = context
+        self._partition = partition
+        self._pending: dict[int, int] = {}
+        """Journal sequence -> items of that commit not yet out, oldest first."""
+        self._newest = released_through
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def add(
+        self, sequence: int, items: Sequence[dict[str, Any]], open_dispatch: OpenDispatch
+    ) -> None:
+        """Release a commit's items."""
+        self._newest = sequence
+        if not items:
+            self._advance()
+            return
+        self._pending[sequence] = len(items)
+        for item in items:
+            task = asyncio.get_running_loop().create_task(
+                self._release(sequence, item, open_dispatch)
+            )
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    def close(self) -> None:
+        """Stop releasing; the next owner does the rest."""
+        for task in list(self._tasks):
+            task.cancel()
+
+    def _advance(self) -> None:
+        self.released_through = min(self._pending) - 1 if self._pending else self._newest
+
+    async def _release(
+        self, sequence: int, item: dict[str, Any], open_dispatch: OpenDispatch
+    ) -> None:
+        delay = 0.05
+        while True:
+            try:
+                await self._send(item, open_dispatch)
+                break
+            except (OutcomeUnknownError, StoreFullError) as error:
+                log.warning("partition %d: outbox item waits: %s", self._partition, error)
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, 5.0)
+        self._pending[sequence] -= 1
+        if not self._pending[sequence]:
+            del self._pending[sequence]
+            self._advance()
+
+    async def _send(self, item: dict[str, Any], open_dispatch: OpenDispatch) -> None:
+        context = self._context
+        if "queue" in item:
+            dispatch = open_dispatch(*item["queue"])
+            if dispatch is not None:
+                await context.dispatcher.queue(dispatch)
+        elif "withdraw" in item:
+            execution, task, kind = item["withdraw"]
+            await context.dispatcher.withdraw(execution, task, kind)
+        elif "publish" in item:
+            message_id, event = item["publish"]
+            await context.stream.bus.publish(
+                "eng", msgspec.json.encode(event), type=event["type"], message_id=message_id
+            )
+        elif "dead" in item:
+            message_id, letter = item["dead"]
+            await context.stream.dead_letters.publish(
+                msgspec.json.encode(letter), message_id=message_id
+            )

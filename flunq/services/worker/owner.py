@@ -1,0 +1,606 @@
+"""The owner of a partition: takes inputs, decides, commits, then lets effects happen."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from flunq.core.claims import is_reference
+from flunq.core.events import (
+    DELETED,
+    QUARANTINED,
+    CloudEvent,
+    encode_event,
+    timestamp,
+)
+from flunq.core.execution.commands import (
+    Command,
+    Continue,
+    Delete,
+    Fire,
+    Start,
+    WorkflowRef,
+)
+from flunq.core.execution.decide import Decision, Environment, decide
+from flunq.core.execution.effects import (
+    Arm,
+    Disarm,
+    Dispatch,
+    Effect,
+    Finish,
+    Publish,
+    Withdraw,
+)
+from flunq.core.protocol import Reply, Result
+from flunq.errors import FlunqError, IdConflictError, NotFoundError, UnavailableError
+from flunq.services.worker.claims import check_in, resolve
+from flunq.services.worker.commit import CommitSettings, Committer, Entry
+from flunq.services.worker.crashpoints import crash_point
+from flunq.services.worker.executions import Executions, Finished, Live
+from flunq.services.worker.fingerprint import fingerprint, same_start
+from flunq.services.worker.outbox import Outbox
+from flunq.services.worker.records import (
+    finished_record,
+    quarantine_facts,
+    quarantined_record,
+)
+from flunq.services.worker.timers import Timers
+
+if TYPE_CHECKING:
+    from flunq.core.expressions import Need
+    from flunq.services.worker.context import WorkerContext
+    from flunq.services.worker.inbox import InboxPosition
+
+log = logging.getLogger(__name__)
+
+WATCH_MICROSECONDS = 60_000_000
+
+Settle = Callable[[Reply], None]
+
+
+class Job(msgspec.Struct):
+    """A command on its way into an execution."""
+
+    command: Command
+    settle: Settle | None = None
+    inbox: int | None = None
+    mailbox: str | None = None
+
+
+class Owner:
+    """The state machine of one partition, between recovery and hand-over."""
+
+    def __init__(
+        self,
+        context: WorkerContext,
+        partition: int,
+        *,
+        epoch: int,
+        executions: Executions,
+        inbox: InboxPosition,
+        position: int,
+        number: int,
+        released_through: int,
+        load: Callable[[str], Any],
+    ) -> None:
+        self.context = context
+        self.partition = partition
+        self.executions = executions
+        self.inbox = inbox
+        self.mailboxes: dict[str, dict[str, int]] = {}
+        self.timers = Timers(context.clock, self._timer_due)
+        self.journal_bytes = 0
+        """Bytes committed since the last checkpoint."""
+        settings = context.settings
+        self.source = f"/flunq/{settings.tenant}/partitions/{partition}"
+        self._load = load
+        self._loading: dict[str, list[Job]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.outbox = Outbox(context, partition, released_through=released_through)
+        self.committer = Committer(
+            CommitSettings(
+                partition=partition,
+                source=self.source,
+                tenant=settings.tenant,
+                node=settings.writer,
+                epoch=epoch,
+            ),
+            context.stream.journal,
+            position=position,
+            number=number,
+            facts=self._commit_facts,
+            timestamp=lambda: timestamp(context.clock.now()),
+            release=self._release,
+            store_blobs=self._store_blobs,
+            turn=context.commit_turn,
+        )
+        self._environments: dict[str, Environment] = {}
+        self._leaving = False
+        self.wake_bucket = 0
+        """The bucket that the broker will remind the partition of."""
+
+    # -- inputs ---------------------------------------------------------------------------------
+
+    def submit(self, job: Job) -> None:
+        """Apply a command now, or as soon as its execution is in memory."""
+        execution = job.command.id
+        if isinstance(job.command, Start) and self.committer.full:
+            self._nothing(job, _full(execution))
+            return
+        waiting = self._loading.get(execution)
+        if waiting is not None:
+            waiting.append(job)
+            return
+        live = self.executions.live.get(execution)
+        if live is not None:
+            self._apply(live, job)
+        elif (ended := self.executions.ended(execution)) is not None:
+            self._answer_finished(ended, job)
+        elif execution in self.executions.places:
+            self._load_then(execution, job)
+        elif isinstance(job.command, Start):
+            self._start(job.command, job)
+        else:
+            self._nothing(job, Reply(code=404, id=execution, problem=_unknown(execution)))
+
+    def _start(self, start: Start, job: Job) -> None:
+        workflow = self.context.definitions.cached(start.workflow.digest)
+        if workflow is None or is_reference(start.input):
+            self._load_then(start.id, job)
+            return
+        live = Live(None, workflow, fingerprint(start.input), first=0, last=0)
+        self.executions.live[start.id] = live
+        self._apply(live, job)
+
+    def _load_then(self, execution: str, job: Job) -> None:
+        self._loading[execution] = [job]
+        self.spawn(self._load_and_apply(execution))
+
+    async def _load_and_apply(self, execution: str) -> None:
+        problem: FlunqError | None = None
+        try:
+            await self._bring_in(execution)
+        except FlunqError as error:
+            problem = error
+        jobs = self._loading.pop(execution, [])
+        for job in jobs:
+            if problem is not None:
+                self._nothing(
+                    job, Reply(code=problem.status, id=execution, problem=problem.problem())
+                )
+            else:
+                self.submit(job)
+
+    async def _bring_in(self, execution: str) -> None:
+        """Load an execution, or resolve and compile the definition that its start names."""
+        if execution in self.executions.places:
+            await self._load(execution)
+            return
+        jobs = self._loading[execution]
+        for position, job in enumerate(jobs):
+            if isinstance(job.command, Start):
+                start = await self._complete(job.command)
+                jobs[position] = msgspec.structs.replace(job, command=start)
+
+    async def _complete(self, start: Start) -> Start:
+        """Fill in what a start leaves to the engine: the definition's digest, a large input."""
+        ref = start.workflow
+        value = start.input
+        if not ref.digest:
+            ref = await self.context.definitions.resolve(_name_of(ref))
+        await self.context.definitions.get(ref.digest)
+        if is_reference(value):
+            value = await resolve(value, self.context.database.blobs)
+        return msgspec.structs.replace(start, workflow=ref, input=value)
+
+    def spawn(self, coroutine: Any) -> None:
+        """Run something beside the inputs; it ends with the owner."""
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # -- deciding -------------------------------------------------------------------------------
+
+    def _apply(self, live: Live, job: Job) -> None:
+        command = job.command
+        if live.state is not None and self._is_settled_already(live, command, job):
+            return
+        try:
+            crash_point("before-decide")
+            live.state, decision = decide(
+                live.state,
+                command,
+                self.context.clock.now(),
+                self._environment(live),
+                live.answers,
+            )
+        except Exception as error:
+            self._quarantine(live, job, error)
+            return
+        self._note(live, decision, job)
+
+    def _is_settled_already(self, live: Live, command: Command, job: Job) -> bool:
+        """Deal with commands that the core need not see."""
+        assert live.state is not None
+        if isinstance(command, Start):
+            self._answer_started(live, command, job)
+            return True
+        if isinstance(command, Fire):
+            early = live.state.timers.get(command.timer, 0) > self.context.clock.now()
+            if early:
+                self._nothing(job, None)
+            return early
+        if isinstance(command, Delete):
+            problem = _still_running(command.id)
+            self._nothing(job, Reply(code=409, id=command.id, problem=problem))
+            return True
+        return False
+
+    def _note(self, live: Live, decision: Decision, job: Job) -> None:
+        """Put a decision's events and effects into the next commit."""
+        state = live.state
+        assert state is not None
+        live.seq = state.seq
+        live.touched = asyncio.get_running_loop().time()
+        if job.mailbox:
+            self.watch(state.id, job.mailbox)
+        if decision.need is not None:
+            self._evaluate(live, decision.need)
+        else:
+            live.answers = {}
+        entry = Entry(events=[], inbox=job.inbox)
+        self._encode(decision.events, entry)
+        self._sort_effects(live, decision.effects, entry)
+        if not decision.events and job.settle is None:
+            self._nothing(job, None)
+            return
+        live.dirty = True
+        code = 201 if isinstance(job.command, Start) else 200
+        reply = Reply(code=code, id=state.id, status=state.status)
+        more = decision.need is None and state.has_work
+        execution = state.id
+
+        def settled(sequence: int) -> None:
+            live.first = live.first or sequence
+            live.last = sequence
+            if job.settle is not None:
+                job.settle(reply)
+            if more:
+                self.submit(Job(Continue(id=execution)))
+
+        entry.settled = settled
+        self.committer.add(entry)
+
+    def _encode(self, events: Sequence[CloudEvent], entry: Entry) -> None:
+        threshold = self.context.settings.blob_threshold
+        for event in events:
+            encoded = encode_event(event)
+            if len(encoded) > threshold:
+                slim, blobs = check_in(event, threshold)
+                entry.blobs += blobs
+                encoded = encode_event(slim)
+            entry.events.append(encoded)
+
+    def _sort_effects(self, live: Live, effects: Iterable[Effect], entry: Entry) -> None:
+        """Split effects into those of this process and those that the commit must remember."""
+        dispatcher = self.context.dispatcher
+        for effect in effects:
+            if isinstance(effect, Dispatch) and not dispatcher.takes(effect.kind):
+                entry.outbox.append({"queue": [effect.execution, effect.task]})
+            elif isinstance(effect, Dispatch):
+                assert live.state is not None
+                live.state.tasks[effect.task].node = self.context.settings.writer
+                entry.effects.append(effect)
+            elif isinstance(effect, Withdraw):
+                entry.outbox.append({"withdraw": [effect.execution, effect.task, effect.kind]})
+            elif isinstance(effect, Publish):
+                entry.outbox.append({"publish": [effect.id, effect.event]})
+            else:
+                entry.effects.append(effect)
+
+    def _environment(self, live: Live) -> Environment:
+        workflow = live.workflow_of()
+        environment = self._environments.get(workflow.digest)
+        if environment is None:
+            environment = self._environments[workflow.digest] = Environment(
+                workflow=workflow,
+                tenant=self.context.settings.tenant,
+                partition=self.partition,
+                source=self.source,
+            )
+        return environment
+
+    def _evaluate(self, live: Live, need: Need) -> None:
+        if not live.evaluating:
+            live.evaluating = True
+            self.spawn(self._ask_engine(live, need))
+
+    async def _ask_engine(self, live: Live, need: Need) -> None:
+        answer = await self.context.engine.evaluate(need)
+        live.evaluating = False
+        live.answers[need.key] = answer
+        assert live.state is not None
+        self.submit(Job(Continue(id=live.state.id)))
+
+    def _quarantine(self, live: Live, job: Job, error: Exception) -> None:
+        """Set one execution aside; its partition goes on."""
+        command = job.command
+        log.exception("execution %s is quarantined", command.id)
+        self.quarantine(live, f"{type(error).__name__}: {error}", job)
+
+    def quarantine_untried(self, job: Job, reason: str) -> None:
+        """Set the execution of a command aside without applying it."""
+        command = job.command
+        live = self.executions.live.get(command.id)
+        if live is not None:
+            self.quarantine(live, reason, job)
+        elif isinstance(command, Start) and not self.executions.knows(command.id):
+            value = fingerprint(command.input)
+            self.quarantine(Live(None, None, value, first=0, last=0), reason, job)
+        else:
+            self._nothing(job, Reply(code=500, id=command.id))
+
+    def quarantine(self, live: Live, reason: str, job: Job) -> None:
+        """Record that an execution cannot go on, and keep what is known of it."""
+        command = job.command
+        ref = live.state.workflow if live.state else getattr(command, "workflow", None)
+        if ref is None:
+            ref = live.workflow_of().ref
+        facts = quarantine_facts(
+            ref, reason, msgspec.to_builtins(command), self.context.clock.now()
+        )
+        live.seq += 1
+        live.tainted = True
+        event = self._event(command.id, ref, live.seq, QUARANTINED, facts)
+        finished = quarantined_record(live.state, event, live.fingerprint)
+        entry = Entry(events=[encode_event(event)], inbox=job.inbox)
+        entry.outbox.append({"dead": [event.id, msgspec.to_builtins(event)]})
+
+        def settled(sequence: int) -> None:
+            self.executions.live.pop(command.id, None)
+            self.executions.finished[command.id] = (finished, live.first or sequence, sequence)
+            self._tell(finished.result())
+            if job.settle is not None:
+                job.settle(Reply(code=200, id=command.id, status="quarantined"))
+
+        entry.settled = settled
+        self.committer.add(entry)
+
+    # -- answers without new events ----------------------------------------------------------------
+
+    def _nothing(self, job: Job, reply: Reply | None) -> None:
+        """An input that changes nothing: it counts as consumed, and its sender hears why."""
+        if job.inbox is not None:
+            self.inbox.consumed(job.inbox)
+        if job.settle is not None and reply is not None:
+            job.settle(reply)
+
+    def _answer_started(self, live: Live, start: Start, job: Job) -> None:
+        """A repeated start: the same execution, once its first commit is durable."""
+        assert live.state is not None
+        if not same_start(live.fingerprint, live.state.workflow, start):
+            self._nothing(job, _conflict(start.id))
+            return
+        if job.mailbox:
+            self.watch(start.id, job.mailbox)
+        reply = Reply(code=200, id=start.id, status=live.state.status)
+        if live.first:
+            self._nothing(job, reply)
+            return
+        settle = job.settle
+
+        def settled(_: int) -> None:
+            if settle is not None:
+                settle(reply)
+
+        self.committer.add(Entry(events=[], inbox=job.inbox, settled=settled))
+
+    def _answer_finished(self, finished: Finished, job: Job) -> None:
+        command = job.command
+        reply = Reply(code=200, id=finished.id, status=finished.status)
+        if isinstance(command, Delete):
+            self._delete(finished, job)
+            return
+        if isinstance(command, Start):
+            if not same_start(finished.fingerprint, finished.workflow, command):
+                reply = _conflict(command.id)
+            elif job.mailbox:
+                self.context.post.add(job.mailbox, finished.result())
+        self._nothing(job, reply)
+
+    def _delete(self, finished: Finished, job: Job) -> None:
+        """Forget an ended execution; its events stay in the journal until they are trimmed."""
+        event = self._event(finished.id, finished.workflow, finished.seq + 1, DELETED, {})
+        reply = Reply(code=200, id=finished.id, status="deleted")
+
+        def settled(_: int) -> None:
+            self.executions.forget(finished.id)
+            if job.settle is not None:
+                job.settle(reply)
+
+        self.committer.add(Entry(events=[encode_event(event)], inbox=job.inbox, settled=settled))
+
+    def _event(
+        self, execution: str, ref: WorkflowRef, seq: int, type_name: str, data: dict[str, Any]
+    ) -> CloudEvent:
+        return CloudEvent(
+            id=f"{execution}:{seq}",
+            source=self.source,
+            type=type_name,
+            subject=execution,
+            time=timestamp(self.context.clock.now()),
+            tenant=self.context.settings.tenant,
+            workflow=str(ref),
+            partition=self.partition,
+            seq=seq,
+            data=data,
+        )
+
+    # -- commits ---------------------------------------------------------------------------------
+
+    def _commit_facts(self, batch: Sequence[Entry]) -> dict[str, Any]:
+        for entry in batch:
+            if entry.inbox is not None:
+                self.inbox.consumed(entry.inbox)
+        facts: dict[str, Any] = {
+            "inbox": self.inbox.facts(),
+            "releasedThrough": self.outbox.released_through,
+        }
+        items = [item for entry in batch for item in entry.outbox]
+        if items:
+            facts["outbox"] = items
+        claims = [claim for entry in batch for claim in entry.claims]
+        if claims:
+            facts["claims"] = claims
+        if self._leaving:
+            facts["graceful"] = True
+        return facts
+
+    async def _store_blobs(self, batch: Sequence[Entry]) -> None:
+        blobs = {key: body for entry in batch for key, body in entry.blobs}
+        for key, body in blobs.items():
+            await self.context.database.blobs.put(key, body)
+
+    def _release(self, sequence: int, batch: Sequence[Entry]) -> None:
+        """Let the effects of an acknowledged commit happen."""
+        results: list[Result] = []
+        for entry in batch:
+            self.journal_bytes += entry.size
+            if entry.settled is not None:
+                entry.settled(sequence)
+            for effect in entry.effects:
+                self._perform(effect, sequence, results)
+        crash_point("before-release")
+        for result in results:
+            self._tell(result)
+        items = [item for entry in batch for item in entry.outbox]
+        self.outbox.add(sequence, items, self.open_dispatch)
+        crash_point("after-release")
+
+    def _perform(self, effect: Effect, sequence: int, results: list[Result]) -> None:
+        if isinstance(effect, Dispatch):
+            live = self.executions.live.get(effect.execution)
+            if live is not None and live.state is not None and effect.task in live.state.tasks:
+                crash_point("before-dispatch")
+                self.context.dispatcher.submit(effect)
+        elif isinstance(effect, Arm):
+            self.timers.arm(effect.execution, effect.timer, effect.due)
+        elif isinstance(effect, Finish):
+            self._finish(effect, sequence, results)
+        elif not isinstance(effect, Disarm):
+            raise TypeError(f"unexpected effect {type(effect).__name__}")
+
+    def _finish(self, effect: Finish, sequence: int, results: list[Result]) -> None:
+        live = self.executions.live.pop(effect.execution, None)
+        if live is None or live.state is None:
+            return
+        finished = finished_record(live)
+        self.executions.finished[effect.execution] = (finished, live.first, sequence)
+        results.append(finished.result())
+
+    def open_dispatch(self, execution: str, task: str) -> Dispatch | None:
+        """Return the dispatch of a task that is still open."""
+        live = self.executions.live.get(execution)
+        if live is None or live.state is None:
+            return None
+        opened = live.state.tasks.get(task)
+        if opened is None:
+            return None
+        return opened.dispatch(execution, task, live.state.traceparent)
+
+    # -- results ---------------------------------------------------------------------------------
+
+    def watch(self, execution: str, mailbox: str) -> None:
+        """Push an execution's result to a mailbox once it has ended.
+
+        Watchers ask again from time to time, so one that is gone is forgotten.
+        """
+        expires = self.context.clock.now() + WATCH_MICROSECONDS
+        self.mailboxes.setdefault(execution, {})[mailbox] = expires
+
+    def forget_watchers(self) -> None:
+        """Drop the mailboxes that nobody asked for again."""
+        now = self.context.clock.now()
+        for execution, boxes in list(self.mailboxes.items()):
+            for box in [box for box, expires in boxes.items() if expires < now]:
+                del boxes[box]
+            if not boxes:
+                del self.mailboxes[execution]
+
+    def _tell(self, result: Result) -> None:
+        for mailbox in self.mailboxes.pop(result.id, {}):
+            self.context.post.add(mailbox, result)
+
+    def leave_gracefully(self) -> None:
+        """Say in the journal that this owner leaves in order."""
+        self._leaving = True
+        self.committer.add(Entry(events=[]))
+
+    # -- timers ----------------------------------------------------------------------------------
+
+    def _timer_due(self, execution: str, timer: str, due: int) -> None:
+        live = self.executions.live.get(execution)
+        if live is not None and live.state is not None and live.state.timers.get(timer) != due:
+            return
+        if live is None and execution not in self.executions.places:
+            return
+        if timer:
+            self.submit(Job(Fire(id=execution, timer=timer)))
+        else:
+            self.wake(execution)
+
+    def wake(self, execution: str) -> None:
+        """Bring an execution back and arm its timers."""
+        self.spawn(self._wake(execution))
+
+    async def _wake(self, execution: str) -> None:
+        await self._load(execution)
+        live = self.executions.live.get(execution)
+        if live is not None and live.state is not None:
+            for timer, due in live.state.timers.items():
+                self.timers.arm(execution, timer, due)
+
+    # -- end -------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Stop timers and background work."""
+        self.timers.close()
+        self.outbox.close()
+        for task in list(self._tasks):
+            task.cancel()
+
+
+def _name_of(ref: WorkflowRef) -> str:
+    name = f"{ref.namespace}/{ref.name}" if ref.namespace else ref.name
+    return f"{name}:{ref.version}" if ref.version else name
+
+
+def _unknown(execution: str) -> dict[str, Any]:
+    return NotFoundError(
+        f"no execution {execution}", hint="list the newest with: flunq list"
+    ).problem()
+
+
+def _conflict(execution: str) -> Reply:
+    problem = IdConflictError(
+        f"execution {execution} exists, with another workflow or input",
+        hint=f"look at it with: flunq get {execution}",
+    )
+    return Reply(code=409, id=execution, problem=problem.problem())
+
+
+def _full(execution: str) -> Reply:
+    problem = UnavailableError(
+        "the store takes no more data", hint="free disk space, then look with: flunq doctor"
+    )
+    return Reply(code=503, id=execution, problem=problem.problem())
+
+
+def _still_running(execution: str) -> dict[str, Any]:
+    return IdConflictError(
+        f"execution {execution} has not ended", hint=f"end it first: flunq cancel {execution}"
+    ).problem()

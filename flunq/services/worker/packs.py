@@ -1,0 +1,114 @@
+"""Packs: hundreds of executions per stored value, and the checkpoint record that lists them.
+
+A pack is written once and never changed. Its index (ids, status, next timer) lies beside it, so
+that a new owner reads the small indexes and only those packs it needs. The checkpoint record is
+written last, by compare-and-set, and never replaces a newer one.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from flunq.core.ids import token
+from flunq.log.ports import Blobs, KeyValue, RevisionConflictError
+from flunq.services.worker.executions import Mark, Packed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PACK_BYTES = 512 * 1024
+CACHED_PACKS = 16
+
+
+class Checkpoint(msgspec.Struct, kw_only=True):
+    """Everything a new owner needs besides the journal's tail."""
+
+    epoch: int = 0
+    seq: int = 0
+    """Journal sequence up to which every event is in a pack or in an older state of a pack."""
+    number: int = 0
+    inbox: dict[str, Any] | None = None
+    released_through: int = 0
+    packs: list[int] = []
+    deleted: dict[str, int] = {}
+    """Executions that were deleted though a listed pack still holds them."""
+
+
+class StaleCheckpointError(Exception):
+    """A newer checkpoint exists: this owner is no longer the owner."""
+
+
+class Packs:
+    """The packs of one partition."""
+
+    def __init__(self, state: KeyValue, blobs: Blobs, tenant: str, partition: int) -> None:
+        self._state = state
+        self._blobs = blobs
+        self._prefix = f"{token(tenant)}.{partition}"
+        self._revision = 0
+        self._cache: OrderedDict[int, dict[str, Packed]] = OrderedDict()
+
+    async def load_checkpoint(self) -> Checkpoint:
+        """Read the newest checkpoint record, or an empty one."""
+        entry = await self._state.get(f"{self._prefix}.checkpoint")
+        if entry is None:
+            self._revision = 0
+            return Checkpoint()
+        self._revision = entry.revision
+        return msgspec.msgpack.decode(entry.value, type=Checkpoint)
+
+    async def store_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Write the checkpoint record; raises StaleCheckpointError if a newer one is there."""
+        key = f"{self._prefix}.checkpoint"
+        value = msgspec.msgpack.encode(checkpoint)
+        while True:
+            try:
+                self._revision = await self._state.swap(key, value, revision=self._revision)
+            except RevisionConflictError:
+                newest = await self.load_checkpoint()
+                if (newest.epoch, newest.seq) > (checkpoint.epoch, checkpoint.seq):
+                    raise StaleCheckpointError(key) from None
+            else:
+                return
+
+    async def store(self, number: int, packed: Sequence[Packed], marks: Sequence[Mark]) -> None:
+        """Write a pack and its index."""
+        body = msgspec.msgpack.encode(packed)
+        if len(body) > 2 * PACK_BYTES:
+            key = f"pack-{self._prefix}.{number}"
+            await self._blobs.put(key, body)
+            body = b""
+        await self._state.put(f"{self._prefix}.pack.{number}", body)
+        await self._state.put(f"{self._prefix}.index.{number}", msgspec.msgpack.encode(marks))
+
+    async def marks(self, number: int) -> list[Mark]:
+        """Read a pack's index."""
+        entry = await self._state.get(f"{self._prefix}.index.{number}")
+        return [] if entry is None else msgspec.msgpack.decode(entry.value, type=list[Mark])
+
+    async def load(self, number: int) -> dict[str, Packed]:
+        """Read a pack; recently read ones stay in memory."""
+        pack = self._cache.get(number)
+        if pack is not None:
+            self._cache.move_to_end(number)
+            return pack
+        entry = await self._state.get(f"{self._prefix}.pack.{number}")
+        body = entry.value if entry else b""
+        if entry is not None and not body:
+            body = await self._blobs.get(f"pack-{self._prefix}.{number}") or b""
+        items = msgspec.msgpack.decode(body, type=list[Packed]) if body else []
+        pack = {item.id: item for item in items}
+        self._cache[number] = pack
+        while len(self._cache) > CACHED_PACKS:
+            self._cache.popitem(last=False)
+        return pack
+
+    async def discard(self, number: int) -> None:
+        """Delete a pack that no checkpoint lists any more."""
+        self._cache.pop(number, None)
+        await self._state.delete(f"{self._prefix}.pack.{number}")
+        await self._state.delete(f"{self._prefix}.index.{number}")
+        await self._blobs.delete(f"pack-{self._prefix}.{number}")

@@ -1,0 +1,345 @@
+"""One partition on this node: take it over, serve it, hand it over."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from flunq.core.execution.commands import Command, Continue
+from flunq.core.protocol import (
+    Commands,
+    Reply,
+    Reports,
+    ask_subject,
+    report_subject,
+    start_subject,
+)
+from flunq.log.ports import OutcomeUnknownError, StoreFullError
+from flunq.services.wire import claim_in, decode_commands
+from flunq.services.worker.checkpoint import Checkpointer
+from flunq.services.worker.commit import Entry, FencedError
+from flunq.services.worker.executions import Live, Place
+from flunq.services.worker.owner import Job, Owner
+from flunq.services.worker.packs import Packs, StaleCheckpointError
+from flunq.services.worker.questions import Questions
+from flunq.services.worker.recovery import (
+    QUEUED,
+    Recovered,
+    Recovery,
+    finished_from_pack,
+    live_from_pack,
+)
+from flunq.services.worker.suspects import Suspects
+from flunq.services.worker.timers import start_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flunq.log.ports import Record
+    from flunq.services.worker.context import WorkerContext
+
+log = logging.getLogger(__name__)
+
+_encode = msgspec.json.Encoder().encode
+_commands = msgspec.json.Decoder(Commands).decode
+_reports = msgspec.json.Decoder(Reports).decode
+
+
+class Partition:
+    """Runs one partition from fence to hand-over."""
+
+    def __init__(self, context: WorkerContext, number: int) -> None:
+        self.context = context
+        self.number = number
+        self.owner: Owner | None = None
+        settings = context.settings
+        self._packs = Packs(context.database.state, context.database.blobs, settings.tenant, number)
+        self._stop = asyncio.Event()
+        self._checkpointer: Checkpointer | None = None
+        self._suspects = Suspects(context.database.state, settings.tenant, number)
+        self._watched_until = 0.0
+        """Inputs stored before this moment (seconds) are tried under watch."""
+
+    def stop(self) -> None:
+        """Begin the hand-over; :meth:`run` returns when it is done."""
+        self._stop.set()
+
+    async def run(self, wanted: Callable[[], bool], serving: Callable[[], None]) -> None:
+        """Own the partition until told to stop; raises FencedError when another took it.
+
+        ``serving`` is called once the partition answers.
+        """
+        recovered = await Recovery(self.context, self.number, self._packs).run(wanted)
+        if recovered is None:
+            return
+        owner = self._make_owner(recovered)
+        await self._suspects.look(graceful=recovered.graceful)
+        if not recovered.graceful:
+            self._watched_until = self.context.clock.now() / 1_000_000
+        self._checkpointer = Checkpointer(owner, self._packs, recovered.checkpoint, recovered.epoch)
+        try:
+            await self._serve(owner, recovered, serving)
+        except* (FencedError, StaleCheckpointError):
+            raise FencedError(f"partition {self.number} has another owner") from None
+        finally:
+            self.owner = None
+            owner.close()
+
+    def _make_owner(self, recovered: Recovered) -> Owner:
+        return Owner(
+            self.context,
+            self.number,
+            epoch=recovered.epoch,
+            executions=recovered.executions,
+            inbox=recovered.inbox,
+            position=recovered.position,
+            number=recovered.number,
+            released_through=recovered.released_through,
+            load=self._load,
+        )
+
+    async def _serve(self, owner: Owner, recovered: Recovered, serving: Callable[[], None]) -> None:
+        requests = self.context.stream.requests
+        tenant = self.context.settings.tenant
+        questions = Questions(owner, self._packs, self._checkpoint)
+        self.owner = owner
+        async with asyncio.TaskGroup() as group:
+            loops = [
+                group.create_task(owner.committer.run()),
+                group.create_task(self._read_inbox(owner)),
+                group.create_task(self._keep_checkpoints(owner)),
+                group.create_task(self._sweep(owner)),
+                group.create_task(self._heed_wakes(owner)),
+            ]
+            await self._go_on(owner, recovered)
+            async with (
+                requests.serve(start_subject(tenant, self.number), self._take_commands),
+                requests.serve(report_subject(tenant, self.number), self._take_reports),
+                requests.serve(ask_subject(tenant, self.number), questions.answer),
+            ):
+                serving()
+                await self._stop.wait()
+            await self._hand_over(owner)
+            for task in loops:
+                task.cancel()
+
+    # -- after a take-over ---------------------------------------------------------------------
+
+    async def _go_on(self, owner: Owner, recovered: Recovered) -> None:
+        """Do what the last owner left undone."""
+        for execution, mark in recovered.marks.items():
+            if execution in owner.executions.live or execution not in owner.executions.places:
+                continue
+            if mark.active:
+                await self._load(execution)
+            elif mark.due:
+                owner.timers.arm(execution, "", mark.due)
+        for live in list(owner.executions.live.values()):
+            await self._revive(owner, live)
+        for execution, reason in recovered.poisoned.items():
+            broken = owner.executions.live.get(execution)
+            if broken is not None and broken.state is not None:
+                owner.quarantine(broken, reason, Job(Continue(id=execution)))
+        for sequence, items in recovered.outbox:
+            owner.outbox.add(sequence, items, owner.open_dispatch)
+        await self._adopt_tasks(owner)
+
+    async def _revive(self, owner: Owner, live: Live) -> None:
+        state = live.state
+        if state is None or live.tainted:
+            return
+        if live.workflow is None:
+            live.workflow = await self.context.definitions.get(state.workflow.digest)
+        for timer, due in state.timers.items():
+            owner.timers.arm(state.id, timer, due)
+        if state.has_work:
+            job = Job(Continue(id=state.id))
+            if self._watched_until:
+                await self._try(owner, f"execution {state.id}", [job])
+            else:
+                owner.submit(job)
+
+    async def _adopt_tasks(self, owner: Owner) -> None:
+        """Take over the open tasks of processes that are dead, or that do not hold them."""
+        me = self.context.settings.writer
+        by_holder: dict[str, list[tuple[str, str]]] = {}
+        for execution, live in owner.executions.live.items():
+            if live.state is None or live.tainted:
+                continue
+            for task, opened in live.state.tasks.items():
+                if opened.node not in (me, QUEUED):
+                    by_holder.setdefault(opened.node, []).append((execution, task))
+        for holder, tasks in by_holder.items():
+            held = await self.context.dispatcher.held_by(holder) or set()
+            self._claim(owner, [(e, t) for e, t in tasks if t not in held])
+
+    def _claim(self, owner: Owner, tasks: list[tuple[str, str]]) -> None:
+        """Dispatch tasks again, once the journal says that this process holds them now."""
+        if not tasks:
+            return
+        entry = Entry(events=[])
+        for execution, task in tasks:
+            dispatch = owner.open_dispatch(execution, task)
+            live = owner.executions.live.get(execution)
+            if dispatch is None or live is None or live.state is None:
+                continue
+            if self.context.dispatcher.takes(dispatch.kind):
+                entry.claims.append((execution, task))
+                live.state.tasks[task].node = self.context.settings.writer
+                entry.effects.append(dispatch)
+            else:
+                entry.outbox.append({"queue": [execution, task]})
+                live.state.tasks[task].node = QUEUED
+            live.dirty = True
+        owner.committer.add(entry)
+
+    # -- requests --------------------------------------------------------------------------------
+
+    async def _take_commands(self, payload: bytes) -> bytes | None:
+        request = _commands(payload)
+        owner = self.owner
+        if owner is None or self._stop.is_set():
+            return None
+        replies = await gather_replies(owner, list(request.commands), request.mailbox)
+        return _encode(replies)
+
+    async def _take_reports(self, payload: bytes) -> bytes | None:
+        owner = self.owner
+        if owner is None or self._stop.is_set():
+            return None
+        reports: list[Command] = list(_reports(payload).reports)
+        return _encode(await gather_replies(owner, reports, None))
+
+    async def _read_inbox(self, owner: Owner) -> None:
+        inbox = self.context.stream.inbox
+        owner.inbox.rebase(await inbox.created())
+        async for batch in inbox.read(self.number, after=owner.inbox.floor):
+            for record in batch:
+                if owner.inbox.read(record.seq):
+                    await self._take_from_inbox(owner, record)
+            await self._room(owner)
+
+    async def _take_from_inbox(self, owner: Owner, record: Record) -> None:
+        body: bytes | None = record.data
+        key = claim_in(record.data)
+        if key is not None:
+            body = await self.context.database.blobs.get(key)
+        try:
+            commands = decode_commands(body or b"[]")
+        except msgspec.MsgspecError as error:
+            log.error("input %d of %d is not readable: %s", record.seq, self.number, error)
+            commands = []
+        if not commands:
+            owner.inbox.consumed(record.seq)
+            return
+        jobs = [Job(command) for command in commands]
+        jobs[-1].inbox = record.seq
+        if record.time < self._watched_until:
+            await self._try(owner, f"input {record.seq}", jobs)
+        else:
+            for job in jobs:
+                owner.submit(job)
+
+    async def _try(self, owner: Owner, name: str, jobs: list[Job]) -> None:
+        """Apply commands under watch; what killed a process before is set aside untried."""
+        killer = await self._suspects.is_killer(name)
+        for job in jobs:
+            if killer:
+                owner.quarantine_untried(job, "the process died on this input twice")
+            else:
+                owner.submit(job)
+
+    async def _room(self, owner: Owner) -> None:
+        """Read no further while commits cannot keep up."""
+        if owner.committer.buffered_bytes > self.context.settings.max_buffered:
+            await owner.committer.flushed()
+
+    # -- beside the traffic ------------------------------------------------------------------------
+
+    async def _load(self, execution: str) -> None:
+        """Bring an execution back from its pack."""
+        owner = self.owner
+        if owner is None:
+            return
+        packed = owner.executions.places.get(execution)
+        if packed is None or execution in owner.executions.live:
+            return
+        item = (await self._packs.load(Place.of(packed).pack)).get(execution)
+        if item is None:
+            return
+        if item.ended:
+            owner.executions.recall(finished_from_pack(item))
+            return
+        live = await live_from_pack(self.context, item)
+        # Someone else may have brought it back while the pack was read.
+        owner.executions.live.setdefault(execution, live)
+
+    async def _keep_checkpoints(self, owner: Owner) -> None:
+        settings = self.context.settings
+        while True:
+            await asyncio.sleep(settings.checkpoint_seconds)
+            if owner.journal_bytes or owner.executions.finished or owner.executions.live:
+                await self._checkpoint()
+
+    async def _checkpoint(self) -> None:
+        assert self._checkpointer is not None
+        try:
+            await self._checkpointer.write()
+        except (OutcomeUnknownError, StoreFullError) as error:
+            log.warning("partition %d: no checkpoint this time: %s", self.number, error)
+
+    async def _sweep(self, owner: Owner) -> None:
+        """Look after what no event will remind us of."""
+        while True:
+            await asyncio.sleep(self.context.settings.sweep_seconds)
+            await self._suspects.clear()
+            owner.forget_watchers()
+            for execution in owner.timers.take_near():
+                owner.wake(execution)
+            await self._adopt_tasks(owner)
+            await self._set_wake(owner)
+
+    async def _set_wake(self, owner: Owner) -> None:
+        """Let the broker remind whoever owns the partition of its next far timers."""
+        buckets = owner.timers.far_buckets()
+        if buckets and buckets[0] != owner.wake_bucket:
+            owner.wake_bucket = buckets[0]
+            due = start_of(buckets[0])
+            await self.context.stream.schedules.wake_at(self.number, str(buckets[0]), due)
+
+    async def _heed_wakes(self, owner: Owner) -> None:
+        async for _ in self.context.stream.schedules.wakes(self.number):
+            for execution in owner.timers.take_near():
+                owner.wake(execution)
+
+    async def _hand_over(self, owner: Owner) -> None:
+        await owner.committer.flushed()
+        owner.leave_gracefully()
+        await owner.committer.flushed()
+        await self._checkpoint()
+
+
+async def gather_replies(owner: Owner, commands: list[Command], mailbox: str | None) -> list[Reply]:
+    """Apply commands; return their replies, in order, once all of them are durable."""
+    done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    replies: list[Reply | None] = [None] * len(commands)
+    left = len(commands)
+
+    def settle_at(position: int) -> Callable[[Reply], None]:
+        def settle(reply: Reply) -> None:
+            nonlocal left
+            replies[position] = reply
+            left -= 1
+            if not left and not done.done():
+                done.set_result(None)
+
+        return settle
+
+    for position, command in enumerate(commands):
+        owner.submit(Job(command, settle=settle_at(position), mailbox=mailbox))
+    if left:
+        await done
+    return [reply for reply in replies if reply is not None]

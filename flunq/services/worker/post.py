@@ -1,0 +1,71 @@
+"""Results on their way to mailboxes: what ends in one turn of the loop travels together."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from flunq.core.claims import reference_to
+from flunq.core.protocol import MAX_MESSAGE, Result, Results
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from flunq.log.ports import Requests
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Post:
+    """Collects results per mailbox and sends one notice each."""
+
+    def __init__(
+        self, requests: Requests, store_blob: Callable[[str, bytes], Coroutine[Any, Any, None]]
+    ) -> None:
+        self._requests = requests
+        self._store_blob = store_blob
+        self._letters: dict[str, list[Result]] = {}
+        self._sending: set[asyncio.Task[None]] = set()
+
+    def add(self, mailbox: str, result: Result) -> None:
+        """Send a result with the next notice to a mailbox."""
+        if not self._letters:
+            loop = asyncio.get_running_loop()
+            loop.call_soon(self._start_sending)
+        self._letters.setdefault(mailbox, []).append(result)
+
+    def _start_sending(self) -> None:
+        letters, self._letters = self._letters, {}
+        task = asyncio.get_running_loop().create_task(self._send(letters))
+        self._sending.add(task)
+        task.add_done_callback(self._sending.discard)
+
+    async def _send(self, letters: dict[str, list[Result]]) -> None:
+        for mailbox, results in letters.items():
+            for body in [part async for part in self._parts(results)]:
+                await self._requests.notify(mailbox, body)
+
+    async def _parts(self, results: list[Result]) -> Any:
+        body = _encode(Results(results=results))
+        if len(body) <= MAX_MESSAGE:
+            yield body
+        elif len(results) > 1:
+            half = len(results) // 2
+            for part in (results[:half], results[half:]):
+                async for piece in self._parts(part):
+                    yield piece
+        else:
+            yield _encode(Results(results=[await self.slim(results[0])]))
+
+    async def slim(self, result: Result) -> Result:
+        """Replace a large output by a reference that the receiver can fetch."""
+        return msgspec.structs.replace(result, output=await self.stored(result.output))
+
+    async def stored(self, value: Any) -> dict[str, Any]:
+        """Store a value as a blob; return the reference to it."""
+        body = _encode(value)
+        key, reference = reference_to(body)
+        await self._store_blob(key, body)
+        return reference

@@ -1,0 +1,265 @@
+"""What an owner answers about its executions: get, list, results, history."""
+
+from __future__ import annotations
+
+import heapq
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from flunq.core.execution.state import State
+from flunq.core.protocol import (
+    MAX_MESSAGE,
+    Answer,
+    Commits,
+    Details,
+    Get,
+    History,
+    ListPage,
+    Mark,
+    Page,
+    Question,
+    Result,
+    Results,
+    Summary,
+    Watch,
+)
+from flunq.errors import FlunqError, NotFoundError
+from flunq.services.worker.commit import Entry
+from flunq.services.worker.executions import Finished, Place
+from flunq.services.worker.recovery import finished_from_pack, live_from_pack
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from flunq.services.worker.owner import Owner
+    from flunq.services.worker.packs import Packs
+
+_encode = msgspec.json.Encoder().encode
+_question = msgspec.json.Decoder(Question).decode
+_split = msgspec.json.Decoder(list[msgspec.Raw]).decode
+
+
+class Questions:
+    """Answers questions from memory, packs and the journal."""
+
+    def __init__(
+        self, owner: Owner, packs: Packs, checkpoint: Callable[[], Awaitable[None]]
+    ) -> None:
+        self._owner = owner
+        self._checkpoint = checkpoint
+        self._packs = packs
+
+    async def answer(self, payload: bytes) -> bytes:
+        """Answer one encoded question; never raises for what somebody asked."""
+        try:
+            value = await self._value(_question(payload))
+            body = _encode(value)
+        except FlunqError as error:
+            return _encode(Answer(problem=error.problem()))
+        except msgspec.MsgspecError as error:
+            problem = {"type": "urn:flunq:error:usage", "status": 400, "detail": str(error)}
+            return _encode(Answer(problem=problem))
+        return _encode(Answer(value=msgspec.Raw(body)))
+
+    async def _value(self, question: Question) -> Any:
+        if isinstance(question, Get):
+            return await self._get(question.id)
+        if isinstance(question, Watch):
+            return await self._watch(question)
+        if isinstance(question, ListPage):
+            return await self._list(question)
+        if isinstance(question, History):
+            return await self._history(question)
+        if isinstance(question, Mark):
+            return await self._mark()
+        return await self._commits(question)
+
+    async def _mark(self) -> int:
+        committer = self._owner.committer
+        committer.add(Entry(events=[]))
+        await committer.flushed()
+        await self._checkpoint()
+        return committer.position
+
+    async def _find(self, execution: str) -> tuple[State | Finished, int, int] | None:
+        """Return an execution with its first and last journal sequence."""
+        executions = self._owner.executions
+        live = executions.live.get(execution)
+        if live is not None and live.state is not None and live.first:
+            return live.state, live.first, live.last
+        if execution in executions.finished:
+            return executions.finished[execution]
+        packed = executions.places.get(execution)
+        if packed is None:
+            return None
+        item = (await self._packs.load(Place.of(packed).pack)).get(execution)
+        if item is None:
+            return None
+        if item.ended:
+            return finished_from_pack(item), item.first, item.last
+        live = await live_from_pack(self._owner.context, item)
+        assert live.state is not None
+        return live.state, item.first, item.last
+
+    async def _get(self, execution: str) -> Details:
+        found = await self._find(execution)
+        if found is None:
+            raise not_found(execution)
+        details = _details(found[0], self._owner.partition)
+        if len(_encode(details)) <= MAX_MESSAGE:
+            return details
+        post = self._owner.context.post
+        slim: dict[str, Any] = {}
+        for member in ("input", "output", "context"):
+            value = getattr(details, member)
+            if len(_encode(value)) > MAX_MESSAGE // 8:
+                slim[member] = await post.stored(value)
+        return msgspec.structs.replace(details, **slim)
+
+    async def _watch(self, question: Watch) -> Results:
+        results: list[Result] = []
+        missing: list[str] = []
+        size = 0
+        for execution in question.ids:
+            found = await self._find(execution)
+            if found is None and execution not in self._owner.executions.live:
+                missing.append(execution)
+            elif found is not None and isinstance(found[0], Finished):
+                result = found[0].result()
+                size += len(_encode(result))
+                if size > MAX_MESSAGE:
+                    self._owner.context.post.add(question.mailbox, result)
+                else:
+                    results.append(result)
+            else:
+                self._owner.watch(execution, question.mailbox)
+        return Results(results=results, missing=missing)
+
+    async def _list(self, question: ListPage) -> list[Summary]:
+        """Return a page; the index sorts, packs are read only for what may be on it."""
+        status = set(question.status) if question.status else None
+        before = question.before or (1 << 62, "")
+        candidates = [
+            (started, execution)
+            for started, execution, current in self._owner.executions.index()
+            if (status is None or current in status)
+            and execution.startswith(question.prefix)
+            and (started, execution) < before
+        ]
+        page: list[Summary] = []
+        if question.workflow is None:
+            candidates = heapq.nlargest(question.limit, candidates)
+        else:
+            candidates.sort(reverse=True)
+        for _, execution in candidates:
+            found = await self._find(execution)
+            summary = None if found is None else _summary(found[0])
+            if summary is not None and _is_of(summary, question.workflow):
+                page.append(summary)
+                if len(page) >= question.limit:
+                    break
+        return page
+
+    async def _history(self, question: History) -> Page:
+        found = await self._find(question.id)
+        if found is None:
+            raise not_found(question.id)
+        _, first, last = found
+        needle = f'"subject":"{question.id}"'.encode()
+        items: list[msgspec.Raw] = []
+        size = 0
+        after = max(question.cursor, first - 1)
+        journal = self._owner.context.stream.journal
+        async for record in journal.read(self._owner.partition, after=after, upto=last):
+            if needle in record.data:
+                own = [raw for raw in _split(record.data)[1:] if needle in bytes(raw)]
+                grown = size + sum(len(bytes(raw)) for raw in own)
+                if items and grown > MAX_MESSAGE:
+                    return Page(items=items, cursor=after, more=True)
+                items += own
+                size = grown
+            after = record.seq
+        return Page(items=items, cursor=last)
+
+    async def _commits(self, question: Commits) -> Page:
+        items: list[msgspec.Raw] = []
+        size = 0
+        after = question.after
+        journal = self._owner.context.stream.journal
+        upto = min(question.upto, self._owner.committer.position)
+        async for record in journal.read(self._owner.partition, after=after, upto=upto):
+            size += len(record.data)
+            if items and size > MAX_MESSAGE:
+                return Page(items=items, cursor=after, more=True)
+            items.append(msgspec.Raw(record.data))
+            after = record.seq
+        return Page(items=items, cursor=after)
+
+
+def not_found(execution: str) -> NotFoundError:
+    """Return the error for an execution that this partition does not know."""
+    return NotFoundError(f"no execution {execution}", hint="list the newest with: flunq list")
+
+
+def _is_of(summary: Summary, workflow: str | None) -> bool:
+    if workflow is None:
+        return True
+    full = f"{summary.namespace}/{summary.workflow}"
+    return workflow in (
+        summary.workflow,
+        full,
+        f"{summary.workflow}:{summary.version}",
+        f"{full}:{summary.version}",
+    )
+
+
+def _summary(found: State | Finished) -> Summary:
+    return Summary(
+        id=found.id,
+        namespace=found.workflow.namespace,
+        workflow=found.workflow.name,
+        version=found.workflow.version,
+        status=found.status,
+        started_at=found.started_at,
+        ended_at=found.ended_at or None,
+        tags=found.tags,
+        parent=found.parent,
+    )
+
+
+def _details(found: State | Finished, partition: int) -> Details:
+    return Details(
+        id=found.id,
+        namespace=found.workflow.namespace,
+        workflow=found.workflow.name,
+        version=found.workflow.version,
+        digest=found.workflow.digest,
+        status=found.status,
+        started_at=found.started_at,
+        ended_at=found.ended_at or None,
+        tags=found.tags,
+        parent=found.parent,
+        partition=partition,
+        seq=found.seq,
+        input=found.input,
+        output=found.output,
+        context=found.context if isinstance(found, State) else None,
+        failure=found.failure,
+        waiting=_waiting(found) if isinstance(found, State) else [],
+    )
+
+
+def _waiting(state: State) -> list[dict[str, Any]]:
+    tasks = [
+        {
+            "for": "task",
+            "task": opened.reference,
+            "kind": opened.kind,
+            "attempt": opened.attempt,
+            "node": opened.node,
+        }
+        for opened in state.tasks.values()
+    ]
+    timers = [{"for": "timer", "timer": timer, "due": due} for timer, due in state.timers.items()]
+    return tasks + timers

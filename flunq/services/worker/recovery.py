@@ -1,0 +1,303 @@
+"""Taking a partition over: fence first, then fold what the checkpoint does not hold yet."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from flunq.core.claims import REFERENCE
+from flunq.core.events import (
+    DELETED,
+    FENCE,
+    QUARANTINED,
+    CloudEvent,
+    join_batch,
+    timestamp,
+)
+from flunq.core.execution.fold import fold
+from flunq.core.execution.state import decode_state
+from flunq.services.worker.claims import check_out
+from flunq.services.worker.commit import EPOCH_HEADER, FencedError, append_settled
+from flunq.services.worker.executions import (
+    TERMINAL,
+    Executions,
+    Finished,
+    Live,
+    Mark,
+    Packed,
+    Place,
+    decode_finished,
+)
+from flunq.services.worker.fingerprint import fingerprint
+from flunq.services.worker.inbox import InboxPosition
+from flunq.services.worker.packs import Checkpoint, Packs
+from flunq.services.worker.records import finished_record, quarantined_record
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flunq.log.ports import Record
+    from flunq.services.worker.context import WorkerContext
+
+log = logging.getLogger(__name__)
+
+UNASSIGNED = ""
+QUEUED = "queue"
+
+_reference_bytes = f'"{REFERENCE}"'.encode()
+_split = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_event = msgspec.json.Decoder(CloudEvent).decode
+
+
+class Head(msgspec.Struct, kw_only=True):
+    """The data of a commit's own event."""
+
+    number: int
+    epoch: int
+    node: str
+    inbox: dict[str, Any] | None = None
+    releasedThrough: int = 0
+    outbox: list[dict[str, Any]] = []
+    claims: list[tuple[str, str]] = []
+    graceful: bool = False
+
+
+class _HeadEvent(msgspec.Struct):
+    type: str
+    data: Head
+
+
+_head = msgspec.json.Decoder(_HeadEvent).decode
+
+
+def read_head(payload: bytes) -> Head:
+    """Return what a commit says of itself."""
+    return _head(_split(payload)[0]).data
+
+
+class Recovered(msgspec.Struct, kw_only=True):
+    """A partition as its new owner finds it."""
+
+    epoch: int
+    position: int
+    number: int
+    graceful: bool
+    checkpoint: Checkpoint
+    executions: Executions
+    marks: dict[str, Mark]
+    inbox: InboxPosition
+    released_through: int
+    outbox: list[tuple[int, list[dict[str, Any]]]]
+    poisoned: dict[str, str]
+    """Executions whose events could not be folded, with the reason."""
+
+
+class Recovery:
+    """One take-over of one partition."""
+
+    def __init__(self, context: WorkerContext, partition: int, packs: Packs) -> None:
+        self._context = context
+        self._partition = partition
+        self._packs = packs
+        self._executions = Executions()
+        self._marks: dict[str, Mark] = {}
+        self._poisoned: dict[str, str] = {}
+        self._outbox: list[tuple[int, list[dict[str, Any]]]] = []
+
+    async def run(self, wanted: Callable[[], bool]) -> Recovered | None:
+        """Fence and fold; None if the assignment went elsewhere meanwhile."""
+        checkpoint = await self._packs.load_checkpoint()
+        fenced = await self._fence(checkpoint, wanted)
+        if fenced is None:
+            return None
+        last, epoch, number, position, graceful = fenced
+        # Another owner may have written one between our first look and our fence.
+        checkpoint = await self._packs.load_checkpoint()
+        await self._read_marks(checkpoint)
+        inbox = InboxPosition.from_facts(checkpoint.inbox)
+        released = checkpoint.released_through
+        journal = self._context.stream.journal
+        if last:
+            async for record in journal.read(self._partition, after=checkpoint.seq, upto=last):
+                head = await self._fold_commit(record)
+                released = max(released, head.releasedThrough)
+                if head.inbox is not None:
+                    inbox = InboxPosition.from_facts(head.inbox)
+        return Recovered(
+            epoch=epoch,
+            position=position,
+            number=number,
+            graceful=graceful,
+            checkpoint=checkpoint,
+            executions=self._executions,
+            marks=self._marks,
+            inbox=inbox,
+            released_through=released,
+            outbox=[(seq, items) for seq, items in self._outbox if seq > released],
+            poisoned=self._poisoned,
+        )
+
+    async def _fence(
+        self, checkpoint: Checkpoint, wanted: Callable[[], bool]
+    ) -> tuple[int, int, int, int, bool] | None:
+        """Raise the epoch in the journal: from here on no earlier owner can write."""
+        settings = self._context.settings
+        while wanted():
+            last = await self._context.stream.journal.last(self._partition)
+            expected, written, head = 0, 0, None
+            if last is not None:
+                expected, written = last.seq, int(last.headers.get(EPOCH_HEADER, "0"))
+                head = read_head(last.data)
+            epoch = max(checkpoint.epoch, written) + 1
+            number = (head.number if head else checkpoint.number) + 1
+            facts = {
+                "number": number,
+                "epoch": epoch,
+                "node": settings.writer,
+                "releasedThrough": head.releasedThrough if head else 0,
+                "inbox": head.inbox if head else checkpoint.inbox,
+            }
+            try:
+                position = await append_settled(
+                    self._context.stream.journal,
+                    self._partition,
+                    self._fence_batch(facts),
+                    expected=expected,
+                    nonce=f"{settings.writer}:{epoch}:fence",
+                    epoch=epoch,
+                )
+            except FencedError:
+                continue
+            return expected, epoch, number, position, bool(head and head.graceful)
+        return None
+
+    def _fence_batch(self, facts: dict[str, Any]) -> bytes:
+        settings = self._context.settings
+        event = {
+            "specversion": "1.0",
+            "id": f"{settings.tenant}-{self._partition}:{facts['number']}",
+            "source": f"/flunq/{settings.tenant}/partitions/{self._partition}",
+            "type": FENCE,
+            "time": timestamp(self._context.clock.now()),
+            "datacontenttype": "application/json",
+            "tenant": settings.tenant,
+            "partition": self._partition,
+            "data": facts,
+        }
+        return join_batch([msgspec.json.encode(event)])
+
+    async def _read_marks(self, checkpoint: Checkpoint) -> None:
+        self._executions.deleted = dict(checkpoint.deleted)
+        for number in checkpoint.packs:
+            for mark in await self._packs.marks(number):
+                if checkpoint.deleted.get(mark.id) == number:
+                    continue
+                self._marks[mark.id] = mark
+                place = Place(pack=number, status=mark.status, started_at=mark.started_at)
+                self._executions.places[mark.id] = place.packed()
+
+    async def _fold_commit(self, record: Record) -> Head:
+        raws = _split(record.data)
+        head = _head(raws[0]).data
+        if head.outbox:
+            self._outbox.append((record.seq, head.outbox))
+        touched: dict[str, Live] = {}
+        for raw in raws[1:]:
+            event = _event(raw)
+            if event.subject in self._poisoned:
+                continue
+            if _reference_bytes in bytes(raw):
+                event.data = await check_out(event.data, self._context.database.blobs)
+            live = await self._fold_event(event, record.seq)
+            if live is not None:
+                touched[event.subject] = live
+        queued = {item["queue"][1] for item in head.outbox if "queue" in item}
+        for live in touched.values():
+            self._settle(live, head, queued)
+        for execution, task in head.claims:
+            self._claim(execution, task, head.node)
+        return head
+
+    async def _fold_event(self, event: CloudEvent, sequence: int) -> Live | None:
+        executions = self._executions
+        execution = event.subject
+        if event.type == DELETED:
+            executions.forget(execution)
+            return None
+        live = await self._base(execution, sequence)
+        if live is None or event.seq <= live.seq:
+            return None
+        live.last = sequence
+        live.seq = event.seq
+        if event.type == QUARANTINED:
+            self._quarantined(live, event)
+            return None
+        try:
+            live.state = fold(live.state, event)
+        except Exception as error:
+            log.exception("execution %s cannot be folded", execution)
+            live.tainted = True
+            self._poisoned[execution] = f"{type(error).__name__}: {error}"
+            return None
+        live.dirty = True
+        return live
+
+    async def _base(self, execution: str, sequence: int) -> Live | None:
+        """Return the execution to fold into; None if its end is already recorded."""
+        executions = self._executions
+        live = executions.live.get(execution)
+        if live is not None:
+            return live
+        if execution in executions.finished:
+            return None
+        packed = executions.places.get(execution)
+        if packed is not None:
+            item = (await self._packs.load(Place.of(packed).pack)).get(execution)
+            if item is not None and item.ended:
+                return None
+            if item is not None:
+                live = await live_from_pack(self._context, item)
+        if live is None:
+            live = Live(None, None, "", first=sequence, last=sequence)
+        executions.live[execution] = live
+        return live
+
+    def _settle(self, live: Live, head: Head, queued: set[str]) -> None:
+        """After a commit: note who holds its new tasks, and put ended executions aside."""
+        state = live.state
+        if state is None:
+            return
+        for task, opened in state.tasks.items():
+            if opened.node == UNASSIGNED:
+                opened.node = QUEUED if task in queued else head.node
+        if not live.fingerprint:
+            live.fingerprint = fingerprint(state.input)
+        if state.status in TERMINAL:
+            self._executions.live.pop(state.id, None)
+            self._executions.finished[state.id] = (finished_record(live), live.first, live.last)
+
+    def _claim(self, execution: str, task: str, node: str) -> None:
+        live = self._executions.live.get(execution)
+        if live is not None and live.state is not None and task in live.state.tasks:
+            live.state.tasks[task].node = node
+
+    def _quarantined(self, live: Live, event: CloudEvent) -> None:
+        finished = quarantined_record(live.state, event, live.fingerprint)
+        self._executions.live.pop(event.subject, None)
+        self._executions.finished[event.subject] = (finished, live.first, live.last)
+
+
+async def live_from_pack(context: WorkerContext, item: Packed) -> Live:
+    """Return an execution as its pack holds it."""
+    state = decode_state(item.body)
+    workflow = await context.definitions.get(state.workflow.digest)
+    live = Live(state, workflow, item.fingerprint, first=item.first, last=item.last)
+    live.dirty = False
+    return live
+
+
+def finished_from_pack(item: Packed) -> Finished:
+    """Return the record of an ended execution as its pack holds it."""
+    return decode_finished(item.body)

@@ -1,0 +1,84 @@
+"""Trimming: the journal forgets what every checkpoint holds and the archive has.
+
+One purge up to the smallest sequence that anybody still needs. Without an archive nothing is
+trimmed. A partition that is idle holds the minimum back; it is asked to write a marker.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from flunq.core.ids import token
+from flunq.core.protocol import Mark, ask_subject
+from flunq.log.ports import NoResponderError, OutcomeUnknownError, RequestTimeoutError
+from flunq.services.worker.packs import Checkpoint
+
+if TYPE_CHECKING:
+    from flunq.services.worker.context import WorkerContext
+
+log = logging.getLogger(__name__)
+
+PAUSE = 30.0
+LAG = 50_000
+"""A partition this many sequences behind the archive is asked to write a marker."""
+MARK_TIMEOUT = 10.0
+
+
+def watermark_key(tenant: str) -> str:
+    """Return where the archive says up to which sequence it holds everything."""
+    return f"{token(tenant)}.archived"
+
+
+class Trimmer:
+    """Runs beside the catalog, on one node of the tenant."""
+
+    def __init__(self, context: WorkerContext) -> None:
+        self._context = context
+
+    async def run(self) -> None:
+        """Trim from time to time."""
+        while True:
+            await asyncio.sleep(PAUSE)
+            try:
+                await self.trim()
+            except (OutcomeUnknownError, NoResponderError, RequestTimeoutError) as error:
+                log.warning("the journal was not trimmed this time: %s", error)
+
+    async def trim(self) -> int:
+        """Trim once; returns the sequence up to which the journal is no longer needed."""
+        context = self._context
+        state = context.database.state
+        tenant = context.settings.tenant
+        entry = await state.get(watermark_key(tenant))
+        if entry is None:
+            return 0
+        archived = int(entry.value)
+        needed = {
+            number: await self._kept_from(number)
+            for number in await context.stream.journal.partitions()
+        }
+        for number, sequence in needed.items():
+            if sequence + LAG < archived:
+                await self._ask_for_marker(number)
+        limit = min([archived, *needed.values()])
+        if limit >= await context.stream.journal.first_seq():
+            await context.stream.journal.trim(limit)
+        return limit
+
+    async def _kept_from(self, number: int) -> int:
+        tenant = token(self._context.settings.tenant)
+        entry = await self._context.database.state.get(f"{tenant}.{number}.checkpoint")
+        if entry is None:
+            return 0
+        checkpoint = msgspec.msgpack.decode(entry.value, type=Checkpoint)
+        return min(checkpoint.seq, checkpoint.released_through)
+
+    async def _ask_for_marker(self, number: int) -> None:
+        subject = ask_subject(self._context.settings.tenant, number)
+        await self._context.stream.requests.request(
+            subject, msgspec.json.encode(Mark()), timeout=MARK_TIMEOUT
+        )

@@ -1,0 +1,98 @@
+"""Logging of service processes: one JSON object a line, with the execution it is about.
+
+The truth about executions is in events; logs are diagnostics for whoever runs the cluster.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TextIO
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_execution: ContextVar[str | None] = ContextVar("flunq_execution", default=None)
+_task: ContextVar[str | None] = ContextVar("flunq_task", default=None)
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "execution", "task"}
+
+
+@contextmanager
+def about(*, execution: str | None = None, task: str | None = None) -> Iterator[None]:
+    """Name the execution and task that log lines written inside are about."""
+    tokens = (_execution.set(execution), _task.set(task))
+    try:
+        yield
+    finally:
+        _execution.reset(tokens[0])
+        _task.reset(tokens[1])
+
+
+class ContextFilter(logging.Filter):
+    """Adds the current execution and task to each record."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let every record through, with its context."""
+        record.execution = _execution.get()
+        record.task = _task.get()
+        return True
+
+
+class JsonFormatter(logging.Formatter):
+    """Renders a record as one JSON object without line breaks."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record as JSON; ``extra`` members become members."""
+        line: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC)
+            .isoformat(timespec="microseconds")
+            .replace("+00:00", "Z"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        for name in ("execution", "task"):
+            value = getattr(record, name, None)
+            if value is not None:
+                line[name] = value
+        line.update((k, v) for k, v in vars(record).items() if k not in _STANDARD)
+        if record.exc_info:
+            line["error"] = _summary(record)
+            line["traceback"] = self.formatException(record.exc_info)
+        return msgspec.json.encode(line, enc_hook=str).decode()
+
+
+class PlainFormatter(logging.Formatter):
+    """Renders a record for a terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return ``time level message``; tracebacks stay in the JSON logs."""
+        moment = datetime.fromtimestamp(record.created).astimezone()
+        text = f"{moment:%H:%M:%S} {record.levelname.lower():7} {record.getMessage()}"
+        return f"{text}: {_summary(record)}" if record.exc_info else text
+
+
+def _summary(record: logging.LogRecord) -> str:
+    error = record.exc_info[1] if record.exc_info else None
+    return f"{type(error).__name__}: {error}" if error is not None else ""
+
+
+def configure_logging(
+    *, level: str | None = None, style: str = "json", stream: TextIO | None = None
+) -> None:
+    """Send everything to stderr, as JSON lines or plainly."""
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(JsonFormatter() if style == "json" else PlainFormatter())
+    handler.addFilter(ContextFilter())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel((level or os.environ.get("FLUNQ_LOG_LEVEL") or "info").upper())
+    # Every request at INFO would bury what matters.
+    for noisy in ("httpx", "httpcore", "uvicorn.access", "uvicorn.error"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -1,0 +1,61 @@
+"""Our schema of the language accepts and rejects what the official one does."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+import pytest
+
+from flunq.core.reading.source import read_source
+from flunq.resources import load_schema
+from tests.support.mutations import Mutator
+
+FOLDER = Path(
+    os.environ.get("FLUNQ_SPEC_DIR", Path(__file__).parents[2].parent / "shared" / "spec")
+)
+OFFICIAL = FOLDER / "schema" / "workflow.yaml"
+MUTANTS_PER_SEED = 250
+
+pytestmark = pytest.mark.skipif(
+    not OFFICIAL.is_file(),
+    reason=f"the official schema is not at {OFFICIAL}; set FLUNQ_SPEC_DIR",
+)
+
+
+@pytest.fixture(scope="module")
+def documents() -> list[Any]:
+    files = sorted((FOLDER / "examples").glob("*.yaml"))
+    assert len(files) > 50
+    return [read_source(file.read_bytes(), name=file.name).value for file in files]
+
+
+@pytest.fixture(scope="module")
+def official() -> Any:
+    schema = read_source(OFFICIAL.read_bytes(), name="workflow.yaml").value
+    return jsonschema_rs.validator_for(schema, validate_formats=True)
+
+
+@pytest.fixture(scope="module")
+def ours() -> Any:
+    return jsonschema_rs.validator_for(load_schema("workflow"), validate_formats=True)
+
+
+def test_every_official_example_is_accepted(documents: list[Any], ours: Any) -> None:
+    assert [document for document in documents if not ours.is_valid(document)] == []
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_mutated_documents_get_the_same_verdict(
+    seed: int, documents: list[Any], official: Any, ours: Any
+) -> None:
+    mutator = Mutator(seed, documents)
+    rejected = 0
+    for _ in range(MUTANTS_PER_SEED):
+        mutant = mutator.mutant()
+        verdict = official.is_valid(mutant)
+        rejected += not verdict
+        assert ours.is_valid(mutant) is verdict, repr(mutant)[:2_000]
+    assert 0 < rejected < MUTANTS_PER_SEED

@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+from flunq.core.execution.commands import Cancel, Failure, Report
+from flunq.core.execution.effects import Dispatch, Withdraw
+from flunq.services import wire
+
+
+def test_a_dispatch_survives_the_queue() -> None:
+    dispatch = Dispatch(
+        execution="e",
+        task="t",
+        kind="http",
+        reference="/do/0/x",
+        key="k",
+        attempt=2,
+        arguments={"with": {"a": [1, None, "é"]}},
+        deadline=5,
+    )
+    assert wire.decode_dispatch(wire.encode_dispatch(dispatch)) == dispatch
+
+
+def test_commands_survive_the_inbox() -> None:
+    commands = [
+        Report(id="e", task="t", failure=Failure(type="x", status=500)),
+        Cancel(id="e", reason="no"),
+    ]
+    assert wire.decode_commands(wire.encode_commands(commands)) == commands
+
+
+def test_withdrawals_survive_a_notice() -> None:
+    withdrawals = [Withdraw(execution="e", task="t", kind="http")]
+    assert wire.decode_withdrawals(wire.encode_withdrawals(withdrawals)) == withdrawals
+
+
+def test_a_claim_is_told_from_a_message() -> None:
+    assert wire.claim_in(wire.encode_claim("blob-1")) == "blob-1"
+    assert wire.claim_in(wire.encode_commands([Cancel(id="e")])) is None
