@@ -50,10 +50,6 @@ integration *options:
 e2e *options:
     {{python}} -m pytest tests/e2e -q "$@"
 
-# Run the terminal monitor's tests
-tui *options:
-    {{python}} -m pytest tests/tui -q "$@"
-
 # Run the simulation (just sim --seed 42)
 sim *options:
     {{python}} -m pytest tests/simulation -q "$@"
@@ -61,10 +57,6 @@ sim *options:
 # Write the files that are made from code
 generate *options:
     {{python}} scripts/generate.py "$@"
-
-# Accept the present output as golden
-golden-update *options:
-    FLUNQ_UPDATE_GOLDEN=1 {{python}} -m pytest tests/golden -q "$@"
 
 # Print how long each start takes
 cold-start:

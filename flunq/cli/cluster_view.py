@@ -19,11 +19,12 @@ SERVICE_COLUMNS = [
     Column("name", "service", whole=True),
     Column("pid", kind="number"),
     Column("state", kind="status"),
+    Column("age", "for", kind="duration"),
     Column("restarts", kind="number"),
-    Column("uptime", kind="duration"),
     Column("memory", kind="bytes"),
     Column("reason"),
 ]
+_CLEAR_LINE = "\x1b[K"
 _CLEAR_TO_END = "\x1b[J"
 _HIDE_CURSOR, _SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
 _STATE_STYLES = {"unhealthy": "red", "backoff": "yellow", "failed": "red"}
@@ -41,7 +42,7 @@ def service_row(service: ServiceStatus) -> dict[str, Any]:
         "pid": service.pid,
         "state": service.state,
         "restarts": service.restarts,
-        "uptime": time.time() - service.since if service.pid else None,
+        "age": time.time() - service.since if service.pid else None,
         "memory": resident_bytes(service.pid) if service.pid else None,
         "reason": service.reason,
     }
@@ -78,12 +79,14 @@ class LiveStatus:
 
     def show(self, state: ClusterState) -> None:
         """Draw the block over the one before, unless nothing changed."""
-        lines = [_cut(line) for line in self._lines(state)]
+        rows = max(3, shutil.get_terminal_size().lines - 1)
+        lines = [_cut(line) for line in self._lines(state)][:rows]
         block = "\n".join(lines)
         if block == self._last:
             return
         up = f"\x1b[{self._drawn}A" if self._drawn else ""
-        diagnostics.write_status(f"{_HIDE_CURSOR}\r{up}{_CLEAR_TO_END}{block}\n")
+        drawn = "".join(f"{line}{_CLEAR_LINE}\n" for line in lines)
+        diagnostics.write_status(f"{_HIDE_CURSOR}\r{up}{drawn}{_CLEAR_TO_END}")
         self._drawn, self._last = len(lines), block
 
     def close(self) -> None:

@@ -194,12 +194,19 @@ class Client:
     async def history(self, execution: str, *, cursor: int = 0) -> AsyncIterator[LazyEvent]:
         """Yield the events of an execution so far, in order."""
         while True:
-            page = await self._ask(execution, History(id=execution, cursor=cursor), Page)
-            for raw in page.items:
-                yield await self._values.full_event(msgspec.json.decode(raw, type=LazyEvent))
-            cursor = page.cursor
-            if not page.more:
+            events, cursor, more = await self.history_page(execution, cursor)
+            for event in events:
+                yield event
+            if not more:
                 return
+
+    async def history_page(
+        self, execution: str, cursor: int = 0
+    ) -> tuple[Sequence[LazyEvent], int, bool]:
+        """Return some events after a cursor, the next cursor and whether there are more now."""
+        page = await self._ask(execution, History(id=execution, cursor=cursor), Page)
+        decoded = [msgspec.json.decode(raw, type=LazyEvent) for raw in page.items]
+        return [await self._values.full_event(event) for event in decoded], page.cursor, page.more
 
     async def cancel(self, execution: str, reason: str = "") -> str:
         """End an execution as cancelled; returns its status."""

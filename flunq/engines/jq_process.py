@@ -185,6 +185,9 @@ class JqPool:
 
     async def _ask(self, need: Need) -> Answer:
         child = self._idle.pop() if self._idle else await self._start()
+        if self._closed:  # while the child started
+            await child.stop()
+            raise _ChildError("the expression engine is closed")
         self._busy.add(child)
         reusable = False
         try:

@@ -230,8 +230,21 @@ def _build(target: type, value: Any) -> Any:
     """Build what msgspec does not know by itself."""
     validate = getattr(target, "model_validate", None)
     if validate is not None:
-        return validate(value)
+        return _validated(validate, value)
     raise TypeError(f"a {target.__name__} cannot be made from JSON")
+
+
+def _validated(validate: Callable[[Any], Any], value: Any) -> Any:
+    try:
+        return validate(value)
+    except ValueError as error:
+        describe = getattr(error, "errors", None)
+        if describe is None:
+            raise
+        # The model's own text spans several lines; its first finding is enough.
+        first = describe()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise ValueError(f"{place}: {first['msg']}") from error
 
 
 def _dump(value: Any) -> Any:

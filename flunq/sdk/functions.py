@@ -216,7 +216,7 @@ class FunctionExecutor(Executor):
     async def _in_thread(self, work: Callable[[], Any]) -> Any:
         copied = contextvars.copy_context()
         loop = asyncio.get_running_loop()
-        result = await loop.run_in_executor(self._threads, copied.run, _contained, work)
+        result = await loop.run_in_executor(self._threads, partial(copied.run, _contained, work))
         return await result if inspect.isawaitable(result) else result
 
 

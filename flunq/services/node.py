@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from flunq.core.execution.commands import Report
+    from flunq.core.expressions.engine import ExpressionEngine
     from flunq.log.ports import Database, EventStream
 
 log = logging.getLogger(__name__)
@@ -116,11 +117,16 @@ class Node:
             ) as pool,
             JqPool() as engine,
         ):
-            await self._serve(pool, engine, ready, stop)
+            await self.serve(pool, engine, ready, stop)
 
-    async def _serve(
-        self, pool: ExecutorPool, engine: JqPool, ready: Callable[[], None], stop: asyncio.Event
+    async def serve(
+        self,
+        pool: ExecutorPool,
+        engine: ExpressionEngine,
+        ready: Callable[[], None],
+        stop: asyncio.Event,
     ) -> None:
+        """Serve with executors and an expression engine that are running already."""
         settings = self.settings
         definitions = Definitions(self.store.definitions, settings.tenant, self.clock)
         dispatcher = NodeDispatcher(

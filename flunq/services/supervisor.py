@@ -13,10 +13,8 @@ import signal
 import time
 from typing import TYPE_CHECKING
 
-import msgspec
-
 import flunq
-from flunq.errors import UnavailableError
+from flunq.errors import FlunqError, NotFoundError, RejectedError, UnavailableError, UsageError
 from flunq.services.supervising.child import Child
 from flunq.services.supervising.layout import (
     DataDirectory,
@@ -31,7 +29,6 @@ from flunq.services.supervising.statefile import (
     ClusterState,
     Endpoint,
     Phase,
-    ended,
     read_state,
     write_state,
 )
@@ -122,13 +119,14 @@ class Supervisor:
         self._publish()
         self._install_signals()
         keeping = [asyncio.create_task(child.keep(), name=child.name) for child in self._children]
+        for task in keeping:
+            task.add_done_callback(self._on_keeper_done)
         watching = asyncio.create_task(self._watch())
         try:
             if await self._start():
                 self.plan.save_context()
                 self._enter("ready")
-                if ready is not None:
-                    ready(self.state)
+                self._tell(ready, self.state)
                 await self._stop.wait()
         finally:
             watching.cancel()
@@ -174,10 +172,10 @@ class Supervisor:
         engine = [child for child in self._children if child not in servers]
         await asyncio.gather(*(child.stop() for child in engine))
         await asyncio.gather(*(child.stop() for child in servers))
-        await asyncio.gather(*keeping)
         self._phase = "not running"
         self._publish()
         self.plan.clean()
+        await asyncio.gather(*keeping)
 
     async def _watch(self) -> None:
         """Look after the servers' health and the logs' size."""
@@ -199,6 +197,12 @@ class Supervisor:
         child.mark(healthy=problem is None, reason=problem)
         if restart and problem is not None:
             await child.restart(f"unhealthy: {problem}")
+
+    def _on_keeper_done(self, keeper: asyncio.Task[None]) -> None:
+        """A keeper that breaks would leave its service unattended: better to end."""
+        if not keeper.cancelled() and keeper.exception() is not None:
+            _log.critical("%s is not looked after", keeper.get_name(), exc_info=keeper.exception())
+            self.request_stop()
 
     def _install_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -228,8 +232,17 @@ class Supervisor:
         except OSError as error:
             # A full disk must not take the cluster down with it.
             _log.warning("cannot write %s: %s", self.directory.state, error)
-        if self._changed is not None:
-            self._changed(state)
+        self._tell(self._changed, state)
+
+    def _tell(self, listener: Callable[[ClusterState], None] | None, state: ClusterState) -> None:
+        if listener is None:
+            return
+        try:
+            listener(state)
+        except OSError as error:
+            # The terminal or pipe is gone; the cluster is not.
+            _log.warning("nobody watches any more: %s", error)
+            self._changed = None
 
 
 def in_use(directory: DataDirectory) -> DirectoryInUseError:
@@ -247,11 +260,13 @@ def in_use(directory: DataDirectory) -> DirectoryInUseError:
 
 def _cannot_start(
     child: Child, directory: DataDirectory, *, limit: float | None = None
-) -> UnavailableError:
+) -> FlunqError:
     status = child.status
     why = f"not ready after {limit:g} s" if limit is not None else status.reason or "it ended"
     lines = [f"  {line}" for line in child.last_log[-3:]]
-    return UnavailableError(
+    # What the user got wrong keeps the exit code that the child gave it.
+    kind = {2: UsageError, 3: RejectedError, 4: NotFoundError}.get(child.last_code or 0)
+    return (kind or UnavailableError)(
         "\n".join([f"{child.name} does not start: {why}", *lines]),
         hint=f"its log is {directory.log_file(child.name)}",
         service=child.name,
@@ -261,11 +276,3 @@ def _cannot_start(
 
 def _task(wait: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
     return asyncio.create_task(wait)
-
-
-def last_state(directory: DataDirectory) -> ClusterState | None:
-    """Return the state of the cluster there, marked as ended when it does not run."""
-    state = read_state(directory)
-    if state is None or is_locked(directory):
-        return state
-    return ended(msgspec.structs.replace(state, pid=state.pid))

@@ -65,4 +65,9 @@ def encode_claim(key: str) -> bytes:
 
 def claim_in(data: bytes) -> str | None:
     """Return the key of the blob that holds the message, or None if this is the message."""
-    return _claims.decode(data).claim if data.startswith(_CLAIM_START) else None
+    if not data.startswith(_CLAIM_START):
+        return None
+    try:
+        return _claims.decode(data).claim
+    except msgspec.DecodeError:
+        return None

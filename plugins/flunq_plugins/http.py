@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import time
+from functools import lru_cache
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -16,13 +18,16 @@ if TYPE_CHECKING:
     import httpx
 
     from flunq.sdk.context import ExecutorContext, TaskContext
-    from flunq_plugins.http_client import HttpClient, Reply
+    from flunq_plugins.http_client import HttpClient, Outgoing, Reply
 
 USER_AGENT = "flunq"
 _REDACTED = "[redacted]"
 _SECRET_HEADERS = frozenset({"authorization", "proxy-authorization"})
 _OUTPUTS = ("content", "raw", "response")
+_FRAMING = frozenset({"connection", "content-length", "keep-alive", "transfer-encoding", "upgrade"})
+"""Headers that belong to the connection, whatever a document says."""
 _EXCERPT = 300
+_REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 
 class HttpExecutor(Executor):
@@ -42,7 +47,7 @@ class HttpExecutor(Executor):
     async def aclose(self) -> None:
         """Close all connections."""
         if self._client is not None:
-            await self._client.aclose()
+            self._client.close()
 
     async def execute(self, call: Call, context: TaskContext) -> JSON:
         """Send the request and return the response in the form that was asked for."""
@@ -89,7 +94,7 @@ class _Wanted:
         arguments = _object(call.arguments, "with")
         self._call = call
         self._method = _text(arguments.get("method"), "method").upper()
-        self._headers = _strings(arguments.get("headers"), "headers")
+        self._headers = _strings(arguments.get("headers"))
         self._body = arguments.get("body")
         self._output = arguments.get("output") or "content"
         if self._output not in _OUTPUTS:
@@ -98,37 +103,35 @@ class _Wanted:
         endpoint = arguments.get("endpoint")
         policy: Any = None
         if isinstance(endpoint, dict):
-            endpoint, policy = endpoint.get("uri"), endpoint.get("authentication")
-        self._url = _url(_text(endpoint, "endpoint"), arguments.get("query"))
+            policy = endpoint.get("authentication")
+            endpoint = endpoint.get("uri")
+        url = _url(_text(endpoint, "endpoint"))
+        parameters = _parameters(arguments.get("query"))
+        self._url = url.copy_merge_params(parameters) if parameters else url
         self.auth = self._authentication(policy, context)
-        if self._url.userinfo:
-            self._url = self._url.copy_with(username=None, password=None)
-        self.where = f"{self._method} {self._url.copy_with(query=None, fragment=None)}"
 
-    def request(self) -> httpx.Request:
+    @property
+    def where(self) -> str:
+        """Return method and address for messages, without what may be secret."""
+        url = self._url
+        return f"{self._method} {url.scheme}://{url.netloc.decode()}{url.path}"
+
+    def request(self) -> Outgoing:
         """Return the request, with the headers that every call has."""
-        from httpx import Request
+        from flunq_plugins.http_client import Outgoing
 
-        names = {name.lower() for name in self._headers}
-        content_type = next(
-            (v for n, v in self._headers.items() if n.lower() == "content-type"), None
-        )
-        content, content_type = encode_body(self._body, content_type)
-        defaults = {
+        content, content_type = encode_body(self._body, self._headers.get("content-type"))
+        headers = {
             "accept": "*/*",
             "accept-encoding": "gzip, deflate",
             "user-agent": USER_AGENT,
             "idempotency-key": self._call.key,
         }
         if content_type is not None:
-            defaults["content-type"] = content_type
+            headers["content-type"] = content_type
         if self._call.traceparent:
-            defaults["traceparent"] = self._call.traceparent
-        headers = self._headers | {n: v for n, v in defaults.items() if n not in names}
-        try:
-            return Request(self._method, self._url, headers=headers, content=content)
-        except (UnicodeEncodeError, TypeError) as error:
-            raise _invalid(f"a header is not plain ASCII: {error}") from error
+            headers["traceparent"] = self._call.traceparent
+        return Outgoing(self._method, self._url, headers | self._headers, content)
 
     def output(self, reply: Reply) -> JSON:
         """Return the response as asked for; an error status is a ``communication`` error."""
@@ -142,50 +145,48 @@ class _Wanted:
         return {
             "request": {
                 "method": reply.request.method,
-                "uri": str(reply.request.url),
-                "headers": _plain(reply.request.headers),
+                "uri": _shown(reply.request.url),
+                "headers": _redacted(reply.request.headers),
             },
             "statusCode": reply.status,
-            "headers": _plain(reply.headers),
+            "headers": _redacted(reply.headers),
             "content": content,
         }
 
     def _error(self, reply: Reply) -> TaskError:
-        from httpx import codes
-
-        reason = codes.get_reason_phrase(reply.status)
-        content = decode_body(reply.body[:_EXCERPT], "text/plain") if reply.body else None
+        reason = _REASONS.get(reply.status, "")
         detail = f"{self.where} answered {reply.status} {reason}".rstrip()
-        return TaskError(
-            "communication",
-            reply.status,
-            reason or None,
-            f"{detail}: {content}" if content else detail,
-        )
+        if reply.body:
+            detail += f": {decode_body(reply.body[:_EXCERPT], 'text/plain')}"
+        return TaskError("communication", reply.status, reason or None, detail)
 
     def _authentication(self, policy: Any, context: TaskContext) -> httpx.Auth | None:
         import httpx
 
         if policy is None:
-            if not self._url.userinfo:
-                return None
-            return httpx.BasicAuth(self._url.username, self._url.password)
+            if self._url.userinfo:
+                self._authorize("Basic", _basic(self._url.username, self._url.password))
+            return None
         scheme, members = _scheme(policy)
         if isinstance(members.get("use"), str):
-            members = _object(
-                context.secrets.resolve(members["use"]), f"the secret {members['use']}"
-            )
+            secret = members["use"]
+            members = _object(context.secrets.resolve(secret), f"the secret {secret!r}")
         if scheme == "bearer":
-            token = _text(members.get("token"), "the token of bearer authentication")
-            self._headers = {
-                n: v for n, v in self._headers.items() if n.lower() != "authorization"
-            } | {"authorization": f"Bearer {token}"}
+            self._authorize("Bearer", _text(members.get("token"), "the token to authenticate"))
             return None
-        username = _text(members.get("username"), f"the username of {scheme} authentication")
-        password = _text(members.get("password"), f"the password of {scheme} authentication")
-        if scheme == "basic":
-            return httpx.BasicAuth(username, password)
-        return httpx.DigestAuth(username, password)
+        username = _text(members.get("username"), "the username to authenticate")
+        password = _text(members.get("password"), "the password to authenticate")
+        if scheme == "digest":
+            return httpx.DigestAuth(username, password)
+        self._authorize("Basic", _basic(username, password))
+        return None
+
+    def _authorize(self, scheme: str, credentials: str) -> None:
+        self._headers["authorization"] = f"{scheme} {credentials}"
+
+
+def _basic(username: str, password: str) -> str:
+    return base64.b64encode(f"{username}:{password}".encode()).decode()
 
 
 def _scheme(policy: Any) -> tuple[str, dict[str, Any]]:
@@ -201,17 +202,17 @@ def _scheme(policy: Any) -> tuple[str, dict[str, Any]]:
     )
 
 
-def _url(text: str, query: Any) -> httpx.URL:
+@lru_cache(maxsize=1024)
+def _url(text: str) -> httpx.URL:
     import httpx
 
     try:
         url = httpx.URL(text)
     except httpx.InvalidURL as error:
-        raise _invalid(f"endpoint {text!r:.200} is not a URI: {error}") from error
+        raise _invalid(f"the endpoint is not a URI: {error}") from error
     if url.scheme not in ("http", "https") or not url.host:
-        raise _invalid(f"endpoint {text!r:.200} is not an absolute http or https URI")
-    parameters = _parameters(query)
-    return url.copy_merge_params(parameters) if parameters else url
+        raise _invalid(f"the endpoint {text[:200]!r} is not an absolute http or https URI")
+    return url
 
 
 def _parameters(query: Any) -> dict[str, str | list[str]]:
@@ -223,23 +224,22 @@ def _parameters(query: Any) -> dict[str, str | list[str]]:
     }
 
 
-def _strings(headers: Any, what: str) -> dict[str, str]:
-    members = {} if headers is None else _object(headers, what)
-    strings = {name: _plain_text(value) for name, value in members.items() if value is not None}
-    for name, value in strings.items():
-        if any(c in "\r\n\0" for c in name + value):
-            raise _invalid(f"header {name!r:.100} contains a line break")
-    return strings
+def _strings(headers: Any) -> dict[str, str]:
+    members = {} if headers is None else _object(headers, "headers")
+    strings = {n.lower(): _plain_text(v) for n, v in members.items() if v is not None}
+    return {name: value for name, value in strings.items() if name not in _FRAMING}
 
 
 def _plain_text(value: Any) -> str:
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
-def _plain(headers: httpx.Headers) -> dict[str, JSON]:
-    return {
-        name: _REDACTED if name in _SECRET_HEADERS else value for name, value in headers.items()
-    }
+def _redacted(headers: dict[str, str]) -> dict[str, JSON]:
+    return {n: _REDACTED if n in _SECRET_HEADERS else value for n, value in headers.items()}
+
+
+def _shown(url: httpx.URL) -> str:
+    return str(url.copy_with(username=None, password=None) if url.userinfo else url)
 
 
 def _object(value: Any, what: str) -> dict[str, Any]:

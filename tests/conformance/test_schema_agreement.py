@@ -9,13 +9,14 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from flunq.core.reading.source import read_source
+from flunq.core.reading import check_document, read_source
 from flunq.resources import load_schema
 from tests.support.mutations import Mutator
 
 FOLDER = Path(
     os.environ.get("FLUNQ_SPEC_DIR", Path(__file__).parents[2].parent / "shared" / "spec")
 )
+OUR_DOCUMENTS = Path(__file__).parents[1] / "unit" / "core" / "reading" / "documents"
 OFFICIAL = FOLDER / "schema" / "workflow.yaml"
 MUTANTS_PER_SEED = 250
 
@@ -29,6 +30,7 @@ pytestmark = pytest.mark.skipif(
 def documents() -> list[Any]:
     files = sorted((FOLDER / "examples").glob("*.yaml"))
     assert len(files) > 50
+    files += sorted(OUR_DOCUMENTS.iterdir())
     return [read_source(file.read_bytes(), name=file.name).value for file in files]
 
 
@@ -43,8 +45,14 @@ def ours() -> Any:
     return jsonschema_rs.validator_for(load_schema("workflow"), validate_formats=True)
 
 
-def test_every_official_example_is_accepted(documents: list[Any], ours: Any) -> None:
+def test_every_example_is_accepted_by_both(documents: list[Any], official: Any, ours: Any) -> None:
+    assert [document for document in documents if not official.is_valid(document)] == []
     assert [document for document in documents if not ours.is_valid(document)] == []
+
+
+def test_no_official_example_breaks_a_semantic_rule() -> None:
+    for file in (FOLDER / "examples").glob("*.yaml"):
+        assert check_document(file.read_bytes(), name=file.name) == []
 
 
 @pytest.mark.parametrize("seed", range(20))

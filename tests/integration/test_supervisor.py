@@ -7,22 +7,28 @@ import json
 import os
 import signal
 import stat
+import subprocess
 import sys
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import nats
+import nats.errors
 import pytest
 
-from flunq.errors import UnavailableError, UsageError
+from flunq.errors import RejectedError, UnavailableError, UsageError
 from flunq.services.supervising.layout import DataDirectory, DirectoryInUseError
 from flunq.services.supervising.network import http_get
 from flunq.services.supervising.options import ClusterOptions
+from flunq.services.supervising.secrets import load_secrets
 from flunq.services.supervising.statefile import ClusterState, ServiceStatus, read_state
 from flunq.services.supervisor import Supervisor
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+    from nats.js import JetStreamContext
 
 FAKE = Path(__file__).parents[1] / "support" / "fake_service.py"
 pytestmark = pytest.mark.timeout(60)
@@ -49,6 +55,34 @@ async def running(chosen: ClusterOptions) -> AsyncIterator[Supervisor]:
     finally:
         supervisor.request_stop()
         await task
+
+
+@asynccontextmanager
+async def client(supervisor: Supervisor) -> AsyncIterator[JetStreamContext]:
+    """Talk to the cluster's server as the engine does."""
+    secrets = load_secrets(supervisor.directory.credentials, tenant="default").nats
+    connection = await nats.connect(
+        supervisor.state.nats.url,
+        user=secrets.engine_user,
+        password=secrets.engine_password,
+        inbox_prefix=b"_INBOX_engine",
+    )
+    try:
+        yield connection.jetstream()
+    finally:
+        await connection.close()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 40 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", str(folder)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("this container may not mount")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 async def eventually(predicate: Callable[[], bool], *, within: float = 20.0) -> None:
@@ -156,7 +190,7 @@ async def test_a_service_that_cannot_start_ends_the_start_with_its_last_words(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FLUNQ_FAKE", json.dumps({"node-1": "exit3"}))
-    with pytest.raises(UnavailableError) as failure:
+    with pytest.raises(RejectedError) as failure:
         await Supervisor(options(tmp_path)).run()
     assert "node-1 does not start: exit code 3" in failure.value.message
     assert "node-1 has its reasons" in failure.value.message
@@ -195,6 +229,28 @@ async def test_a_stopped_server_process_is_found_and_replaced(
         await eventually(lambda: service(supervisor.state, "nats").restarts == 1, within=40)
         await eventually(lambda: service(supervisor.state, "nats").state == "ready")
         assert "unhealthy" in (service(supervisor.state, "nats").reason or "")
+
+
+@pytest.mark.root
+async def test_a_server_that_met_a_full_disk_is_restarted_once_there_is_room(
+    small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flunq.services.supervisor._CHECK_INTERVAL", 0.05)
+    ballast = small_disk / "ballast"
+    async with running(options(small_disk)) as supervisor:
+        async with client(supervisor) as js:
+            await js.add_stream(name="FILL", subjects=["flunq.fill"])
+            ballast.write_bytes(bytes(34_000_000))
+            with pytest.raises(nats.errors.TimeoutError):
+                for _ in range(80):
+                    await js.publish("flunq.fill", bytes(700_000), timeout=2)
+        await eventually(lambda: service(supervisor.state, "nats").state == "unhealthy")
+        assert service(supervisor.state, "nats").restarts == 0
+        ballast.unlink()
+        await eventually(lambda: service(supervisor.state, "nats").restarts == 1)
+        await eventually(lambda: service(supervisor.state, "nats").state == "ready")
+        async with client(supervisor) as js:
+            assert (await js.publish("flunq.fill", b"fits")).seq > 1
 
 
 async def test_an_existing_nats_is_used_and_left_running(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import yaml
 
 from flunq.core.document import compile_workflow
 from flunq.core.events import CloudEvent
-from flunq.core.execution.commands import Command, Continue, Failure, Fire, Report, Start
+from flunq.core.execution.commands import Cancel, Command, Continue, Failure, Fire, Report, Start
 from flunq.core.execution.decide import Decision, Environment, decide
 from flunq.core.execution.effects import Arm, Disarm, Dispatch, Effect, Finish, Publish, Withdraw
 from flunq.core.execution.fold import fold
@@ -74,6 +74,9 @@ class Driver:
         self.dispatched: list[Dispatch] = []
         self.withdrawn: list[str] = []
         self.queue: list[Dispatch] = []
+        self.open: set[str] = set()
+        self.limit = 1_000
+        """How often an execution may go on by itself before it is cancelled."""
         self.timers: dict[str, int] = {}
         self.answers: dict[str, Answer] = {}
         self.start = Start(id="x1", workflow=self.env.workflow.ref, input=input)
@@ -81,7 +84,11 @@ class Driver:
     def send(self, command: Command) -> Decision:
         """Give one command and whatever ``Continue`` it needs; return the first decision."""
         first = decision = self._decide(command)
+        calls = 0
         while decision.need is not None or decision.more:
+            calls += 1
+            if calls > self.limit:
+                return decision if self.done else self._decide(Cancel(id="x1"))
             if decision.need is not None:
                 self.answers[decision.need.key] = answer(decision.need)
             decision = self._decide(Continue(id="x1"))
@@ -97,19 +104,30 @@ class Driver:
         assert msgspec.json.encode(self.state) == msgspec.json.encode(self.folded)
         for effect in decision.effects:
             self._release(effect)
+        self._check(decision)
         return decision
+
+    def _check(self, decision: Decision) -> None:
+        """The world's open ends are the state's, and the history has no gap."""
+        assert self.timers == self.live.timers
+        assert self.open == set(self.live.tasks)
+        assert [event.seq for event in self.events] == list(range(1, self.live.seq + 1))
+        unfinished = decision.more or decision.need is not None or self.live.suspended
+        assert unfinished or not self.live.ready
 
     def _release(self, effect: Effect) -> None:
         if isinstance(effect, Dispatch):
+            self.open.add(effect.task)
             self.dispatched.append(effect)
             self.queue.append(effect)
         elif isinstance(effect, Withdraw):
+            self.open.remove(effect.task)
             self.withdrawn.append(effect.task)
             self.queue = [task for task in self.queue if task.task != effect.task]
         elif isinstance(effect, Arm):
             self.timers[effect.timer] = effect.due
         elif isinstance(effect, Disarm):
-            self.timers.pop(effect.timer, None)
+            self.timers.pop(effect.timer)
         elif isinstance(effect, Publish):
             self.published.append(effect.event)
         else:
@@ -122,6 +140,7 @@ class Driver:
 
     def report(self, task: str, outcome: Any) -> Decision:
         """Report on a task: a Failure or an output."""
+        self.open.discard(task)
         if isinstance(outcome, Failure):
             return self.send(Report(id="x1", task=task, failure=outcome))
         return self.send(Report(id="x1", task=task, output=outcome))

@@ -50,8 +50,7 @@ def command(
 
 def _find(directory: DataDirectory, loaded: Loaded) -> ClusterState:
     from flunq.services.supervising.remote import remote_state
-    from flunq.services.supervising.statefile import running_state
-    from flunq.services.supervisor import last_state
+    from flunq.services.supervising.statefile import read_state, running_state
 
     state = running_state(directory)
     if state is not None:
@@ -59,11 +58,13 @@ def _find(directory: DataDirectory, loaded: Loaded) -> ClusterState:
     context = loaded.context
     if context is not None and context.data_dir is None and context.api_url:
         return remote_state(context)
-    earlier = last_state(directory)
-    if earlier is not None and current().output is not OutputFormat.TABLE:
-        return earlier
+    earlier = read_state(directory)
+    died = earlier is not None and earlier.status != "not running"
+    ending = f"; the one with pid {earlier.pid} was killed" if earlier is not None and died else ""
     raise UnavailableError(
-        f"no cluster runs on {directory.root}", hint="flunq up starts one", data=str(directory.root)
+        f"no cluster runs on {directory.root}{ending}",
+        hint="flunq up starts one",
+        data=str(directory.root),
     )
 
 
@@ -82,8 +83,6 @@ def _show(state: ClusterState) -> None:
 
 
 def _exit_code(state: ClusterState) -> int:
-    if state.status == "not running":
-        return ExitCode.UNAVAILABLE
     ready = state.status == "ready" and all(each.state == "ready" for each in state.services)
     return ExitCode.DONE if ready else ExitCode.FAILED
 

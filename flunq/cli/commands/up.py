@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +15,8 @@ from flunq.cli import diagnostics, output, text
 from flunq.cli.session import OutputFormat, current, settings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from flunq.config import Loaded
     from flunq.services.supervising.options import ClusterOptions
     from flunq.services.supervising.statefile import ClusterState
@@ -135,16 +138,22 @@ def _absolute(named: str) -> str:
 
 def run_attached(options: ClusterOptions) -> int:
     """Run the cluster as this process, showing its state."""
+    with log_to_file(options):
+        asyncio.run(_show_until_stopped(options))
+    return 0
+
+
+@contextmanager
+def log_to_file(options: ClusterOptions) -> Iterator[None]:
+    """Keep the supervisor's log off the terminal, which belongs to the live status."""
     from flunq.services.supervising.layout import DataDirectory
     from flunq.telemetry.logs import configure_logging
 
     directory = DataDirectory(options.data)
     directory.create()
     with directory.log_file("supervisor").open("a", encoding="utf-8") as log:
-        # The terminal belongs to the live status.
         configure_logging(level=options.log_level, stream=log)
-        asyncio.run(_show_until_stopped(options))
-    return 0
+        yield
 
 
 async def _show_until_stopped(options: ClusterOptions) -> None:
@@ -152,8 +161,8 @@ async def _show_until_stopped(options: ClusterOptions) -> None:
     from flunq.cli.cluster_view import LiveStatus, PlainStatus
     from flunq.services.supervisor import Supervisor
 
-    live = text.is_terminal(sys.stderr) and os.environ.get("TERM") != "dumb"
-    view = LiveStatus(flunq.__version__) if live and not current().quiet else PlainStatus()
+    live = _may_draw()
+    view = LiveStatus(flunq.__version__) if live else PlainStatus()
     supervisor = Supervisor(options, changed=view.show)
     drawing = (
         asyncio.create_task(_redraw(supervisor, view)) if isinstance(view, LiveStatus) else None
@@ -164,6 +173,13 @@ async def _show_until_stopped(options: ClusterOptions) -> None:
         if drawing is not None:
             drawing.cancel()
         view.close()
+
+
+def _may_draw() -> bool:
+    session = current()
+    if session.quiet or session.output is not OutputFormat.TABLE:
+        return False
+    return text.is_terminal(sys.stderr) and os.environ.get("TERM") != "dumb"
 
 
 async def _redraw(supervisor: Supervisor, view: Any) -> None:
@@ -216,5 +232,7 @@ def start_detached(options: ClusterOptions) -> int:
 
 
 def _waiting_for(state: ClusterState) -> str:
+    if state.status == "stopping":
+        return "something is wrong, stopping again"
     waiting = [service.name for service in state.services if service.state != "ready"]
     return f"waiting for {', '.join(waiting)}" if waiting else "ready"

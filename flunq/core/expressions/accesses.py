@@ -35,9 +35,16 @@ def input_path(keys: tuple[str | float, ...]) -> One:
     if len(keys) == 2 and isinstance(keys[0], str) and isinstance(keys[1], str):
         return _input_two_fields(keys[0], keys[1])
 
+    steps: tuple[Any, ...] = keys
+
     def path(value: Any, env: Env) -> Any:
-        for key in keys:
-            value = value[key] if type(value) is dict and key in value else member(value, key)
+        for key in steps:
+            if (type(value) is dict and key in value) or (
+                type(value) is list and type(key) is int and 0 <= key < len(value)
+            ):
+                value = value[key]
+            else:
+                value = member(value, key)
         return value
 
     return path
@@ -63,10 +70,17 @@ def _input_two_fields(outer: str, inner: str) -> One:
 def variable_path(slot: str, keys: tuple[str | float, ...]) -> One:
     """Return a closure for ``$name.a.b[0]``."""
 
+    steps: tuple[Any, ...] = keys
+
     def path(value: Any, env: Env) -> Any:
         value = env[slot]
-        for key in keys:
-            value = value[key] if type(value) is dict and key in value else member(value, key)
+        for key in steps:
+            if (type(value) is dict and key in value) or (
+                type(value) is list and type(key) is int and 0 <= key < len(value)
+            ):
+                value = value[key]
+            else:
+                value = member(value, key)
         return value
 
     return path

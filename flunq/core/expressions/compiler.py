@@ -52,7 +52,7 @@ class Compiler:
             n.Literal: self._literal,
             n.Text: self._text,
             n.Format: self._format,
-            n.Variable: lambda node, slots: one(accesses.variable(slots.get(node.name, node.name))),
+            n.Variable: self._variable,
             n.Location: self._location,
             n.Index: self._index,
             n.Slice: self._slice,
@@ -87,6 +87,9 @@ class Compiler:
         if not node.exact or (type(node.value) is float and node.value - node.value != 0):
             raise Unsupported
         return one(accesses.constant(node.value))
+
+    def _variable(self, node: n.Variable, slots: Slots) -> Code:
+        return one(accesses.variable(slots.get(node.name, node.name)))
 
     def _location(self, node: n.Location, slots: Slots) -> Code:
         return one(accesses.constant({"file": "<top-level>", "line": node.line}))

@@ -97,7 +97,7 @@ def _product(left: Any, right: Any) -> int | float:
     raise BeyondTier0("large number")
 
 
-def _repeat(text: str, times: float) -> str | None:
+def _repeat(text: str, times: Any) -> str | None:
     if times < 0:
         return None
     if len(text) * times > MAX_STRING:

@@ -51,7 +51,7 @@ def nearest(name: str, candidates: Iterable[str]) -> str | None:
     """Return the candidate that a mistyped name most likely means."""
     if len(name) > _SHOWN:
         return None
-    matches = get_close_matches(name, list(islice(candidates, MAX_CANDIDATES)), n=1, cutoff=0.7)
+    matches = get_close_matches(name, list(islice(candidates, MAX_CANDIDATES)), n=1, cutoff=0.65)
     return matches[0] if matches else None
 
 
@@ -155,7 +155,7 @@ def _exclusive(source: Source, error: Any, pointer: str, names: list[str]) -> It
 
 def _too_few(source: Source, error: Any, pointer: str) -> Iterator[Problem]:
     message = f"{_subject(error)} needs {_needed(error.schema)}, not {shown(error.instance)}"
-    yield source.problem(pointer, message, "wrong-value", key=True)
+    yield source.problem(pointer, message, "wrong-value")
 
 
 def _too_many(source: Source, error: Any, pointer: str) -> Iterator[Problem]:

@@ -169,8 +169,8 @@ def _check_effect(visit: Visit, task: dict[str, Any], pointer: str) -> None:
     cases = task.get("switch")
     if not isinstance(cases, list) or task.get("then", "continue") != "continue":
         return
-    targets = {case.get("then") for _, _, case in _named_items(cases, "")}
-    if targets == {"continue"}:
+    targets = [case.get("then") for _, _, case in _named_items(cases, "")]
+    if targets and all(target == "continue" for target in targets):
         message = "the switch goes on with the next task in every case"
         visit.complain(child(pointer, "switch"), message, "switch-without-effect", key=True)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flunq.log.nats.jetstream import header_block
+from flunq.log.nats.jetstream import identity_block
 from flunq.log.nats.readers import OrderedReader
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class NatsBus:
     async def publish(self, origin: str, data: bytes, *, type: str, message_id: str) -> int:
         """Store one CloudEvent under ``origin``."""
         return await self._js.publish(
-            self._names.event(origin, type), data, header_block({"Nats-Msg-Id": message_id})
+            self._names.event(origin, type), data, identity_block(message_id)
         )
 
     async def follow(self, *, after: int | None) -> AsyncIterator[Record]:

@@ -34,6 +34,8 @@ _log = logging.getLogger(__name__)
 _DENIED = re.compile(r'permissions violation for publish to "?([^"\s]+)"?', re.IGNORECASE)
 NO_RESPONDERS = b"NATS/1.0 503"
 CONNECT_TIMEOUT = 2
+PING_INTERVAL = 5.0
+WATCH_INTERVAL = 1.0
 PATIENCE = 5.0
 """Seconds without a connection after which the watchdog cuts the socket."""
 
@@ -46,7 +48,7 @@ class Reply(NamedTuple):
     subject: str = ""
 
 
-class DisconnectedError(Exception):
+class DisconnectedError(RequestTimeoutError):
     """The connection broke while an answer was awaited; it may or may not have arrived."""
 
 
@@ -208,8 +210,9 @@ class Connection:
     ) -> Reply:
         """Ask and wait for one answer.
 
-        Raises NoResponderError, RequestTimeoutError, NotPermittedError, and DisconnectedError
-        unless ``patient``: an answer may still come when the responder is not the server itself.
+        Raises NoResponderError, NotPermittedError or RequestTimeoutError; at once as
+        DisconnectedError when the connection breaks, unless ``patient``: then somebody else than
+        the server answers, who may still do so after a reconnect.
         """
         if not self.client.is_connected:
             await self._wait_connected(subject, within)
@@ -294,6 +297,7 @@ class Connection:
 
     async def _open(self) -> None:
         self.client = DirectClient()
+        self._up.clear()
         await self._connect_once()
         require_version(self.client.server_version, f"the nats-server at {self._settings.url}")
         self.client.reconnect_for_ever(self._settings.url.split(","))
@@ -336,7 +340,7 @@ class Connection:
             "password": settings.password,
             "connect_timeout": CONNECT_TIMEOUT,
             "reconnect_time_wait": 0.1,
-            "ping_interval": 5,
+            "ping_interval": PING_INTERVAL,
             "max_outstanding_pings": 2,
             "inbox_prefix": self.inbox,
             "allow_reconnect": False,
@@ -369,7 +373,7 @@ class Connection:
         loop = asyncio.get_running_loop()
         down_since: float | None = None
         while True:
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(WATCH_INTERVAL)
             if self.client.is_connected:
                 down_since = None
             elif down_since is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flunq.log.nats.jetstream import header_block
+from flunq.log.nats.jetstream import identity_block
 from flunq.log.nats.readers import OrderedReader
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class NatsInbox:
     async def publish(self, partition: int, data: bytes, *, message_id: str) -> int:
         """Store an input; a repeat with the same id within two minutes is stored once."""
         return await self._js.publish(
-            self._names.inbox(partition), data, header_block({"Nats-Msg-Id": message_id})
+            self._names.inbox(partition), data, identity_block(message_id)
         )
 
     async def created(self) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from base64 import b64decode
 from datetime import datetime
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import msgspec
 
-from flunq.log.nats.connection import DisconnectedError
 from flunq.log.nats.names import partition_of_subject
 from flunq.log.ports import (
     NoResponderError,
@@ -33,12 +34,13 @@ STREAM_NOT_FOUND = 10059
 NO_MESSAGE_FOUND = 10037
 CONSUMER_NOT_FOUND = 10014
 NAME_IN_USE = 10058
+_PLAIN_ID = re.compile(r"[!-~]{1,200}", re.ASCII)
 _FULL = frozenset({10002, 10023, 10028, 10047, 10077})
 PUBLISH_TIMEOUT = 5.0
 CALL_TIMEOUT = 5.0
 READ_PATIENCE = 15.0
 """How long a read is tried again while the server cannot be asked."""
-_UNANSWERED = (NoResponderError, RequestTimeoutError, DisconnectedError)
+_UNANSWERED = (NoResponderError, RequestTimeoutError)
 
 
 class ApiError(Exception):
@@ -207,6 +209,15 @@ def header_block(headers: Mapping[str, str]) -> bytes:
     if any("\n" in line[:-2] or "\r" in line[:-2] for line in lines):
         raise ValueError("a header may not contain line breaks")
     return f"NATS/1.0\r\n{''.join(lines)}\r\n".encode()
+
+
+def identity_block(message_id: str) -> bytes:
+    """Encode the header by which repeats are stored once; odd ids are hashed."""
+    if not _PLAIN_ID.fullmatch(message_id):
+        message_id = blake2b(
+            message_id.encode("utf-8", "surrogatepass"), digest_size=32
+        ).hexdigest()
+    return f"NATS/1.0\r\nNats-Msg-Id: {message_id}\r\n\r\n".encode()
 
 
 def parse_headers(block: bytes) -> dict[str, str]:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from flunq.log.nats.connection import DisconnectedError
 from flunq.log.nats.names import key_to_subject, subject_to_key
 from flunq.log.nats.streams import LEASES, bucket_stream, ensure, leases
-from flunq.log.ports import NoResponderError, OutcomeUnknownError
+from flunq.log.ports import NoResponderError, OutcomeUnknownError, RequestTimeoutError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -71,7 +70,7 @@ class NatsLeases:
         request = {"multi_last": [f"{_PREFIX}>"], "batch": _PAGE}
         try:
             records = await self._js.direct(_STREAM, request)
-        except (NoResponderError, DisconnectedError):
+        except (NoResponderError, RequestTimeoutError):
             # A stream in memory does not survive its server.
             await self._ensure()
             records = await self._js.page(_STREAM, request)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from flunq.log.nats.connection import DisconnectedError
 from flunq.log.nats.jetstream import (
     ApiError,
     own_headers,
@@ -30,6 +29,7 @@ EXPIRES = 5.0
 """How long one pull stays open at the server."""
 BATCH = 256
 BATCH_BYTES = 16 * 1024 * 1024
+_LONGEST_PAUSE = 1.0
 _QUIET_PULLS = 6
 """Empty pulls in a row after which the consumer is asked whether it holds something back."""
 
@@ -88,15 +88,12 @@ class OrderedReader:
                             yield batch
                     finally:
                         self._discard()
-            except (
-                _Restart,
-                DisconnectedError,
-                NoResponderError,
-                RequestTimeoutError,
-                ApiError,
-            ) as reason:
-                _log.debug("reading %s again after %s: %s", self._stream, self._position, reason)
-                pause = min(max(pause * 2, 0.02), 1.0)
+            except (_Restart, NoResponderError, RequestTimeoutError, ApiError) as reason:
+                pause = min(max(pause * 2, 0.02), _LONGEST_PAUSE)
+                level = logging.WARNING if pause == _LONGEST_PAUSE else logging.DEBUG
+                _log.log(
+                    level, "reading %s again after %s: %r", self._stream, self._position, reason
+                )
 
     async def _create(self) -> None:
         info = await self._js.insist(f"STREAM.INFO.{self._stream}")
@@ -132,37 +129,43 @@ class OrderedReader:
             self._js.connection.ask(subject, request, answers)
             wanted, got = BATCH, 0
             while wanted > 0:
-                batch, ended = self._sort(await _take(answers))
-                wanted, got = (0 if ended else wanted - len(batch)), got + len(batch)
+                batch, end = self._sort(await _take(answers))
+                wanted, got = wanted - len(batch), got + len(batch)
                 if batch:
                     yield batch
+                if isinstance(end, Exception):
+                    raise end
+                if end:
+                    break
             quiet = 0 if got else quiet + 1
             if quiet >= _QUIET_PULLS:
                 quiet = 0
                 await self._check_stalled()
 
-    def _sort(self, items: list[tuple[bytes, Reply] | Exception]) -> tuple[list[Record], bool]:
-        """Return the records among the answers, and whether the pull has ended."""
+    def _sort(
+        self, items: list[tuple[bytes, Reply] | Exception]
+    ) -> tuple[list[Record], bool | Exception]:
+        """Return the records among the answers, and whether (or why) they were the last.
+
+        What came before a break is good, and accepted once: it must reach the reader.
+        """
         records: list[Record] = []
-        ended = False
         for item in items:
             if isinstance(item, Exception):
-                if records:
-                    # What came before the break is good; the break shows again at the next pull.
-                    return records, True
-                raise item
+                return records, item
             reply_subject, reply = item
             status = parse_status(reply.headers)
             if status is None:
-                if record := self._accept(reply_subject, reply):
-                    records.append(record)
+                try:
+                    if record := self._accept(reply_subject, reply):
+                        records.append(record)
+                except _Restart as gap:
+                    return records, gap
             elif ends_pull(status.code, status.text):
-                ended = True
-            elif not records:
-                raise _Restart(f"{status.code} {status.text}")
+                return records, True
             else:
-                ended = True
-        return records, ended
+                return records, _Restart(f"{status.code} {status.text}")
+        return records, False
 
     def _accept(self, reply_subject: bytes, reply: Reply) -> Record | None:
         position = parse_position(reply_subject)

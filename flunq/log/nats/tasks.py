@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from flunq.core.ids import token
-from flunq.log.nats.connection import DisconnectedError
-from flunq.log.nats.jetstream import ApiError, header_block, parse_status
+from flunq.log.nats.jetstream import ApiError, identity_block, parse_status
 from flunq.log.nats.readers import ends_pull, parse_position
 from flunq.log.ports import NoResponderError, RequestTimeoutError
 
@@ -68,6 +67,11 @@ class NatsDelivery:
         """Still working on it."""
         await self._send(b"+WPI")
 
+    def give_back(self) -> None:
+        """Deliver it to somebody else at once, if that can still be said."""
+        if self._connection.client.is_connected:
+            self._connection.client.send(self._reply, b"-NAK")
+
     async def _answer(self, verdict: bytes) -> None:
         self._finished()
         await self._send(verdict)
@@ -88,9 +92,7 @@ class NatsTasks:
 
     async def publish(self, kind: str, execution: str, data: bytes, *, message_id: str) -> None:
         """Queue a task."""
-        await self._js.publish(
-            self._names.task(kind, execution), data, header_block({"Nats-Msg-Id": message_id})
-        )
+        await self._js.publish(self._names.task(kind, execution), data, identity_block(message_id))
 
     async def pull(
         self, kinds: Sequence[str], *, limit: Callable[[], int]
@@ -103,7 +105,7 @@ class NatsTasks:
         lanes = [asyncio.create_task(puller.run(kind), name=f"pull-{kind}") for kind in kinds]
         try:
             while True:
-                yield await puller.next(lanes)
+                yield await puller.next()
         finally:
             for lane in lanes:
                 lane.cancel()
@@ -130,32 +132,34 @@ class _Puller:
         self._lanes = lanes
         self._ack_wait = ack_wait
         self._asked = 0
-        self._ready: asyncio.Queue[NatsDelivery] = asyncio.Queue()
+        self._ready: asyncio.Queue[NatsDelivery | Exception] = asyncio.Queue()
         self._room = asyncio.Event()
         # Its waiters are served in order, so that no kind starves when there is little room.
         self._turn = asyncio.Lock()
 
-    async def next(self, lanes: Sequence[asyncio.Task[None]]) -> NatsDelivery:
+    async def next(self) -> NatsDelivery:
         """Return the next task; raises what ended a lane."""
-        taking = asyncio.ensure_future(self._ready.get())
-        done, _ = await asyncio.wait({taking, *lanes}, return_when=asyncio.FIRST_COMPLETED)
-        if taking in done:
-            return taking.result()
-        taking.cancel()
-        for lane in done:
-            lane.result()
-        raise AssertionError("a lane ends by raising")
+        item = await self._ready.get()
+        if isinstance(item, Exception):
+            raise item
+        return item
 
     def give_back(self) -> None:
         """Return what was delivered and not taken to the queue."""
-        client = self._js.connection.client
         while not self._ready.empty():
-            delivery = self._ready.get_nowait()
-            if client.is_connected:
-                client.send(delivery._reply, b"-NAK")
+            item = self._ready.get_nowait()
+            if isinstance(item, NatsDelivery):
+                item.give_back()
 
     async def run(self, kind: str) -> None:
-        """Pull one kind for ever, making its consumer again when it is gone."""
+        """Pull one kind for ever; what ends that goes to the reader."""
+        try:
+            await self._pull_for_ever(kind)
+        except Exception as error:  # noqa: BLE001 - `next` raises it
+            self._ready.put_nowait(error)
+
+    async def _pull_for_ever(self, kind: str) -> None:
+        """Pull one kind, making its consumer again when it is gone."""
         pause = 0.0
         while True:
             await asyncio.sleep(pause)
@@ -165,7 +169,7 @@ class _Puller:
                     while True:
                         await self._pull(consumer, answers)
                         pause = 0.0
-            except (DisconnectedError, NoResponderError, RequestTimeoutError, ApiError) as reason:
+            except (NoResponderError, RequestTimeoutError, ApiError) as reason:
                 _log.debug("pulling %s again: %s", kind, reason)
                 pause = min(max(pause * 2, 0.02), 1.0)
 

@@ -13,7 +13,7 @@ import msgspec
 from flunq.errors import FlunqError
 from flunq.log.nats.server import require_version
 from flunq.services.diagnosis.checks import Check, fail, ok, warn
-from flunq.services.supervising.health import health_problem
+from flunq.services.supervising.health import catching_up, health_problem
 from flunq.services.supervising.network import http_get
 
 if TYPE_CHECKING:
@@ -123,6 +123,8 @@ async def check_api(url: str) -> Check:
 async def check_health(monitor: str) -> Check:
     """Is the server itself content?"""
     problem = await health_problem(monitor)
+    if problem is not None and catching_up(problem):
+        return warn("nats health", problem, "give it a moment: it follows the other servers")
     if problem is not None:
         return fail("nats health", problem, "free disk space if it is full; flunq logs nats")
     return ok("nats health", monitor)

@@ -131,7 +131,7 @@ def check_plugins() -> list[Check]:
         for point in metadata.entry_points(group=group):
             try:
                 point.load()
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - a stranger's module may raise anything
                 remedy = f"reinstall or remove the package that provides {point.value}"
                 value = f"{point.name} cannot be loaded: {type(error).__name__}: {error}"
                 found.append(warn("plugin", value, remedy))

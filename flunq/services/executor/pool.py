@@ -213,7 +213,7 @@ class ExecutorPool:
                 failure = _failure(error)
             except asyncio.CancelledError:
                 failure = self._interrupted(run)
-            except (Exception, SystemExit) as error:
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - foreign code
                 failure = self._unexpected(run.dispatch, error)
         if run.expired and failure is None:
             failure = _TOO_LATE

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from flunq.core.events import timestamp
 from flunq.core.execution.commands import Failure, Report
 from flunq.core.protocol import withdraw_subject
-from flunq.log.ports import OutcomeUnknownError
+from flunq.log.ports import OutcomeUnknownError, StoreFullError
 from flunq.sdk.executor import ERRORS
+from flunq.services.clock import Clock, SystemClock
 from flunq.services.executor.reporter import Reporter
 from flunq.services.wire import claim_in, decode_dispatch, decode_withdrawals
 
@@ -28,6 +31,9 @@ __all__ = ["RemoteExecutor", "Reporter"]
 _LOGGER = logging.getLogger("flunq.executor")
 HEARTBEAT = 10.0
 MAX_DELIVERIES = 5
+TASK_DEAD = "io.flunq.task.dead"
+LETTER_PAUSE = 5.0
+_LETTER = 256 * 1024
 BUSY_PAUSE = 0.2
 """Seconds after which a task that found no free slot may come again."""
 
@@ -42,6 +48,7 @@ class RemoteExecutor:
         reporter: Reporter,
         *,
         blobs: Blobs | None = None,
+        clock: Clock | None = None,
         heartbeat: float = HEARTBEAT,
         max_deliveries: int = MAX_DELIVERIES,
     ) -> None:
@@ -49,6 +56,7 @@ class RemoteExecutor:
         self._stream = stream
         self._reporter = reporter
         self._blobs = blobs
+        self._clock = clock or SystemClock()
         self._heartbeat = heartbeat
         self._max_deliveries = max_deliveries
         self._open: dict[str, Delivery] = {}
@@ -93,29 +101,59 @@ class RemoteExecutor:
     async def _take(self, delivery: Delivery) -> None:
         dispatch = await self._read(delivery)
         if dispatch is None:
-            await delivery.drop()
-        elif dispatch.task in self._open:
+            return
+        if dispatch.task in self._open:
             # The queue lost patience, but the task is still in hand.
             self._open[dispatch.task] = delivery
         elif delivery.deliveries > self._max_deliveries:
             self._open[dispatch.task] = delivery
-            self._reporter.send(_given_up(dispatch, self._max_deliveries), self._finish)
+            report = _given_up(dispatch, self._max_deliveries)
+            await self._keep_letter(delivery, "given up", dispatch.execution, dispatch.task)
+            self._reporter.send(report, self._finish)
         else:
             await self._begin(dispatch, delivery)
 
     async def _read(self, delivery: Delivery) -> Dispatch | None:
+        """Return the task, or None after the end of one that cannot be read."""
+        body: bytes | None = delivery.data
+        key = claim_in(delivery.data)
+        if key is not None and self._blobs is not None:
+            body = await self._blobs.get(key)
         try:
-            body: bytes | None = delivery.data
-            key = claim_in(delivery.data)
-            if key is not None and self._blobs is not None:
-                body = await self._blobs.get(key)
-            if body is None:
-                _LOGGER.error("a queued task is dropped: its body %s is gone", key)
-                return None
-            return decode_dispatch(body)
+            if body is not None:
+                return decode_dispatch(body)
+            reason = f"its body {key} is gone"
         except msgspec.DecodeError as error:
-            _LOGGER.error("a queued task is dropped, it cannot be read: %s", error)
-            return None
+            reason = f"it cannot be read: {error}"
+        _LOGGER.error("a queued task is dropped: %s", reason)
+        name = blake2b(delivery.data, digest_size=16).hexdigest()
+        if await self._keep_letter(delivery, reason, "", name):
+            await delivery.drop()
+        else:
+            await delivery.retry(LETTER_PAUSE)
+        return None
+
+    async def _keep_letter(
+        self, delivery: Delivery, reason: str, execution: str, name: str
+    ) -> bool:
+        """Store a task that nobody can finish among the dead letters; tell whether it is safe."""
+        letter = {
+            "specversion": "1.0",
+            "id": f"{name}.dead",
+            "source": "/flunq/executor",
+            "type": TASK_DEAD,
+            "subject": execution,
+            "time": timestamp(self._clock.now()),
+            "datacontenttype": "application/json",
+            "data": {"reason": reason, "body": delivery.data[:_LETTER].decode(errors="replace")},
+        }
+        try:
+            body = msgspec.json.encode(letter)
+            await self._stream.dead_letters.publish(body, message_id=f"{name}.dead")
+        except (OutcomeUnknownError, StoreFullError) as error:
+            _LOGGER.warning("a dead letter is not stored: %r", error)
+            return False
+        return True
 
     async def _begin(self, dispatch: Dispatch, delivery: Delivery) -> None:
         self._open[dispatch.task] = delivery

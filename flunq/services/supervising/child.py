@@ -59,6 +59,7 @@ class Child:
         self.restarts = 0
         self.reason: str | None = None
         self.last_log: list[str] = []
+        self.last_code: int | None = None
         self.ready = asyncio.Event()
         self.given_up = asyncio.Event()
         self._changed = changed
@@ -162,6 +163,7 @@ class Child:
         if self._stopping:
             return
         self.reason = reason
+        self.last_code = code
         lines = last_lines(self.plan.command.log, 5, after=self._log_start)
         self.last_log = [message_of(line) for line in lines]
         if not self._was_ready:

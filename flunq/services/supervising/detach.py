@@ -56,7 +56,7 @@ class Background:
     def _next(self) -> Report:
         try:
             # Written by our own fork; nobody else holds the other end of the pipe.
-            report: Report = pickle.load(self._reports)
+            report: Report = pickle.load(self._reports)  # noqa: S301 - see above
         except EOFError:
             _, status = os.waitpid(self.pid, 0)
             code = os.waitstatus_to_exitcode(status)
@@ -89,7 +89,7 @@ def _be_the_supervisor(options: ClusterOptions, reports: BinaryIO) -> NoReturn:
         _leave_the_terminal(DataDirectory(options.data))
         configure_logging(level=options.log_level)
         code = _run(options, reports)
-    except BaseException:
+    except BaseException:  # noqa: BLE001 - the last boundary of this process
         _log.exception("the supervisor crashed")
     finally:
         # The parent's exit handlers were inherited by the fork and are not ours to run.
@@ -104,7 +104,7 @@ def _run(options: ClusterOptions, reports: BinaryIO) -> int:
         _log.error("%s", error.message)
         reporting.send(error)
         return error.exit_code
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - the parent is to know whatever it was
         _log.exception("the supervisor crashed")
         reporting.send(InternalError(f"{type(error).__name__}: {error}"))
         return 1

@@ -82,7 +82,7 @@ class HealthWatch:
     async def check(self) -> tuple[str | None, bool]:
         """Return what is wrong, if anything, and whether a restart is due."""
         problem = await health_problem(self._monitor, within=3.0)
-        if problem is None or _catching_up(problem):
+        if problem is None or catching_up(problem):
             self._failures = 0
             return problem, False
         self._failures += 1
@@ -93,11 +93,12 @@ class HealthWatch:
 
     def _has_room(self) -> bool:
         try:
-            return shutil.disk_usage(self._store).free >= _SPACE_TO_GO_ON
+            usage = shutil.disk_usage(self._store)
         except OSError:
             return True
+        return usage.free >= min(_SPACE_TO_GO_ON, usage.total // 20)
 
 
-def _catching_up(problem: str) -> bool:
-    """A member of a cluster that is behind the others needs time, not a restart."""
+def catching_up(problem: str) -> bool:
+    """Tell whether a member of a cluster is behind the others: it needs time, not a restart."""
     return any(words in problem for words in ("not current", "not caught up", "meta leader"))

@@ -122,7 +122,7 @@ def _popen(
 ) -> subprocess.Popen[bytes]:
     log = os.open(command.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
-        return subprocess.Popen(
+        return subprocess.Popen(  # noqa: S603 - an argument vector of our own making, no shell
             command.argv,
             stdin=subprocess.DEVNULL,
             stdout=log,

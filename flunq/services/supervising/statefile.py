@@ -81,11 +81,3 @@ def read_state(directory: DataDirectory) -> ClusterState | None:
 def running_state(directory: DataDirectory) -> ClusterState | None:
     """Return the state of a cluster that is alive at this moment."""
     return read_state(directory) if is_locked(directory) else None
-
-
-def ended(state: ClusterState) -> ClusterState:
-    """Return what to show of a cluster that does not run any more."""
-    services = [
-        msgspec.structs.replace(service, pid=None, state="stopped") for service in state.services
-    ]
-    return msgspec.structs.replace(state, status="not running", services=services)

@@ -41,3 +41,17 @@ def test_an_interrupted_wait_ends_with_130() -> None:
     with pytest.raises(Exit) as caught:
         run_async(interrupt_myself(signal.SIGINT, []))
     assert caught.value.exit_code == ExitCode.INTERRUPTED
+
+
+async def clean_up_for_ever() -> None:
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+        await asyncio.Event().wait()
+    finally:
+        os.kill(os.getpid(), signal.SIGINT)
+        await asyncio.Event().wait()
+
+
+def test_the_second_interrupt_does_not_wait_for_the_clean_up() -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run_async(clean_up_for_ever())

@@ -137,6 +137,13 @@ class TestGuards:
             assert Path(f"/proc/{child}/environ").read_bytes() == b""
 
 
+def is_running(pid: int) -> bool:
+    try:
+        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+
+
 def children() -> set[int]:
     """Return the child processes of this one that run libjq."""
     found: set[int] = set()
@@ -237,7 +244,6 @@ class TestLimits:
             sys.executable, "-c", script, stdout=asyncio.subprocess.PIPE
         )
         output, _ = await process.communicate()
-        orphan = Path(f"/proc/{int(output)}")
         async with asyncio.timeout(10):
-            while orphan.exists() and "\nState:\tZ" not in (orphan / "status").read_text():
+            while is_running(int(output)):
                 await asyncio.sleep(0.01)

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from flunq.core.execution.commands import Cancel, Failure, Report
+from flunq.core.execution.commands import Cancel, Command, Failure, Report
 from flunq.core.execution.effects import Dispatch, Withdraw
 from flunq.services import wire
 
@@ -20,7 +20,7 @@ def test_a_dispatch_survives_the_queue() -> None:
 
 
 def test_commands_survive_the_inbox() -> None:
-    commands = [
+    commands: list[Command] = [
         Report(id="e", task="t", failure=Failure(type="x", status=500)),
         Cancel(id="e", reason="no"),
     ]

@@ -27,8 +27,8 @@ WRONG: list[tuple[str, tuple[int, int], str, str]] = [
     (HTTP + "    with: {methd: GET, endpoint: https://x.y}",
      (5, 12), "unknown property 'methd'; did you mean 'method'?", "unknown-property"),
     (HTTP + "    with: {method: GET, endpoint: nowhere}",
-     (5, 35), "'endpoint' needs a URI, a URI template, an expression in ${ } or an object with"
-     " 'uri', not 'nowhere'", "wrong-value"),
+     (5, 35), ("'endpoint' needs a URI, a URI template, an expression in ${ } or an object with"
+     " 'uri', not 'nowhere'"), "wrong-value"),
     (HTTP + "    with: {method: GET, endpoint: {ur: 'https://x.y'}}",
      (5, 36), "unknown property 'ur'; did you mean 'uri'?", "unknown-property"),
     (HTTP + "    with: {method: GET, endpoint: 'https://x.y', headers: {a: 1}}",
@@ -50,8 +50,8 @@ WRONG: list[tuple[str, tuple[int, int], str, str]] = [
      (3, 16), "'set' cannot stand beside 'call'", "conflicting-properties"),
     ("do:\n- a: {set: {a: 1}, while: x}",
      (3, 20), "'while' goes with 'for', which is missing", "missing-property"),
-    ("do:\n- a: {set: {}}", (3, 12), "'set' needs an object with a property or more, or an"
-     " expression in ${ }, not an empty object", "wrong-value"),
+    ("do:\n- a: {set: {}}", (3, 12), ("'set' needs an object with a property or more, or an"
+     " expression in ${ }, not an empty object"), "wrong-value"),
     ("do:\n- a: {wait: PT1S}\n  b: {wait: PT1S}",
      (4, 3), "'a' and 'b' stand together where only one is allowed", "conflicting-properties"),
     ("do:\n- a:\n  wait: PT1S",
@@ -59,8 +59,8 @@ WRONG: list[tuple[str, tuple[int, int], str, str]] = [
     ("do: {a: {wait: PT1S}}",
      (2, 5), f"'do' needs {TASK_LIST}, not an object with 'a'", "wrong-type"),
     ("do: [a]", (2, 6), "item 1 needs a map of one task by its name, not 'a'", "wrong-type"),
-    ("do: []\ntimeout: 5", (3, 10), "'timeout' needs a timeout like {after: PT5S}, or the name"
-     " of one in 'use.timeouts', not 5", "wrong-value"),
+    ("do: []\ntimeout: 5", (3, 10), ("'timeout' needs a timeout like {after: PT5S}, or the name"
+     " of one in 'use.timeouts', not 5"), "wrong-value"),
     ("do: []\nschedule: {evry: PT1S}",
      (3, 12), "unknown property 'evry'; did you mean 'every'?", "unknown-property"),
     ("do:\n- a: {listen: {to: {one: {with: {}}}}}", (3, 33),
@@ -68,34 +68,34 @@ WRONG: list[tuple[str, tuple[int, int], str, str]] = [
     ("do:\n- a: {listen: {to: {}}}",
      (3, 16), "'to' needs one of 'one', 'any' or 'all'", "missing-property"),
     ("do:\n- a: {listen: {to: {any: [], until: {any: [], until: x}}}}",
-     (3, 48), "'until' is not allowed here", "unknown-property"),
-    ("do:\n- a: {listen: {to: {any: []}, read: dta}}", (3, 38),
+     (3, 47), "'until' is not allowed here", "unknown-property"),
+    ("do:\n- a: {listen: {to: {any: []}, read: dta}}", (3, 37),
      "'read' needs one of 'data', 'envelope' or 'raw', not 'dta'; did you mean 'data'?",
      "wrong-value"),
     ("do:\n- a: {raise: {error: {type: x, status: 400}}}", (3, 29),
      "'type' needs an absolute URI, a URI template or an expression in ${ }, not 'x'",
      "wrong-value"),
     ("do:\n- a: {run: {shell: {command: x}, script: {language: js, code: x}}}",
-     (3, 35), "'script' cannot stand beside 'shell'", "conflicting-properties"),
+     (3, 34), "'script' cannot stand beside 'shell'", "conflicting-properties"),
     ("do:\n- a: {run: {script: {language: js}}}",
      (3, 13), "'script' needs one of 'code' or 'source'", "missing-property"),
     ("do:\n- a: {run: {container: {image: x, lifetime: {cleanup: always, after: PT1S}}}}",
      (3, 63), "'after' is not allowed here", "unknown-property"),
     ("do:\n- a: {emit: {event: {with: {type: x, source: 'https://x.y', time: now}}}}", (3, 67),
-     "'time' needs a date and time like '2025-01-31T12:00:00Z' or an expression in ${ },"
-     " not 'now'", "wrong-value"),
-    ("do:\n- a: {switch: []}", (3, 7), "'switch' needs a list of cases, each a map of one case"
-     " by its name, not an empty list", "wrong-value"),
-    ("do:\n- a: {call: grpc, with: {proto: {endpoint: 'https://x.y'}, service: {name: a, host:"
-     " h, port: 70000}, method: m}}", (3, 93), "'port' is at most 65535, not 70000",
+     ("'time' needs a date and time like '2025-01-31T12:00:00Z' or an expression in ${ },"
+     " not 'now'"), "wrong-value"),
+    ("do:\n- a: {switch: []}", (3, 15), ("'switch' needs a list of cases, each a map of one case"
+     " by its name, not an empty list"), "wrong-value"),
+    (("do:\n- a: {call: grpc, with: {proto: {endpoint: 'https://x.y'}, service: {name: a, host:"
+     " h, port: 70000}, method: m}}"), (3, 94), "'port' is at most 65535, not 70000",
      "wrong-value"),
-    ("do: []\nuse: {authentications: {a: {bearer: {use: x, token: y}}}}", (3, 46),
+    ("do: []\nuse: {secrets: [x], authentications: {a: {bearer: {use: x, token: y}}}}", (3, 60),
      "'use' and 'token' stand together where only one is allowed", "conflicting-properties"),
     ("do: []\nuse: {authentications: {a: {basic: {username: x}}}}",
      (3, 29), "'basic' needs the property 'password'", "missing-property"),
     ("do: []\nuse: {authentications: {a: {bearr: {}}}}", (3, 28),
-     "'a' needs one of 'basic', 'bearer', 'digest', 'oauth2' and 'oidc', not an object with"
-     " 'bearr'", "wrong-value"),
+     ("'a' needs one of 'basic', 'bearer', 'digest', 'oauth2' and 'oidc', not an object with"
+     " 'bearr'"), "wrong-value"),
     ("do:\n- a: {if: true, wait: PT1S}", (3, 11), "'if' needs an expression, not true",
      "wrong-type"),
     ("d: []", (1, 1), "the document needs the property 'do'", "missing-property"),

@@ -11,6 +11,7 @@ from flunq.core.execution.effects import Dispatch, Withdraw
 from flunq.core.protocol import Reply, Reports, report_subject, withdraw_subject
 from flunq.log.memory.broker import MemoryBroker
 from flunq.log.memory.stream import MemoryEventStream
+from flunq.log.ports import OutcomeUnknownError
 from flunq.log.select import StreamSettings
 from flunq.sdk.executor import ERRORS, Call, Executor
 from flunq.services.executor.pool import ExecutorPool
@@ -52,7 +53,7 @@ class Echo(Executor):
 class Owner:
     """The owner of partition 0: answers as told and keeps what it got."""
 
-    def __init__(self, stream: MemoryEventStream) -> None:
+    def __init__(self, stream: Any) -> None:
         self.requests: asyncio.Queue[list[Report]] = asyncio.Queue()
         self.answering = asyncio.Event()
         self.answering.set()
@@ -85,6 +86,19 @@ class Blobs:
         self.values.pop(key, None)
 
 
+class DeadLetters:
+    """What was given up."""
+
+    def __init__(self) -> None:
+        self.letters: dict[str, Any] = {}
+        self.failures: list[Exception] = []
+
+    async def publish(self, data: bytes, *, message_id: str) -> None:
+        if self.failures:
+            raise self.failures.pop()
+        self.letters[message_id] = msgspec.json.decode(data)
+
+
 class Watched:
     """A delivery that says what was done with it."""
 
@@ -114,11 +128,13 @@ class Watched:
 class Side:
     """An executor process beside an owner, on one memory broker."""
 
-    def __init__(self, stream: MemoryEventStream) -> None:
+    def __init__(self, stream: Any) -> None:
         self.stream = stream
         self.echo = Echo()
         self.owner = Owner(stream)
         self.blobs = Blobs()
+        self.dead = DeadLetters()
+        stream.dead_letters = self.dead
         self.pool = ExecutorPool([self.echo], capacity=4, grace=0.05)
         self.reporter = Reporter(stream, tenant=TENANT, partitions=1, blobs=self.blobs)
         self.fates: asyncio.Queue[str] = asyncio.Queue()
@@ -138,7 +154,7 @@ class Side:
             async for delivery in pull(*args, **options):
                 yield Watched(delivery, self.fates)
 
-        tasks.pull = watched  # type: ignore[method-assign,assignment]
+        tasks.pull = watched
 
     async def queue(self, task: str = "t1", arguments: Any = 1) -> None:
         body = encode_dispatch(make_dispatch(task, arguments))
@@ -251,11 +267,23 @@ async def test_an_output_too_large_for_a_message_travels_as_a_blob(side: Side) -
     assert report.output == text
 
 
-@pytest.mark.parametrize("body", [b"nonsense", b'{"type":"dispatch"}', encode_claim("gone")])
-async def test_a_task_that_cannot_be_read_is_dropped(side: Side, body: bytes) -> None:
+UNREADABLE = [b"nonsense", b'{"type":"dispatch"}', b'{"claim":1}', encode_claim("gone")]
+
+
+@pytest.mark.parametrize("body", UNREADABLE)
+async def test_a_task_that_cannot_be_read_is_kept_as_a_dead_letter(side: Side, body: bytes) -> None:
     async with running(side):
         await side.stream.tasks.publish("echo", "e1", body, message_id="m")
         assert await side.fate() == "drop"
+    [letter] = side.dead.letters.values()
+    assert (letter["type"], letter["data"]["body"]) == ("io.flunq.task.dead", body.decode())
+
+
+async def test_a_task_is_not_dropped_before_its_letter_is_safe(side: Side) -> None:
+    side.dead.failures = [OutcomeUnknownError("no answer")]
+    async with running(side):
+        await side.stream.tasks.publish("echo", "e1", b"nonsense", message_id="m")
+        assert await side.fate() == "retry"
 
 
 async def test_a_long_task_is_extended(side: Side) -> None:
@@ -278,6 +306,7 @@ async def test_a_task_that_nobody_finishes_is_given_up(side: Side) -> None:
         assert (report.failure.type, report.failure.title) == (f"{ERRORS}runtime", "Given up")
         assert await side.fate() == "ack"
     assert side.echo.entered.empty()
+    assert side.dead.letters["t1.dead"]["subject"] == "e1"
 
 
 async def test_a_withdrawn_task_leaves_the_queue_without_a_report(side: Side) -> None:
@@ -324,16 +353,14 @@ async def test_a_full_pool_lets_others_have_the_task(side: Side) -> None:
 
 
 async def test_a_report_survives_an_inbox_that_does_not_answer_at_first(side: Side) -> None:
-    from flunq.log.ports import OutcomeUnknownError
-
     publish, failures = side.stream.inbox.publish, iter([OutcomeUnknownError("no answer")])
 
-    async def flaky(*args: Any, **options: Any) -> int:
+    async def flaky(*args: Any, **options: Any) -> Any:
         for failure in failures:
             raise failure
         return await publish(*args, **options)
 
-    side.stream.inbox.publish = flaky  # type: ignore[method-assign,assignment]
+    side.stream.inbox.publish = flaky
     safe: list[Report] = []
     side.reporter.send(Report(id="e1", task="t1"), safe.append)
     assert await side.reporter.flush(5)

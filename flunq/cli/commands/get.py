@@ -1,0 +1,24 @@
+"""``flunq get``: everything about one execution but its history."""
+
+from __future__ import annotations
+
+from flunq.cli import output
+from flunq.cli.engine import ExecutionArgument, as_rows, connected, find_execution
+
+
+async def command(execution: ExecutionArgument) -> None:
+    """Show one execution: its status, input, output and what it waits for.
+
+    $ flunq get order-123
+
+    $ flunq get order-123 -o json --jq .output
+    """
+    from flunq.cli.rendering.executions import details_json, details_record
+
+    async with connected() as client:
+        details = await find_execution(client, execution)
+    if as_rows():
+        record, columns = details_record(details)
+        output.emit(record, columns=columns)
+    else:
+        output.emit(details_json(details))

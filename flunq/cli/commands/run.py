@@ -1,0 +1,86 @@
+"""``flunq run``: validate, register, start, wait and print the output."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flunq.cli.engine import TagsOption, read_tags
+from flunq.cli.options import FileArgument, InputOption, NewIdOption, TimeoutOption
+from flunq.errors import UsageError
+
+
+async def command(
+    file: FileArgument,
+    input: InputOption = None,  # noqa: A002 - the word that users know
+    id: NewIdOption = None,  # noqa: A002 - the word that users know
+    tag: TagsOption = None,
+    timeout: TimeoutOption = None,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Print the id and return; needs a cluster.")
+    ] = False,
+    trace: Annotated[
+        bool, typer.Option("--trace", help="Add events, lifecycle and tasks to the JSON.")
+    ] = False,
+    functions: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--functions", metavar="MODULE|FILE", help="Python functions to host; repeatable."
+        ),
+    ] = None,
+    include: Annotated[
+        list[Path] | None,
+        typer.Option("--include", metavar="FILE", help="Register this too; repeatable."),
+    ] = None,
+    events: Annotated[
+        Path | None,
+        typer.Option(
+            "--events", metavar="FILE", help="CloudEvents to publish once it has started."
+        ),
+    ] = None,
+    secrets: Annotated[
+        Path | None,
+        typer.Option("--secrets", metavar="FILE", help="Secrets by name; only with --private."),
+    ] = None,
+    private: Annotated[
+        bool | None,
+        typer.Option(
+            "--private/--no-private",
+            help="Use a cluster of its own, which ends with it [if none runs].",
+            rich_help_panel="Connection",
+        ),
+    ] = None,
+) -> int:
+    """Run a workflow document and print its output.
+
+    $ flunq run examples/hello.yaml
+
+    $ flunq run order.yaml -i @order.json --functions shop/steps.py
+
+    $ flunq run order.yaml -o json --trace | jq .tasks
+
+    With no cluster running it starts one for itself and removes it afterwards. The exit code is 0
+    when the execution completed, 1 when it faulted or was cancelled, 3 when the document is
+    rejected.
+    """
+    from flunq.cli.running_documents import RunOptions, run_document
+
+    if str(file) == "-" and input == "-":
+        raise UsageError("the document and its input cannot both come from stdin")
+    options = RunOptions(
+        file=file,
+        input=input,
+        id=id,
+        tags=read_tags(tag),
+        timeout=timeout,
+        detach=detach,
+        trace=trace,
+        functions=tuple(functions or ()),
+        include=tuple(include or ()),
+        events=events,
+        secrets=secrets,
+        private=private,
+    )
+    return await run_document(options)

@@ -1,0 +1,84 @@
+"""``flunq wait``: wait until an execution has ended, or has reached a status."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from flunq.cli import diagnostics, output
+from flunq.cli.engine import ExecutionArgument, connected, find_execution
+from flunq.cli.exits import ExitCode
+from flunq.cli.options import TimeoutOption
+from flunq.cli.watching import watched
+from flunq.errors import ExecutionFailedError, UsageError, WaitTimeoutError
+
+if TYPE_CHECKING:
+    from flunq.client import Client
+
+_ENDED = ("completed", "faulted", "cancelled", "quarantined")
+_STATUSES = ("running", "waiting", "suspended", *_ENDED)
+_PAUSE = 0.1
+
+ForOption = Annotated[
+    str | None,
+    typer.Option("--for", metavar="status=STATUS", help="Wait for this status [any end]."),
+]
+
+
+async def command(
+    execution: ExecutionArgument, timeout: TimeoutOption = None, wanted: ForOption = None
+) -> int:
+    """Wait until an execution has ended, however it ends.
+
+    $ flunq wait order-123 --timeout 5m
+
+    $ flunq wait order-123 --for status=waiting
+
+    The exit code is 0 when it is there, 5 when the time is up, and 1 when it has ended otherwise
+    than --for wants.
+    """
+    statuses = _statuses(wanted)
+    async with connected() as client:
+        known = await find_execution(client, execution)
+        try:
+            async with watched(client, known.id):
+                status = await _reach(client, known.id, statuses, timeout)
+        except asyncio.CancelledError:
+            diagnostics.say(f"execution {known.id} goes on")
+            raise
+    output.emit({"id": known.id, "status": status}, plain=status)
+    if status not in statuses:
+        raise ExecutionFailedError(f"execution {known.id} is {status}, not {' or '.join(statuses)}")
+    return ExitCode.DONE
+
+
+def _statuses(wanted: str | None) -> tuple[str, ...]:
+    if wanted is None:
+        return _ENDED
+    chosen = tuple(wanted.removeprefix("status=").split(","))
+    for status in chosen:
+        if status not in _STATUSES:
+            raise UsageError(f"{status!r} is no status", hint=f"one of {', '.join(_STATUSES)}")
+    return chosen
+
+
+async def _reach(
+    client: Client, execution: str, statuses: tuple[str, ...], timeout: float | None
+) -> str:
+    if set(statuses) <= set(_ENDED):
+        return (await client.result(execution, timeout=timeout)).status
+    try:
+        async with asyncio.timeout(timeout):
+            while True:
+                status = (await client.get(execution)).status
+                if status in statuses or status in _ENDED:
+                    return status
+                await asyncio.sleep(_PAUSE)
+    except TimeoutError:
+        raise WaitTimeoutError(
+            f"execution {execution} is not {' or '.join(statuses)} after {timeout:g} s",
+            hint=f"see what it waits for: flunq get {execution}",
+            id=execution,
+        ) from None

@@ -1,0 +1,143 @@
+"""What the commands that talk to a cluster share: the connection, ids, inputs, names to complete."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from flunq.cli import completion
+from flunq.cli.options import read_value
+from flunq.cli.session import OutputFormat, current, settings
+from flunq.errors import NotFoundError, RejectedError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+
+    from flunq.client import Client
+    from flunq.core.protocol import Details
+
+_SHOWN = 5
+
+
+@asynccontextmanager
+async def connected() -> AsyncIterator[Client]:
+    """Connect to the cluster of this invocation."""
+    from flunq.client import connect  # nats costs too much for --help
+
+    async with connect(settings()) as client:
+        yield client
+
+
+async def find_execution(client: Client, beginning: str) -> Details:
+    """Return the execution with this id, or the only one whose id begins so.
+
+    Raises NotFoundError, or UsageError when several do.
+    """
+    try:
+        return await client.get(beginning)
+    except NotFoundError:
+        found = [each.id for each in await client.list(limit=_SHOWN + 1, prefix=beginning)]
+        if not found:
+            raise
+    if len(found) > 1:
+        raise _ambiguous(beginning, found)
+    return await client.get(found[0])
+
+
+def _ambiguous(beginning: str, found: Sequence[str]) -> UsageError:
+    shown = ", ".join(found[:_SHOWN])
+    more = ", ..." if len(found) > _SHOWN else ""
+    return UsageError(f"several executions begin with {beginning}", hint=f"{shown}{more}")
+
+
+def read_input_option(value: str | None) -> Any:
+    """Return what ``-i`` says; nothing is the empty object."""
+    if value is None:
+        return {}
+    from flunq.core.reading import InvalidDocument, read_input
+
+    is_yaml = value.startswith("@") and value.endswith((".yaml", ".yml"))
+    name = value[1:] if is_yaml else "input.json"
+    try:
+        return read_input(read_value(value), name=name)
+    except InvalidDocument as invalid:
+        problem = invalid.problems[0]
+        raise RejectedError(
+            f"the input is rejected: {problem.message} (line {problem.line}, "
+            f"column {problem.column})",
+            hint="quote JSON for the shell: '{\"name\": \"Ada\"}', or use @file or -",
+        ) from None
+
+
+def read_tags(given: Sequence[str] | None) -> dict[str, str]:
+    """Read ``key=value`` pairs."""
+    tags: dict[str, str] = {}
+    for pair in given or ():
+        key, equals, value = pair.partition("=")
+        if not key or not equals:
+            raise UsageError(f"{pair!r} is no tag", hint="write --tag key=value")
+        tags[key] = value
+    return tags
+
+
+def for_people() -> bool:
+    """Tell whether stdout shows tables and prose."""
+    return current().output is OutputFormat.TABLE
+
+
+def as_rows() -> bool:
+    """Tell whether stdout shows flat rows: a table or CSV."""
+    return current().output in (OutputFormat.TABLE, OutputFormat.CSV)
+
+
+def _names(ask: Callable[[Client], Coroutine[Any, Any, list[str]]]) -> list[str]:
+    async def names() -> list[str]:
+        async with connected() as client:
+            return await ask(client)
+
+    return asyncio.run(names())
+
+
+async def _ids(client: Client) -> list[str]:
+    return [each.id for each in await client.list(limit=50)]
+
+
+async def _workflow_names(client: Client) -> list[str]:
+    return sorted({each.name for each in await client.workflows()})
+
+
+execution_ids = completion.quietly(lambda: _names(_ids))
+"""Completes the id of an execution."""
+workflow_names = completion.quietly(lambda: _names(_workflow_names))
+"""Completes the name of a workflow."""
+
+ExecutionArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="ID",
+        help="The execution, or the unique beginning of its id.",
+        autocompletion=execution_ids,
+    ),
+]
+ExecutionsArgument = Annotated[
+    list[str],
+    typer.Argument(metavar="ID...", help="The executions.", autocompletion=execution_ids),
+]
+WorkflowArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME[:VERSION]",
+        help="The workflow, with its namespace where that is needed.",
+        autocompletion=workflow_names,
+    ),
+]
+TagsOption = Annotated[
+    list[str] | None,
+    typer.Option("--tag", metavar="KEY=VALUE", help="Label the execution; repeatable."),
+]
+ReasonOption = Annotated[
+    str, typer.Option("--reason", metavar="TEXT", help="Recorded in the history.")
+]

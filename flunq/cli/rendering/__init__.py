@@ -1,0 +1,1 @@
+"""What the engine's answers look like: as JSON for scripts and as rows for people."""

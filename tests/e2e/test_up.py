@@ -1,0 +1,211 @@
+"""``flunq up`` and its companions, as a user types them, with the real engine."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.support.cli import Flunq
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+pytestmark = pytest.mark.timeout(120)
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flunq]:
+    """A detached cluster for the tests that only look at one."""
+    command = Flunq(tmp_path_factory.mktemp("cluster"))
+    started = command("up", "--detach")
+    assert started.code == 0, started.err
+    yield command
+    command("down")
+
+
+@contextmanager
+def in_foreground(flunq: Flunq, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """Run ``flunq up`` until the block ends; it is ready when the block begins."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "flunq", "up", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=flunq.environment(),
+        cwd=flunq.home,
+    )
+    assert process.stdout is not None
+    try:
+        assert process.stdout.readline().startswith("api "), process.communicate()
+        yield process
+    finally:
+        if process.poll() is None:
+            process.terminate()
+        process.communicate(timeout=40)
+
+
+def eventually(predicate: Callable[[], bool], *, within: float = 20.0) -> None:
+    deadline = time.monotonic() + within
+    while not predicate():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.05)
+
+
+def status(flunq: Flunq) -> dict[str, Any]:
+    answer: dict[str, Any] = flunq("status", "-o", "json").json
+    return answer
+
+
+def pids(flunq: Flunq) -> list[int]:
+    return [service["pid"] for service in status(flunq)["services"]]
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_status_as_json_has_what_scripts_rely_on(cluster: Flunq) -> None:
+    state = status(cluster)
+    assert state["durability"] == "strict"
+    assert state["api"]["url"].startswith("http://127.0.0.1:")
+    assert state["nats"]["url"].startswith("nats://127.0.0.1:")
+    services = {service["name"]: service for service in state["services"]}
+    assert set(services) >= {"nats", "control", "node-1"}
+    assert all(alive(service["pid"]) for service in services.values())
+    assert {(each["state"], each["restarts"]) for each in services.values()} == {("ready", 0)}
+
+
+def test_status_says_in_words_when_data_is_safe(cluster: Flunq) -> None:
+    shown = cluster("status")
+    assert shown.code == 0
+    assert "strict: fsync before every acknowledgement" in shown.out
+
+
+def test_a_second_up_names_the_pid_and_address_of_the_first(cluster: Flunq) -> None:
+    second = cluster("up")
+    state = status(cluster)
+    assert second.code == 2
+    assert f"pid {state['pid']}" in second.err
+    assert state["api"]["url"] in second.err
+
+
+def test_the_context_local_is_written_for_its_owner_alone_and_selected(cluster: Flunq) -> None:
+    path = cluster.home / "config" / "contexts" / "local.toml"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert (cluster.home / "config" / "current").read_text().strip() == "local"
+
+
+def test_logs_of_all_services_are_merged_by_time(cluster: Flunq) -> None:
+    shown = cluster("logs", "-n", "0", "-o", "jsonl")
+    lines = [json.loads(line) for line in shown.out.splitlines()]
+    assert {line["service"] for line in lines} >= {"nats", "control", "node-1"}
+    times = [line["time"] for line in lines if "time" in line]
+    assert times == sorted(times)
+
+
+def test_logs_of_one_service_are_its_own(cluster: Flunq) -> None:
+    shown = cluster("logs", "control", "-o", "jsonl")
+    assert {json.loads(line)["service"] for line in shown.out.splitlines()} == {"control"}
+
+
+def test_logs_of_an_unknown_service_are_not_found(cluster: Flunq) -> None:
+    shown = cluster("logs", "contrl")
+    assert shown.code == 4
+    assert "control" in shown.err
+
+
+def test_the_doctor_finds_a_fresh_cluster_healthy(cluster: Flunq) -> None:
+    visit = cluster("doctor", "-o", "json")
+    checks = {check["name"]: check for check in visit.json}
+    failed = [check for check in visit.json if check["status"] == "fail"]
+    assert (visit.code, failed) == (0, [])
+    assert checks["durability"]["value"] == "strict: fsync before every acknowledgement"
+    assert "as declared" in checks["streams"]["value"]
+
+
+def test_down_ends_every_process_and_then_nothing_runs(flunq: Flunq) -> None:
+    assert flunq("up", "--detach").code == 0
+    running = pids(flunq)
+    assert flunq("down").code == 0
+    assert not any(alive(pid) for pid in running)
+    assert flunq("status").code == 6
+    assert flunq("down").code == 4
+
+
+def test_status_without_a_cluster_is_a_problem_object_in_json(flunq: Flunq) -> None:
+    shown = flunq("status", "-o", "json")
+    assert shown.code == 6
+    assert shown.json["type"] == "urn:flunq:error:unavailable"
+    assert shown.json["hint"] == "flunq up starts one"
+
+
+def test_ctrl_c_drains_and_ends_with_zero(flunq: Flunq) -> None:
+    with in_foreground(flunq) as process:
+        running = pids(flunq)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=40)
+    assert process.returncode == 0, err
+    assert "node-1 stopped" in err
+    assert not any(alive(pid) for pid in running)
+
+
+def test_a_killed_node_is_replaced_and_the_reason_is_shown(flunq: Flunq) -> None:
+    with in_foreground(flunq) as process:
+        node = next(each for each in status(flunq)["services"] if each["name"] == "node-1")
+        os.kill(node["pid"], signal.SIGKILL)
+        eventually(lambda: "killed by SIGKILL" in flunq("status").out)
+        eventually(lambda: flunq("status").code == 0)
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=40)
+    assert process.returncode == 0
+    assert "node-1 ended: killed by SIGKILL" in err
+
+
+def test_nothing_is_left_behind_when_up_itself_is_killed(flunq: Flunq) -> None:
+    with in_foreground(flunq) as process:
+        running = pids(flunq)
+        process.kill()
+        eventually(lambda: not any(alive(pid) for pid in running))
+    shown = flunq("status")
+    assert shown.code == 6
+    assert f"the one with pid {process.pid} was killed" in shown.err
+    assert flunq("up", "--detach").code == 0
+    assert flunq("down").code == 0
+
+
+def test_functions_that_cannot_be_loaded_end_up_with_the_reason(flunq: Flunq) -> None:
+    broken = flunq.home / "steps.py"
+    broken.write_text("import nothing_like_this\n", encoding="utf-8")
+    shown = flunq("up", "--functions", str(broken))
+    assert shown.code == 2
+    assert "node-1 does not start" in shown.err
+    assert "nothing_like_this" in shown.err
+
+
+def test_the_demo_shows_events_and_ends_by_itself_without_a_terminal(flunq: Flunq) -> None:
+    shown = flunq("up", "--demo", "-o", "jsonl")
+    events = [json.loads(line) for line in shown.out.splitlines()]
+    assert shown.code == 0, shown.err
+    assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
+    assert events[-1]["type"] == "io.serverlessworkflow.workflow.completed.v1"
+    assert any(event["type"].endswith("task.retried.v1") for event in events)
+    assert not (flunq.home / "data").exists()
+
+
+def test_a_port_that_is_taken_is_refused_with_a_hint(cluster: Flunq, flunq: Flunq) -> None:
+    port = status(cluster)["api"]["url"].rpartition(":")[2]
+    shown = flunq("up", "--api-port", port)
+    assert shown.code == 2
+    assert "--api-port" in shown.err

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from flunq.errors import RejectedError, UsageError
+from flunq.services.supervising.network import free_ports, listen, require_free
+from flunq.services.supervising.options import ClusterOptions, check_options
+from flunq.services.supervising.plan import split_credentials
+from flunq.services.supervising.secrets import load_secrets
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"workers": 0}, "at least one worker"),
+        ({"nodes": 2}, "no sound cluster"),
+        ({"nodes": 3, "nats_url": "nats://x:1"}, "choose one"),
+        ({"replicas": 3}, "as many NATS servers"),
+        ({"functions": ("missing.py",)}, "there is no file"),
+    ],
+)
+def test_options_that_cannot_work_are_refused(
+    tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        check_options(ClusterOptions(data=tmp_path, **changes))
+
+
+@pytest.mark.parametrize(("nodes", "replicas"), [(1, 1), (3, 3), (5, 3)])
+def test_three_servers_keep_three_copies(tmp_path: Path, nodes: int, replicas: int) -> None:
+    assert ClusterOptions(data=tmp_path, nodes=nodes).stream_replicas == replicas
+
+
+def test_credentials_are_taken_out_of_an_address() -> None:
+    assert split_credentials("nats://me:pw@host:4222") == ("nats://host:4222", "me", "pw")
+    assert split_credentials("host:4222") == ("nats://host:4222", None, None)
+    assert split_credentials("nats://a:1,nats://u:p@b:2") == ("nats://a:1,nats://b:2", "u", "p")
+
+
+def test_free_ports_are_distinct_and_keep_the_preferred_ones() -> None:
+    ports = free_ports(4)
+    assert len(set(ports)) == 4
+    assert free_ports(4, preferred=ports) == ports
+
+
+def test_a_port_that_is_taken_is_not_chosen() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert port not in free_ports(2, preferred=[port])
+        with pytest.raises(UsageError, match=f"port {port} cannot be used"):
+            require_free(port, "--nats-port")
+        with pytest.raises(UsageError, match=f"port {port} cannot be used"):
+            listen(port)
+        with listen(0, preferred=port) as other:
+            assert other.getsockname()[1] != port
+
+
+def test_secrets_are_made_once_and_never_shown(tmp_path: Path) -> None:
+    path = tmp_path / "credentials.json"
+    made = load_secrets(path, tenant="default")
+    assert load_secrets(path, tenant="default") == made
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert made.token not in repr(made)
+    assert made.nats.engine_password not in repr(made)
+
+
+def test_damaged_secrets_are_refused_not_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "credentials.json"
+    path.write_text("{")
+    with pytest.raises(RejectedError, match="damaged"):
+        load_secrets(path, tenant="default")
+    assert path.read_text() == "{"

@@ -1,0 +1,91 @@
+"""Packs and checkpoint records on the memory backend."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from flunq.log.memory import MemoryBroker, MemoryDatabase
+from flunq.log.select import StreamSettings
+from flunq.services.worker.executions import Executions, Mark, Packed, Place
+from flunq.services.worker.packs import PACK_BYTES, Checkpoint, Packs, StaleCheckpointError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from flunq.log.ports import Database
+
+
+@pytest.fixture
+async def database() -> AsyncIterator[Database]:
+    async with MemoryDatabase(StreamSettings(url="memory://packs"), MemoryBroker()) as database:
+        await database.ensure()
+        yield database
+
+
+def packs_of(database: Database) -> Packs:
+    return Packs(database.state, database.blobs, "default", 3)
+
+
+def packed(execution: str, size: int = 10) -> Packed:
+    return Packed(execution, 1, 2, "print", False, b"x" * size)
+
+
+async def test_a_pack_is_read_back_with_its_marks(database: Database) -> None:
+    packs = packs_of(database)
+    mark = Mark("e1", 2, 1_000, True, 0)
+    await packs.store(7, [packed("e1"), packed("e2")], [mark])
+    other = packs_of(database)
+    assert (await other.load(7))["e2"] == packed("e2")
+    assert await other.marks(7) == [mark]
+
+
+async def test_a_pack_that_outgrows_a_message_goes_to_the_blobs(database: Database) -> None:
+    await packs_of(database).store(8, [packed("huge", 3 * PACK_BYTES)], [])
+    assert len((await packs_of(database).load(8))["huge"].body) == 3 * PACK_BYTES
+
+
+async def test_a_discarded_pack_is_gone(database: Database) -> None:
+    packs = packs_of(database)
+    await packs.store(9, [packed("e1")], [Mark("e1", 1, 1, False, 0)])
+    await packs.discard(9)
+    assert await packs.load(9) == {}
+    assert await packs.marks(9) == []
+
+
+async def test_a_checkpoint_never_replaces_a_newer_one(database: Database) -> None:
+    mine, theirs = packs_of(database), packs_of(database)
+    await mine.load_checkpoint()
+    await theirs.load_checkpoint()
+    await theirs.store_checkpoint(Checkpoint(epoch=2, seq=5))
+    with pytest.raises(StaleCheckpointError):
+        await mine.store_checkpoint(Checkpoint(epoch=1, seq=9))
+    assert (await mine.load_checkpoint()).epoch == 2
+
+
+async def test_a_checkpoint_follows_its_own_predecessor(database: Database) -> None:
+    packs = packs_of(database)
+    await packs.load_checkpoint()
+    for sequence in (1, 2, 3):
+        await packs.store_checkpoint(Checkpoint(epoch=1, seq=sequence))
+    assert (await packs_of(database).load_checkpoint()).seq == 3
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        Place(pack=1, status=0, started_at=1),
+        Place(pack=(40_000 << 24) + 17, status=7, started_at=1_800_000_000_000_000),
+    ],
+)
+def test_a_place_survives_packing(place: Place) -> None:
+    assert Place.of(place.packed()) == place
+
+
+def test_a_deleted_execution_is_remembered_until_its_pack_is_gone() -> None:
+    executions = Executions()
+    executions.places["e1"] = Place(pack=5, status=6, started_at=1).packed()
+    executions.forget("e1")
+    assert not executions.knows("e1")
+    assert executions.deleted == {"e1": 5}
