@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 async def show_result(
-    client: Client, execution: str, timeout: float | None, details: Details | None = None
+    client: Client, execution: str, within: float | None, details: Details | None = None
 ) -> int:
     """Print the output, or the error; returns the exit code.
 
@@ -28,7 +28,7 @@ async def show_result(
 
     try:
         async with watched(client, execution):
-            result = await client.result(execution, timeout=timeout)
+            result = await client.result(execution, timeout=within)
     except asyncio.CancelledError:
         diagnostics.say(f"execution {execution} goes on; follow it with: flunq tail {execution}")
         raise

@@ -1,4 +1,4 @@
-"""What the commands that talk to a cluster share: the connection, ids, inputs, names to complete."""
+"""What the commands that talk to a cluster share: the connection, ids, inputs, completion."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def read_input_option(value: str | None) -> Any:
         raise RejectedError(
             f"the input is rejected: {problem.message} (line {problem.line}, "
             f"column {problem.column})",
-            hint="quote JSON for the shell: '{\"name\": \"Ada\"}', or use @file or -",
+            hint='quote JSON for the shell: \'{"name": "Ada"}\', or use @file or -',
         ) from None
 
 

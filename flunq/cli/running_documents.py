@@ -38,7 +38,7 @@ class RunOptions:
     input: str | None = None
     id: str | None = None
     tags: dict[str, str]
-    timeout: float | None = None
+    within: float | None = None
     detach: bool = False
     trace: bool = False
     functions: tuple[str, ...] = ()
@@ -105,7 +105,9 @@ async def _run_privately(options: RunOptions) -> int:
         broken = asyncio.create_task(cluster.failed())
         try:
             await asyncio.wait([ending, broken], return_when=asyncio.FIRST_COMPLETED)
-            return ending.result() if ending.done() else broken.result()
+            if broken.done():
+                broken.result()
+            return ending.result()
         finally:
             ending.cancel()
             broken.cancel()
@@ -221,7 +223,7 @@ async def _wait(client: Client, run: Run, options: RunOptions) -> Result:
     from flunq.cli.watching import watched
 
     async with watched(client, run.id):
-        return await run.wait(options.timeout)
+        return await run.wait(options.within)
 
 
 async def _publish(client: Client, run: Run, document: Document, path: Path) -> None:

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar
 
 import msgspec
 
+from flunq.client.feed import Feed
 from flunq.client.ids import new_id
 from flunq.client.mailbox import Mailbox
 from flunq.client.run import Run
 from flunq.client.sender import CommandSender
 from flunq.client.values import Values
-from flunq.core.events import LazyEvent
+from flunq.core.events import TERMINAL_TYPES, LazyEvent
 from flunq.core.execution.commands import (
     Cancel,
     Command,
@@ -28,6 +29,7 @@ from flunq.core.protocol import (
     Answer,
     Apply,
     ClusterInfo,
+    Commits,
     Definition,
     DefinitionText,
     DeleteWorkflow,
@@ -45,6 +47,7 @@ from flunq.core.protocol import (
     Workflows,
     ask_subject,
     catalog_subject,
+    feed_subject,
 )
 from flunq.errors import (
     FlunqError,
@@ -124,7 +127,7 @@ class Client:
         *,
         id: str | None = None,
         tags: dict[str, str] | None = None,
-        timeout: float = PATIENCE,
+        timeout: float = PATIENCE,  # noqa: ASYNC109 - it is the API's word
     ) -> Run:
         """Start an execution; returns once the start is durable.
 
@@ -148,7 +151,7 @@ class Client:
         """Return a handle to an execution that was started before."""
         return Run(self, execution, "")
 
-    async def result(self, execution: str, *, timeout: float | None = None) -> Result:
+    async def result(self, execution: str, *, timeout: float | None = None) -> Result:  # noqa: ASYNC109 - it is the API's word
         """Wait until an execution has ended; raises WaitTimeoutError."""
         await self.info()
         return await self._mailbox.result(execution, timeout)
@@ -182,10 +185,7 @@ class Client:
         )
         info = await self.info()
         pages = await asyncio.gather(
-            *(
-                self._ask_partition(number, question, Summaries)
-                for number in range(info.partitions)
-            )
+            *(self._ask_partition(number, question, Summaries) for number in range(info.partitions))
         )
         return heapq.nlargest(
             limit, (item for page in pages for item in page), key=lambda s: (s.started_at, s.id)
@@ -207,6 +207,43 @@ class Client:
         page = await self._ask(execution, History(id=execution, cursor=cursor), Page)
         decoded = [msgspec.json.decode(raw, type=LazyEvent) for raw in page.items]
         return [await self._values.full_event(event) for event in decoded], page.cursor, page.more
+
+    async def events(self) -> AsyncIterator[LazyEvent]:
+        """Yield the events of all executions from now on, for ever."""
+        async with await self._feed(None) as feed:
+            async for event in feed:
+                if event.subject:
+                    yield await self._values.full_event(event)
+
+    async def follow(self, execution: str) -> AsyncIterator[LazyEvent]:
+        """Yield the events of an execution, those so far and those to come, until it has ended."""
+        partition = partition_of(execution, (await self.info()).partitions)
+        seq, cursor, more = 0, 0, True
+        async with await self._feed(partition) as feed:
+            while more:
+                events, cursor, more = await self.history_page(execution, cursor)
+                for event in events:
+                    seq = event.seq
+                    yield event
+                    if event.type in TERMINAL_TYPES:
+                        return
+            feed.anchor(partition, cursor)
+            async for event in feed:
+                if event.subject == execution and event.seq > seq:
+                    seq = event.seq
+                    yield await self._values.full_event(event)
+                    if event.type in TERMINAL_TYPES:
+                        return
+
+    async def _feed(self, partition: int | None) -> Feed:
+        info = await self.info()
+
+        async def ask(number: int, question: Commits) -> Page:
+            return await self._ask_partition(number, question, Page)
+
+        wanted = range(info.partitions) if partition is None else [partition]
+        subject = feed_subject(self.tenant, "*" if partition is None else partition)
+        return Feed(self._stream.requests, subject, wanted, ask)
 
     async def cancel(self, execution: str, reason: str = "") -> str:
         """End an execution as cancelled; returns its status."""
@@ -254,7 +291,7 @@ class Client:
         reply = await self._send(command, PATIENCE)
         return reply.status
 
-    async def _send(self, command: Command, timeout: float) -> Reply:
+    async def _send(self, command: Command, timeout: float) -> Reply:  # noqa: ASYNC109 - it is the API's word
         info = await self.info()
         number = partition_of(command.id, info.partitions)
         reply = await self._sender.send(number, command, timeout)

@@ -70,7 +70,7 @@ async def connect(
     try:
         await client.__aenter__()
     except UnavailableError as error:
-        raise _unreachable(target, error) from error
+        raise _unreachable(target, error) from None
     try:
         yield client
     finally:

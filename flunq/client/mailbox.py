@@ -55,14 +55,14 @@ class Mailbox:
         """Note that an execution's result will be pushed because this client starts it."""
         self._expected.add(execution)
 
-    async def result(self, execution: str, timeout: float | None) -> Result:
+    async def result(self, execution: str, timeout: float | None) -> Result:  # noqa: ASYNC109 - it is the API's word
         """Wait for a result."""
         result = self._arrived.pop(execution, None)
         if result is None:
             result = await self._wait(execution, timeout)
         return msgspec.structs.replace(result, output=await self._values.full(result.output))
 
-    async def _wait(self, execution: str, timeout: float | None) -> Result:
+    async def _wait(self, execution: str, timeout: float | None) -> Result:  # noqa: ASYNC109 - it is the API's word
         waiter = self._waiters.get(execution)
         if waiter is None:
             waiter = self._waiters[execution] = asyncio.get_running_loop().create_future()

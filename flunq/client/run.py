@@ -28,13 +28,13 @@ class Run:
     def __repr__(self) -> str:
         return f"<Run {self.id} {self.status}>"
 
-    async def wait(self, timeout: float | None = None) -> Result:
+    async def wait(self, timeout: float | None = None) -> Result:  # noqa: ASYNC109 - it is the API's word
         """Wait until it has ended, however; raises WaitTimeoutError."""
         result = await self._client.result(self.id, timeout=timeout)
         self.status = result.status
         return result
 
-    async def result(self, timeout: float | None = None) -> Any:
+    async def result(self, timeout: float | None = None) -> Any:  # noqa: ASYNC109 - it is the API's word
         """Wait for its output; raises ExecutionFailedError if it faulted or was cancelled."""
         ended = await self.wait(timeout)
         if ended.status == "completed":

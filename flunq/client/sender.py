@@ -49,7 +49,7 @@ class CommandSender:
         self._flights: dict[int, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def send(self, partition: int, command: Command, timeout: float) -> Reply:
+    async def send(self, partition: int, command: Command, timeout: float) -> Reply:  # noqa: ASYNC109 - it is the API's word
         """Send a command; returns the owner's answer, or ``pending`` once it is in the inbox."""
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Reply] = loop.create_future()
@@ -93,7 +93,7 @@ class CommandSender:
             replies = await self._request(partition, load)
         except (NoResponderError, RequestTimeoutError):
             replies = await self._through_inbox(partition, load)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whoever waits must hear of it
             for waiting in load:
                 if not waiting.answer.done():
                     waiting.answer.set_exception(error)
@@ -133,6 +133,7 @@ class CommandSender:
                     partition,
                     b"[" + waiting.body + b"]",
                     message_id=f"{kind}:{waiting.command.id}",
+                    external=True,
                 )
             except OutcomeUnknownError:
                 await asyncio.sleep(0.1)

@@ -66,6 +66,8 @@ class Record(msgspec.Struct, frozen=True):
     headers: dict[str, str] = {}
     subject: str = ""
     time: float = 0.0
+    external: bool = False
+    """It came in through the way that clients may use, so it may say only what clients may."""
 
 
 class Journal(Protocol):
@@ -89,7 +91,10 @@ class Journal(Protocol):
         ...
 
     def follow(self, *, after: int | None) -> AsyncIterator[Record]:
-        """Yield records of all partitions after ``after`` (None: only new ones), for ever."""
+        """Yield records of all partitions after ``after`` (None: only new ones), for ever.
+
+        Raises StreamGoneError when the stream was made again, or ends before ``after``.
+        """
         ...
 
     async def partitions(self) -> dict[int, int]:
@@ -108,7 +113,9 @@ class Journal(Protocol):
 class Inbox(Protocol):
     """The durable way in when the owner cannot be asked directly; position kept by the reader."""
 
-    async def publish(self, partition: int, data: bytes, *, message_id: str) -> int:
+    async def publish(
+        self, partition: int, data: bytes, *, message_id: str, external: bool = False
+    ) -> int:
         """Store an input; a repeat with the same id within the window is stored once."""
         ...
 
@@ -117,7 +124,10 @@ class Inbox(Protocol):
         ...
 
     def read(self, partition: int, *, after: int) -> AsyncIterator[list[Record]]:
-        """Yield batches of the partition's inputs after a sequence, for ever, as they arrive."""
+        """Yield batches of the partition's inputs after a sequence, for ever, as they arrive.
+
+        Raises StreamGoneError when the stream was made again, or ends before ``after``.
+        """
         ...
 
     async def purge(self, partition: int, upto: int) -> None:
@@ -156,7 +166,11 @@ class Tasks(Protocol):
         ...
 
     def pull(self, kinds: Sequence[str], *, limit: Callable[[], int]) -> AsyncIterator[Delivery]:
-        """Yield tasks of these kinds for ever, at most ``limit()`` of them at a time."""
+        """Yield tasks of these kinds for ever.
+
+        ``limit()`` says how many more can be taken right now; no more than that are asked for,
+        and those asked for may be delivered before the iterator is asked for the next.
+        """
         ...
 
     async def withdraw(self, execution: str) -> None:
@@ -188,7 +202,10 @@ class Schedules(Protocol):
         ...
 
     def wakes(self, partition: int) -> AsyncIterator[str]:
-        """Yield the buckets of a partition's wake-ups as they come due, for ever."""
+        """Yield the buckets of a partition's wake-ups as they come due, for ever.
+
+        A wake-up is forgotten once the next one is asked for, so that a crash repeats it.
+        """
         ...
 
 
@@ -241,13 +258,40 @@ class DeadLetters(Protocol):
 class EventStream(Protocol):
     """Everything a tenant's events travel through. ``async with`` connects and closes."""
 
-    journal: Journal
-    inbox: Inbox
-    tasks: Tasks
-    bus: Bus
-    schedules: Schedules
-    requests: Requests
-    dead_letters: DeadLetters
+    @property
+    def journal(self) -> Journal:
+        """The append-only truth."""
+        ...
+
+    @property
+    def inbox(self) -> Inbox:
+        """The durable way in."""
+        ...
+
+    @property
+    def tasks(self) -> Tasks:
+        """The work queue."""
+        ...
+
+    @property
+    def bus(self) -> Bus:
+        """The tenant's CloudEvents."""
+        ...
+
+    @property
+    def schedules(self) -> Schedules:
+        """Wake-ups."""
+        ...
+
+    @property
+    def requests(self) -> Requests:
+        """Questions, answers and notices."""
+        ...
+
+    @property
+    def dead_letters(self) -> DeadLetters:
+        """What nobody could work on."""
+        ...
 
     @property
     def max_payload(self) -> int:
@@ -333,20 +377,42 @@ class Leases(Protocol):
         ...
 
     def changes(self) -> AsyncIterator[None]:
-        """Yield whenever the set of live leases may have changed, for ever."""
+        """Yield at the start and whenever the set of live leases may have changed, for ever."""
         ...
 
 
 class Database(Protocol):
     """Key-value buckets, blobs and leases. ``async with`` connects and closes."""
 
-    definitions: KeyValue
-    state: KeyValue
-    """Checkpoint packs: derivable from the journal, so it need not be fsynced at each write."""
-    tenants: KeyValue
-    nodes: KeyValue
-    blobs: Blobs
-    leases: Leases
+    @property
+    def definitions(self) -> KeyValue:
+        """Registered workflows."""
+        ...
+
+    @property
+    def state(self) -> KeyValue:
+        """Checkpoint packs: derivable from the journal, so not fsynced at each write."""
+        ...
+
+    @property
+    def tenants(self) -> KeyValue:
+        """One record per tenant."""
+        ...
+
+    @property
+    def nodes(self) -> KeyValue:
+        """What nodes say about themselves."""
+        ...
+
+    @property
+    def blobs(self) -> Blobs:
+        """Values too large for an event."""
+        ...
+
+    @property
+    def leases(self) -> Leases:
+        """Who is alive."""
+        ...
 
     async def __aenter__(self) -> Self: ...
     async def __aexit__(self, *exc_info: object) -> None: ...

@@ -215,8 +215,11 @@ class FunctionExecutor(Executor):
 
     async def _in_thread(self, work: Callable[[], Any]) -> Any:
         copied = contextvars.copy_context()
-        loop = asyncio.get_running_loop()
-        result = await loop.run_in_executor(self._threads, partial(copied.run, _contained, work))
+
+        def run() -> Any:
+            return copied.run(_contained, work)
+
+        result = await asyncio.get_running_loop().run_in_executor(self._threads, run)
         return await result if inspect.isawaitable(result) else result
 
 

@@ -29,8 +29,8 @@ _log = logging.getLogger(__name__)
 
 DRAIN_SECONDS = 8.0
 DRAIN_MARGIN = 1.0
-ORPHAN_DRAIN_SECONDS = 3.0
-_LAST_CALL_SECONDS = 1.0
+ORPHAN_DRAIN_SECONDS = 1.5
+_LAST_CALL_SECONDS = 0.5
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 EXIT_CRASHED = 1
@@ -48,7 +48,8 @@ class Lifecycle:
         self._drain = drain
         self._ready_fd = _fd_from(READY_VARIABLE)
         self._lifeline_fd = _fd_from(LIFELINE_VARIABLE)
-        self._deadline: float | None = None
+        self._too_late = asyncio.Event()
+        self._orphaned = False
 
     @property
     def draining(self) -> bool:
@@ -72,11 +73,9 @@ class Lifecycle:
         """Ask the service to finish; asking a second time changes nothing."""
         if self.stop.is_set():
             return
-        seconds = self._drain if within is None else within
         self.reason = reason
-        self._deadline = asyncio.get_running_loop().time() + seconds
         _log.info("%s stops: %s", self.name, reason)
-        _arm_kernel_deadline(seconds + 2 * _LAST_CALL_SECONDS)
+        self._finish_within(self._drain if within is None else within)
         self.stop.set()
 
     def install(self) -> None:
@@ -89,11 +88,16 @@ class Lifecycle:
 
     async def deadline_passed(self) -> None:
         """Return when the time to drain is over."""
-        await self.stop.wait()
-        assert self._deadline is not None
-        await asyncio.sleep(self._deadline - asyncio.get_running_loop().time())
+        await self._too_late.wait()
+
+    def _finish_within(self, seconds: float) -> None:
+        asyncio.get_running_loop().call_later(seconds, self._too_late.set)
+        _arm_kernel_deadline(seconds + 2 * _LAST_CALL_SECONDS)
 
     def _on_signal(self, number: int) -> None:
+        if self._orphaned and number == signal.SIGTERM:
+            # The system tells of the parent's end this way too, in any order with the lifeline.
+            return
         if self.stop.is_set():
             _log.warning("%s ends at once: second signal", self.name)
             _leave(128 + number)
@@ -102,6 +106,9 @@ class Lifecycle:
     def _on_orphaned(self) -> None:
         assert self._lifeline_fd is not None
         asyncio.get_running_loop().remove_reader(self._lifeline_fd)
+        self._orphaned = True
+        if self.stop.is_set():
+            self._finish_within(ORPHAN_DRAIN_SECONDS)
         self.request_stop("the parent process is gone", within=ORPHAN_DRAIN_SECONDS)
 
 

@@ -85,13 +85,19 @@ class Node:
     """One node on connected backends."""
 
     def __init__(
-        self, settings: NodeSettings, stream: EventStream, store: Database, clock: Clock
+        self,
+        settings: NodeSettings,
+        stream: EventStream,
+        store: Database,
+        clock: Clock,
+        *,
+        incarnation: str | None = None,
     ) -> None:
         self.settings = settings
         self.stream = stream
         self.store = store
         self.clock = clock
-        self.incarnation = uuid4().hex[:12]
+        self.incarnation = incarnation or uuid4().hex[:12]
         self.manager: PartitionManager | None = None
         self._reporter = Reporter(
             stream=stream,
@@ -232,6 +238,8 @@ class Node:
         self, manager: PartitionManager, dispatcher: NodeDispatcher, remote: RemoteExecutor
     ) -> None:
         """Finish what runs, then hand the partitions over."""
-        remote.stop()
-        await dispatcher.drain(self.settings.drain_timeout / 2)
+        patience = self.settings.drain_timeout / 4
+        await remote.drain(patience)
+        await dispatcher.drain(patience)
+        await self._reporter.flush(patience)
         await manager.leave()

@@ -34,7 +34,7 @@ class PrivateCluster:
 
     def __init__(self, *, functions: Sequence[str] = (), tenant: str = "default") -> None:
         self.client: Client
-        self._functions = list(functions)
+        self._functions = tuple(functions)
         self._tenant = tenant
         self._folder: Path | None = None
         self._server: NatsServer | None = None

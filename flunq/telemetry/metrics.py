@@ -98,19 +98,19 @@ class Registry:
         self._help: dict[str, str] = {}
         self._metrics: dict[str, dict[Labels, Metric]] = {}
 
-    def counter(self, name: str, help_text: str, **labels: str) -> Counter:
+    def counter(self, name: str, help_text: str, /, **labels: str) -> Counter:
         """Return the counter with these labels, making it the first time."""
         metric = self._get(name, help_text, labels, Counter)
         assert isinstance(metric, Counter)
         return metric
 
-    def gauge(self, name: str, help_text: str, **labels: str) -> Gauge:
+    def gauge(self, name: str, help_text: str, /, **labels: str) -> Gauge:
         """Return the gauge with these labels, making it the first time."""
         metric = self._get(name, help_text, labels, Gauge)
         assert isinstance(metric, Gauge)
         return metric
 
-    def histogram(self, name: str, help_text: str, **labels: str) -> Histogram:
+    def histogram(self, name: str, help_text: str, /, **labels: str) -> Histogram:
         """Return the histogram with these labels, making it the first time."""
         metric = self._get(name, help_text, labels, Histogram)
         assert isinstance(metric, Histogram)

@@ -8,6 +8,7 @@ import time
 from functools import lru_cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import msgspec
 
@@ -125,7 +126,7 @@ class _Wanted:
             "accept": "*/*",
             "accept-encoding": "gzip, deflate",
             "user-agent": USER_AGENT,
-            "idempotency-key": self._call.key,
+            "idempotency-key": _header_text(self._call.key),
         }
         if content_type is not None:
             headers["content-type"] = content_type
@@ -228,6 +229,11 @@ def _strings(headers: Any) -> dict[str, str]:
     members = {} if headers is None else _object(headers, "headers")
     strings = {n.lower(): _plain_text(v) for n, v in members.items() if v is not None}
     return {name: value for name, value in strings.items() if name not in _FRAMING}
+
+
+def _header_text(text: str) -> str:
+    """Escape what a header cannot carry: task names are part of keys, and free text."""
+    return text if text.isascii() and text.isprintable() else quote(text, safe="/:#.~ ")
 
 
 def _plain_text(value: Any) -> str:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from flunq.log.ports import MessageTooLargeError
+from flunq.log.ports import MessageTooLargeError, StreamGoneError
 from tests.support.reading import close, next_within
 
 if TYPE_CHECKING:
@@ -40,6 +40,17 @@ async def test_a_reader_sees_its_partition_only(stream: EventStream) -> None:
     await close(batches)
 
 
+async def test_an_input_from_a_client_is_marked(stream: EventStream) -> None:
+    await stream.inbox.publish(0, b"theirs", message_id="1", external=True)
+    await stream.inbox.publish(0, b"ours", message_id="2")
+    seen: dict[bytes, bool] = {}
+    async for batch in stream.inbox.read(0, after=0):
+        seen |= {record.data: record.external for record in batch}
+        if len(seen) == 2:
+            break
+    assert seen == {b"theirs": True, b"ours": False}
+
+
 async def test_reading_starts_after_a_position(stream: EventStream) -> None:
     seqs = await send(stream.inbox, 0, "a", "b", "c")
     assert await collect(stream.inbox.read(0, after=seqs[1]), 1) == [b"c"]
@@ -64,7 +75,8 @@ async def test_two_readers_see_the_same(stream: EventStream, other: EventStream)
     await send(stream.inbox, 0, "a", "b")
     mine = collect(stream.inbox.read(0, after=0), 2)
     theirs = collect(other.inbox.read(0, after=0), 2)
-    assert await asyncio.gather(mine, theirs) == [[b"a", b"b"], [b"a", b"b"]]
+    both = await asyncio.gather(mine, theirs)
+    assert list(both) == [[b"a", b"b"], [b"a", b"b"]]
 
 
 async def test_what_was_purged_is_not_read(stream: EventStream) -> None:
@@ -96,3 +108,9 @@ async def test_the_creation_time_stays(stream: EventStream, other: EventStream) 
 async def test_an_input_over_the_limit_is_refused(stream: EventStream) -> None:
     with pytest.raises(MessageTooLargeError):
         await stream.inbox.publish(0, b"x" * (stream.max_payload + 1), message_id="big")
+
+
+async def test_a_position_that_was_never_reached_is_an_error(stream: EventStream) -> None:
+    seqs = await send(stream.inbox, 0, "a")
+    with pytest.raises(StreamGoneError):
+        await next_within(stream.inbox.read(0, after=seqs[-1] + 1))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from flunq.log.ports import MessageTooLargeError, SequenceConflictError
+from flunq.log.ports import MessageTooLargeError, SequenceConflictError, StreamGoneError
 from tests.support.reading import close, next_within, take
 
 if TYPE_CHECKING:
@@ -200,3 +200,9 @@ async def test_trimming_up_to_nothing_is_harmless(stream: EventStream) -> None:
     seqs = await fill(stream.journal, 0, 2)
     await stream.journal.trim(0)
     assert [r.seq async for r in stream.journal.read(0, after=0, upto=99)] == seqs
+
+
+async def test_following_from_a_position_never_reached_is_an_error(stream: EventStream) -> None:
+    seqs = await fill(stream.journal, 0, 2)
+    with pytest.raises(StreamGoneError):
+        await next_within(stream.journal.follow(after=seqs[-1] + 1))

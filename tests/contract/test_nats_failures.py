@@ -171,9 +171,9 @@ async def test_readers_of_a_stream_made_again_are_told(server: NatsServer) -> No
         for number in range(5):
             await stream.inbox.publish(0, b"%d" % number, message_id=str(number))
         created = await stream.inbox.created()
-        batches = stream.inbox.read(0, after=5)
+        batches = stream.inbox.read(0, after=4)
+        assert len(await next_within(batches)) == 1
         waiting = asyncio.create_task(next_within(batches, 20))
-        await asyncio.sleep(0)
         await api(stream, f"STREAM.DELETE.{stream.names.inbox_stream}")
         await stream.ensure(8)
         with pytest.raises(StreamGoneError):
@@ -296,3 +296,16 @@ async def test_a_silent_network_is_left_even_with_much_unsent(
                 assert await stream.journal.last(0) is None
             assert await stream.journal.append(0, b"x", expected=0, headers={}) > 0
         assert proxy.accepted > 1
+
+
+async def test_closing_does_not_wait_for_a_silent_network(server: NatsServer) -> None:
+    async with proxy_to(server.config.port) as proxy:
+        settings = msgspec.structs.replace(
+            settings_for(server), url=f"nats://127.0.0.1:{proxy.port}"
+        )
+        async with asyncio.timeout(10), NatsEventStream(settings) as stream:
+            client = stream.connection.client
+            await proxy.blackhole()
+            for _ in range(15):
+                await stream.requests.notify("flunq.notice.x", b"x" * 1_000_000)
+    assert client.is_closed

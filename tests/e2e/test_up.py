@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from flunq.contexts import Context, ContextStore
 from tests.support.cli import Flunq
 
 if TYPE_CHECKING:
@@ -120,6 +121,46 @@ def test_logs_of_one_service_are_its_own(cluster: Flunq) -> None:
     assert {json.loads(line)["service"] for line in shown.out.splitlines()} == {"control"}
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_following_logs_goes_on_until_it_is_stopped(cluster: Flunq, number: signal.Signals) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "flunq", "logs", "-f", "-o", "jsonl"],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=cluster.environment(),
+    )
+    assert process.stdout is not None
+    assert json.loads(process.stdout.readline())["service"]
+    process.send_signal(number)
+    process.communicate(timeout=20)
+    assert process.returncode == 0
+
+
+def test_a_cluster_elsewhere_is_asked_through_its_api(cluster: Flunq) -> None:
+    url = status(cluster)["api"]["url"]
+    ContextStore(cluster.home / "config").save(Context(name="far", api_url=url))
+    shown = cluster("status", "-c", "far", "-o", "json")
+    assert shown.code == 0, shown.err
+    assert shown.json["services"] == [
+        {"name": "api", "pid": None, "state": "ready", "restarts": 0, "reason": None, "since": 0.0}
+    ]
+
+
+def test_a_service_of_its_own_joins_an_existing_nats(cluster: Flunq) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "flunq", "serve", "api", "--nats", status(cluster)["nats"]["url"]],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=cluster.environment(),
+    )
+    assert process.stderr is not None
+    lines = iter(process.stderr.readline, "")
+    assert any("is ready" in line for line in lines)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=20)
+    assert process.returncode == 0
+
+
 def test_logs_of_an_unknown_service_are_not_found(cluster: Flunq) -> None:
     shown = cluster("logs", "contrl")
     assert shown.code == 4
@@ -179,7 +220,7 @@ def test_nothing_is_left_behind_when_up_itself_is_killed(flunq: Flunq) -> None:
         process.kill()
         eventually(lambda: not any(alive(pid) for pid in running))
     shown = flunq("status")
-    assert shown.code == 6
+    assert (shown.code, shown.out) == (6, "")
     assert f"the one with pid {process.pid} was killed" in shown.err
     assert flunq("up", "--detach").code == 0
     assert flunq("down").code == 0

@@ -58,7 +58,7 @@ def composites(tasks: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[di
     catches = st.fixed_dictionaries(
         {}, optional={"retry": RETRIES, "do": lists, "when": CONDITIONS}
     )
-    items = st.sampled_from(["[1,2]", "[]", ".", "[@sh]"])
+    items = st.sampled_from(["[1,2]", "[]", ".", "[@sh | length]"])
     forks = st.builds(
         lambda branches, compete: {"branches": branches, "compete": compete}, lists, st.booleans()
     )
@@ -84,7 +84,7 @@ def decorated(tasks: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[dic
             "timeout": st.builds(lambda duration: {"after": duration}, DURATIONS),
             "then": st.sampled_from(["exit", "end", "continue", "t1", "t2"]),
             "export": st.just({"as": "."}),
-            "output": st.sampled_from([{"as": "[.]"}, {"as": "@sh"}, {"as": ".x.y"}]),
+            "output": st.sampled_from([{"as": "[.]"}, {"as": "@sh | length"}, {"as": ".x.y"}]),
         },
     )
     plain = st.booleans()
@@ -147,7 +147,7 @@ def finish(driver: Driver) -> None:
 
 def play(value: dict[str, Any], input: Any, choices: list[int], *, reload: int = -1) -> Driver:
     driver = Driver(value, input)
-    driver.limit = 30
+    driver.limit = 5
     driver.begin()
     for number, choice in enumerate(choices):
         if number == reload:
@@ -221,7 +221,7 @@ def test_a_stored_and_loaded_state_goes_on_the_same(
 @given(DOCUMENTS, INPUTS)
 def test_a_repeated_report_or_timer_changes_nothing(value: dict[str, Any], input: Any) -> None:
     driver = Driver(value, input)
-    driver.limit = 30
+    driver.limit = 5
     driver.begin()
     for _ in range(20):
         if driver.done or not (driver.open or driver.timers):

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 from flunq.cli import output
 from flunq.cli.engine import ExecutionArgument, as_rows, connected, find_execution
-from flunq.cli.options import FollowOption
+from flunq.cli.options import FollowOption  # noqa: TC001 - Typer reads annotations
 from flunq.cli.running import run_async
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from flunq.client import Client
     from flunq.core.events import LazyEvent
-
-_PAUSE = 0.1
 
 
 def command(execution: ExecutionArgument, follow: FollowOption = False) -> None:
@@ -49,24 +43,11 @@ async def _show(execution: str) -> None:
 async def _follow(execution: str) -> None:
     """Print what is there and what comes, until the execution has ended."""
     from flunq.cli.rendering.events import event_json, event_line
-    from flunq.core.events import TERMINAL_TYPES
 
     async with connected() as client:
         known = await find_execution(client, execution)
         shown: dict[str, LazyEvent] = {}
         lines = output.Lines(lambda item: event_line(shown[item["id"]]))
-        async for event in _events(client, known.id):
+        async for event in client.follow(known.id):
             shown = {event.id: event}
             lines.write(event_json(event))
-            if event.type in TERMINAL_TYPES:
-                return
-
-
-async def _events(client: Client, execution: str) -> AsyncIterator[LazyEvent]:
-    cursor = 0
-    while True:
-        events, cursor, more = await client.history_page(execution, cursor)
-        for event in events:
-            yield event
-        if not more:
-            await asyncio.sleep(_PAUSE)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from datetime import datetime
-from typing import TYPE_CHECKING, Annotated
+from dataclasses import dataclass
+from datetime import datetime  # noqa: TC003 - Typer reads annotations
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from flunq.cli import diagnostics, output, text
 from flunq.cli.engine import as_rows, connected, workflow_names
-from flunq.cli.options import LimitOption, SinceOption, WatchOption
+from flunq.cli.options import LimitOption, SinceOption, WatchOption  # noqa: TC001 - Typer reads annotations
+from flunq.cli.running import run_async
 from flunq.errors import UsageError
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ def _complete_status() -> list[str]:
     return list(STATUSES)
 
 
-async def command(
+def command(
     status: Annotated[
         list[str] | None,
         typer.Option(
@@ -67,12 +69,27 @@ async def command(
 
     $ flunq list --status faulted,cancelled --since -2h -n 0 -o json
     """
-    wanted = _statuses(status)
+    wanted = _Wanted(status=_statuses(status), workflow=workflow, since=since, limit=limit)
+    if watch:
+        run_async(_watch(wanted), on_interrupt=0)
+    else:
+        run_async(_list(wanted))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Wanted:
+    """What the command line asks for."""
+
+    status: tuple[str, ...] | None
+    workflow: str | None
+    since: datetime | None
+    limit: int
+
+
+async def _list(wanted: _Wanted) -> None:
+    limit = wanted.limit
     async with connected() as client:
-        if watch:
-            await _watch(client, wanted, workflow, since, limit)
-            return
-        found = await _find(client, wanted, workflow, since, limit)
+        found = await _find(client, wanted)
     _show(found[:limit] if limit else found)
     if limit and len(found) > limit:
         diagnostics.say(f"the newest {limit} are shown; -n 0 for all")
@@ -88,20 +105,17 @@ def _statuses(given: Sequence[str] | None) -> tuple[str, ...] | None:
     return chosen or None
 
 
-async def _find(
-    client: Client,
-    status: tuple[str, ...] | None,
-    workflow: str | None,
-    since: datetime | None,
-    limit: int,
-) -> list[Summary]:
+async def _find(client: Client, asked: _Wanted) -> list[Summary]:
     """Return one more than ``limit``, so that the caller knows whether there are more."""
-    oldest = int(since.timestamp() * _MICROSECONDS) if since else 0
+    oldest = int(asked.since.timestamp() * _MICROSECONDS) if asked.since else 0
+    limit = asked.limit
     found: list[Summary] = []
     before: tuple[int, str] | None = None
     while True:
         wanted = min(_PAGE, limit + 1 - len(found)) if limit else _PAGE
-        page = await client.list(limit=wanted, before=before, status=status, workflow=workflow)
+        page = await client.list(
+            limit=wanted, before=before, status=asked.status, workflow=asked.workflow
+        )
         recent = [each for each in page if each.started_at >= oldest]
         found += recent
         if len(page) < wanted or len(recent) < len(page) or (limit and len(found) > limit):
@@ -118,36 +132,25 @@ def _show(found: Sequence[Summary]) -> None:
         output.emit([summary_json(each) for each in found])
 
 
-async def _watch(
-    client: Client,
-    status: tuple[str, ...] | None,
-    workflow: str | None,
-    since: datetime | None,
-    limit: int,
-) -> None:
+async def _watch(wanted: _Wanted) -> None:
     """Redraw on a terminal; elsewhere print what changed, a line each."""
-    if text.is_terminal(sys.stdout):
+    async with connected() as client:
+        if not text.is_terminal(sys.stdout):
+            await _print_changes(client, wanted)
         while True:
-            found = await _find(client, status, workflow, since, limit)
+            found = await _find(client, wanted)
             output.emit_raw("\x1b[H\x1b[2J")
-            _show(found[:limit] if limit else found)
+            _show(found[: wanted.limit] if wanted.limit else found)
             await asyncio.sleep(_WATCH_SECONDS)
-    await _print_changes(client, status, workflow, since, limit)
 
 
-async def _print_changes(
-    client: Client,
-    status: tuple[str, ...] | None,
-    workflow: str | None,
-    since: datetime | None,
-    limit: int,
-) -> None:
+async def _print_changes(client: Client, wanted: _Wanted) -> NoReturn:
     from flunq.cli.rendering.executions import summary_json
 
     lines = output.Lines(lambda item: f"{item['id']}  {item['status']}")
     known: dict[str, str] = {}
     while True:
-        for each in reversed(await _find(client, status, workflow, since, limit)):
+        for each in reversed(await _find(client, wanted)):
             if known.get(each.id) != each.status:
                 known[each.id] = each.status
                 lines.write(summary_json(each))

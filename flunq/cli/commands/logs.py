@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -52,10 +53,11 @@ def command(
     if current().output not in (OutputFormat.TABLE, OutputFormat.JSONL) and coming is None:
         output.emit([_as_data(line) for line in lines])
         return ExitCode.DONE
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     printed = output.Lines(_readable)
-    for line in lines:
-        printed.write(_as_data(line))
     try:
+        for line in lines:
+            printed.write(_as_data(line))
         for fresh in coming or ():
             if fresh is not None:
                 printed.write(_as_data(fresh))

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path  # noqa: TC003 - Typer reads annotations
 from typing import Annotated
 
 import typer
 
 from flunq.cli.engine import TagsOption, read_tags
-from flunq.cli.options import FileArgument, InputOption, NewIdOption, TimeoutOption
+from flunq.cli.options import FileArgument, InputOption, NewIdOption, TimeoutOption  # noqa: TC001 - Typer reads annotations
 from flunq.errors import UsageError
 
 
 async def command(
     file: FileArgument,
-    input: InputOption = None,  # noqa: A002 - the word that users know
-    id: NewIdOption = None,  # noqa: A002 - the word that users know
+    input: InputOption = None,
+    id: NewIdOption = None,
     tag: TagsOption = None,
-    timeout: TimeoutOption = None,
+    within: TimeoutOption = None,
     detach: Annotated[
         bool, typer.Option("--detach", help="Print the id and return; needs a cluster.")
     ] = False,
@@ -74,7 +74,7 @@ async def command(
         input=input,
         id=id,
         tags=read_tags(tag),
-        timeout=timeout,
+        within=within,
         detach=detach,
         trace=trace,
         functions=tuple(functions or ()),

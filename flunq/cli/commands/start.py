@@ -7,20 +7,20 @@ from typing import Annotated
 import typer
 
 from flunq.cli import diagnostics, output
-from flunq.cli.engine import TagsOption, WorkflowArgument, connected, read_input_option, read_tags
 from flunq.cli.ending import show_result
+from flunq.cli.engine import TagsOption, WorkflowArgument, connected, read_input_option, read_tags
 from flunq.cli.exits import ExitCode
-from flunq.cli.options import InputOption, NewIdOption, TimeoutOption
+from flunq.cli.options import InputOption, NewIdOption, TimeoutOption  # noqa: TC001 - Typer reads annotations
 from flunq.errors import UsageError
 
 
 async def command(
     name: WorkflowArgument,
-    input: InputOption = None,  # noqa: A002 - the word that users know
-    id: NewIdOption = None,  # noqa: A002 - the word that users know
+    input: InputOption = None,
+    id: NewIdOption = None,
     tag: TagsOption = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait and print the output.")] = False,
-    timeout: TimeoutOption = None,
+    within: TimeoutOption = None,
 ) -> int:
     """Start a registered workflow and print the id of the execution.
 
@@ -31,13 +31,13 @@ async def command(
     Once the id is printed the start is durable. The same id, workflow and input again is the same
     execution; another start under a taken id is rejected (exit code 3).
     """
-    if timeout is not None and not wait:
+    if within is not None and not wait:
         raise UsageError("--timeout needs --wait")
     value, tags = read_input_option(input), read_tags(tag)
     async with connected() as client:
         run = await client.start(name, value, id=id, tags=tags)
         if wait:
-            return await show_result(client, run.id, timeout)
+            return await show_result(client, run.id, within)
     output.emit({"id": run.id, "status": run.status, "created": run.created}, plain=run.id)
     word = "started" if run.created else "was started before:"
     diagnostics.say(f"{word} {run.id}; follow it with: flunq tail {run.id}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from pathlib import Path
@@ -41,23 +42,23 @@ def command(
 
     loaded = settings(data=data and str(data))
     directory = DataDirectory(Path(loaded.settings.data))
-    state = _find(directory, loaded)
+    state = _find(directory, loaded, here=data is not None)
     if watch:
         return _watch(directory, state)
     _show(state)
     return _exit_code(state)
 
 
-def _find(directory: DataDirectory, loaded: Loaded) -> ClusterState:
+def _find(directory: DataDirectory, loaded: Loaded, *, here: bool) -> ClusterState:
     from flunq.services.supervising.remote import remote_state
     from flunq.services.supervising.statefile import read_state, running_state
 
+    context = loaded.context
+    if not here and context is not None and context.data_dir is None and context.api_url:
+        return remote_state(context)
     state = running_state(directory)
     if state is not None:
         return state
-    context = loaded.context
-    if context is not None and context.data_dir is None and context.api_url:
-        return remote_state(context)
     earlier = read_state(directory)
     died = earlier is not None and earlier.status != "not running"
     ending = f"; the one with pid {earlier.pid} was killed" if earlier is not None and died else ""
@@ -92,6 +93,7 @@ def _watch(directory: DataDirectory, state: ClusterState | None) -> int:
     from flunq.cli.cluster_view import LiveStatus, PlainStatus
     from flunq.services.supervising.statefile import running_state
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     live = text.is_terminal(sys.stderr)
     view = LiveStatus(flunq.__version__) if live else PlainStatus()
     try:

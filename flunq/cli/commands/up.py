@@ -27,45 +27,55 @@ _REDRAW_SECONDS = 1.0
 DataOption = Annotated[
     Path | None, typer.Option("--data", metavar="DIR", help="Data folder of the cluster.")
 ]
+DetachOption = Annotated[
+    bool, typer.Option("--detach", help="Return once the cluster is ready; it goes on.")
+]
+WorkersOption = Annotated[
+    int | None, typer.Option("--workers", metavar="N", help="Engine nodes [cores - 1].")
+]
+DurabilityOption = Annotated[
+    str | None,
+    typer.Option("--durability", metavar="strict|fast", help="When data is fsynced [strict]."),
+]
+FunctionsOption = Annotated[
+    list[str] | None,
+    typer.Option("--functions", metavar="MODULE|FILE", help="Python functions; repeatable."),
+]
+NatsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--nats", metavar="URL", help="Use this NATS, start none.", rich_help_panel="Connection"
+    ),
+]
+NodesOption = Annotated[
+    int | None, typer.Option("--nodes", metavar="1|3|5", help="NATS servers [1].")
+]
+ReplicasOption = Annotated[
+    int | None, typer.Option("--replicas", metavar="N", help="Copies of each stream.")
+]
+ApiPortOption = Annotated[
+    int | None, typer.Option("--api-port", "--port", metavar="PORT", help="Port of the API.")
+]
+NatsPortOption = Annotated[
+    int | None, typer.Option("--nats-port", metavar="PORT", help="Port of nats-server.")
+]
+DemoOption = Annotated[
+    bool, typer.Option("--demo", help="In a temporary folder, with a workflow to look at.")
+]
 
 
 def command(
-    detach: Annotated[
-        bool, typer.Option("--detach", help="Return once the cluster is ready; it goes on.")
-    ] = False,
+    detach: DetachOption = False,
     data: DataOption = None,
-    workers: Annotated[
-        int | None, typer.Option("--workers", metavar="N", help="Engine nodes [cores - 1].")
-    ] = None,
-    durability: Annotated[
-        str | None,
-        typer.Option("--durability", metavar="strict|fast", help="When data is fsynced [strict]."),
-    ] = None,
-    functions: Annotated[
-        list[str] | None,
-        typer.Option("--functions", metavar="MODULE|FILE", help="Python functions; repeatable."),
-    ] = None,
-    nats: Annotated[
-        str | None,
-        typer.Option(
-            "--nats", metavar="URL", help="Use this NATS, start none.", rich_help_panel="Connection"
-        ),
-    ] = None,
-    nodes: Annotated[
-        int | None, typer.Option("--nodes", metavar="1|3|5", help="NATS servers [1].")
-    ] = None,
-    replicas: Annotated[
-        int | None, typer.Option("--replicas", metavar="N", help="Copies of each stream.")
-    ] = None,
-    api_port: Annotated[
-        int | None, typer.Option("--api-port", "--port", metavar="PORT", help="Port of the API.")
-    ] = None,
-    nats_port: Annotated[
-        int | None, typer.Option("--nats-port", metavar="PORT", help="Port of nats-server.")
-    ] = None,
-    demo: Annotated[
-        bool, typer.Option("--demo", help="In a temporary folder, with a workflow to look at.")
-    ] = False,
+    workers: WorkersOption = None,
+    durability: DurabilityOption = None,
+    functions: FunctionsOption = None,
+    nats: NatsOption = None,
+    nodes: NodesOption = None,
+    replicas: ReplicasOption = None,
+    api_port: ApiPortOption = None,
+    nats_port: NatsPortOption = None,
+    demo: DemoOption = False,
 ) -> int:
     """Start a local cluster and show its state until Ctrl-C.
 
@@ -225,8 +235,9 @@ def start_detached(options: ClusterOptions) -> int:
 
     with start_in_background(options) as background:
         with progress("starting the cluster") as shown:
-            for state in background.states():
-                shown.update(f"starting the cluster: {_waiting_for(state)}")
+            state = background.until_ready(
+                lambda state: shown.update(f"starting the cluster: {_waiting_for(state)}")
+            )
         announce(state)
     return 0
 

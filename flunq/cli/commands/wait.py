@@ -10,7 +10,7 @@ import typer
 from flunq.cli import diagnostics, output
 from flunq.cli.engine import ExecutionArgument, connected, find_execution
 from flunq.cli.exits import ExitCode
-from flunq.cli.options import TimeoutOption
+from flunq.cli.options import TimeoutOption  # noqa: TC001 - Typer reads annotations
 from flunq.cli.watching import watched
 from flunq.errors import ExecutionFailedError, UsageError, WaitTimeoutError
 
@@ -28,7 +28,7 @@ ForOption = Annotated[
 
 
 async def command(
-    execution: ExecutionArgument, timeout: TimeoutOption = None, wanted: ForOption = None
+    execution: ExecutionArgument, within: TimeoutOption = None, wanted: ForOption = None
 ) -> int:
     """Wait until an execution has ended, however it ends.
 
@@ -44,7 +44,7 @@ async def command(
         known = await find_execution(client, execution)
         try:
             async with watched(client, known.id):
-                status = await _reach(client, known.id, statuses, timeout)
+                status = await _reach(client, known.id, statuses, within)
         except asyncio.CancelledError:
             diagnostics.say(f"execution {known.id} goes on")
             raise
@@ -65,12 +65,12 @@ def _statuses(wanted: str | None) -> tuple[str, ...]:
 
 
 async def _reach(
-    client: Client, execution: str, statuses: tuple[str, ...], timeout: float | None
+    client: Client, execution: str, statuses: tuple[str, ...], within: float | None
 ) -> str:
     if set(statuses) <= set(_ENDED):
-        return (await client.result(execution, timeout=timeout)).status
+        return (await client.result(execution, timeout=within)).status
     try:
-        async with asyncio.timeout(timeout):
+        async with asyncio.timeout(within):
             while True:
                 status = (await client.get(execution)).status
                 if status in statuses or status in _ENDED:
@@ -78,7 +78,7 @@ async def _reach(
                 await asyncio.sleep(_PAUSE)
     except TimeoutError:
         raise WaitTimeoutError(
-            f"execution {execution} is not {' or '.join(statuses)} after {timeout:g} s",
+            f"execution {execution} is not {' or '.join(statuses)} after {within:g} s",
             hint=f"see what it waits for: flunq get {execution}",
             id=execution,
         ) from None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from flunq.cli import text
-from flunq.cli.session import TimeFormat, current
+from flunq.cli.session import OutputFormat, TimeFormat, current
 from flunq.cli.tables import Column, render_time
 from flunq.core.events import ENGINE, TASK, WORKFLOW
 
@@ -59,13 +59,15 @@ def event_line(event: LazyEvent) -> str:
     row = event_row(event)
     status = event.type.removesuffix(".v1").rpartition(".")[2]
     event_text = text.paint(str(row["event"]).ljust(18), text.status_style(status), sys.stdout)
-    parts = [str(row["time"]), event.subject, event_text, str(row["task"] or "")]
+    parts = [str(row["time"]), event.subject, event_text, str(row["task"] or "").ljust(12)]
     detail = text.shorten(str(row["detail"] or ""), _DETAIL_WIDTH)
     return "  ".join([*parts, detail]).rstrip()
 
 
 def event_time(moment: str) -> str:
     """Return a moment as ``--time`` asks; events are read in order, so the clock is the default."""
+    if current().output is OutputFormat.CSV:
+        return moment
     if current().time is TimeFormat.RELATIVE:
         local = datetime.fromisoformat(moment).astimezone()
         return f"{local:%H:%M:%S}.{local.microsecond // 1000:03d}"
@@ -127,4 +129,3 @@ _DETAILS: dict[str, Callable[[Any], str]] = {
     "input": lambda value: f"input {_value(value)}",
     "kind": str,
 }
-

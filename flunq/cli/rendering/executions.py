@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from flunq.cli.rendering.events import task_name
 from flunq.cli.tables import Column
 from flunq.core.events import timestamp
 
@@ -29,7 +30,7 @@ WORKFLOW_COLUMNS = (
     Column("digest"),
     Column("title"),
 )
-_MICROSECONDS = 1_000_000
+_TIMERS = {"w": "wait", "r": "retry", "t": "timeout", "a": "timeout of the attempt"}
 
 
 def workflow_json(namespace: str, name: str, version: str) -> dict[str, str]:
@@ -83,7 +84,7 @@ def summary_row(summary: Summary) -> dict[str, Any]:
         "id": summary.id,
         "workflow": f"{summary.workflow}:{summary.version}",
         "status": summary.status,
-        "started_at": summary.started_at / _MICROSECONDS,
+        "started_at": timestamp(summary.started_at),
         "duration": None if duration is None else duration / 1000,
         "tags": " ".join(f"{key}={value}" for key, value in summary.tags.items()) or None,
     }
@@ -112,7 +113,7 @@ def details_record(details: Details) -> tuple[dict[str, Any], list[Column]]:
         "workflow": f"{details.namespace}/{details.workflow}:{details.version}",
         "status": details.status,
         "started": row["started_at"],
-        "ended": details.ended_at / _MICROSECONDS if details.ended_at else None,
+        "ended": timestamp(details.ended_at) if details.ended_at else None,
         "duration": row["duration"],
         "tags": row["tags"],
         "parent": details.parent,
@@ -156,7 +157,7 @@ def definition_row(definition: Definition) -> dict[str, Any]:
         "workflow": f"{definition.namespace}/{definition.name}",
         "version": definition.version,
         "latest": definition.latest,
-        "created_at": definition.created_at / _MICROSECONDS,
+        "created_at": timestamp(definition.created_at),
         "digest": definition.digest[:12],
         "title": definition.title or None,
     }
@@ -173,13 +174,19 @@ def _waiting_json(item: dict[str, Any]) -> dict[str, Any]:
 
 
 def _waiting_name(item: dict[str, Any]) -> str:
-    return str(item.get("task") or item.get("timer") or item.get("for"))
+    task = item.get("task")
+    return task_name(str(task)) if task else _purpose(item)
+
+
+def _purpose(item: dict[str, Any]) -> str:
+    """Return what a timer is for; the last letter of its name tells."""
+    return _TIMERS.get(str(item.get("timer", ""))[-1:], str(item.get("for")))
 
 
 def _waiting_text(item: dict[str, Any]) -> str:
     from flunq.cli.tables import render_time
 
     if "due" in item:
-        return f"{item['for']}, due {render_time(item['due'] / _MICROSECONDS)}"
+        return f"{_purpose(item)}, due {render_time(timestamp(item['due']))}"
     where = f" on {item['node']}" if item.get("node") else ""
     return f"{item.get('kind', item.get('for'))}, attempt {item.get('attempt', 1)}{where}"

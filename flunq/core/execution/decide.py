@@ -72,7 +72,7 @@ class Decision(msgspec.Struct, kw_only=True):
     more: bool = False
     """The budget is used up: send ``Continue``."""
     rejection: Failure | None = None
-    """Why a control command could not be followed."""
+    """Why a command could not be followed; a start that is refused leaves no execution."""
 
 
 def decide(
@@ -96,6 +96,11 @@ def decide(
     if type(command) is not Start:
         _COMMANDS[type(command)](turn, command)
     elif fresh:
+        try:
+            turn.size += turn.size_of(command.input)
+        except TaskError as error:
+            decision.rejection = error.failure
+            return state, decision
         _start(turn, command)
     _run(turn, decision)
     settle_status(state)
@@ -134,7 +139,6 @@ def _start(turn: Turn, command: Start) -> None:
     if command.parent is not None:
         data["parent"] = command.parent
     failure = _prepare_start(turn, data)
-    turn.size += turn.size_of(command.input)
     turn.emit(types.WORKFLOW_STARTED, data)
     if failure is not None:
         turn.end_faulted(failure, "/input")
@@ -186,9 +190,12 @@ def _report(turn: Turn, command: Report) -> None:
         except NeedsEvaluation:
             pass  # recorded below, so that the outcome is not lost while the answer is sought
     members: dict[str, Any] = {"taskId": command.task}
+    try:
+        turn.size += turn.size_of(command.output)
+    except TaskError as error:
+        failure = faults.at(error.failure, open_task.reference)
     if failure is None:
         members["output"] = command.output
-        turn.size += turn.size_of(command.output)
     else:
         members["error"] = faults.to_data(failure)
     turn.emit_task(REPORTED, "reportedAt", open_task.reference, number, members)

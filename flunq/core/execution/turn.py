@@ -44,6 +44,10 @@ INLINE_INPUT = 2048
 INTERRUPTIONS = 64
 """Tasks that one transition cancels at most."""
 EVENT_OVERHEAD = 400
+MAX_VALUE = 64 << 20
+"""A value that an execution makes may have up to this many bytes."""
+LEVELS_ABOVE = 24
+"""Levels that events, commits and states put around a value, with room to spare."""
 
 _NOTHING: Mapping[str, Any] = {}
 _encode = msgspec.json.Encoder().encode
@@ -163,15 +167,32 @@ class Turn:
         self.item = None
 
     def size_of(self, value: Any) -> int:
-        """Return roughly how many bytes a value has as JSON, and count them."""
+        """Return roughly how many bytes a value has as JSON.
+
+        Raises TaskError for one that is too large, nested too deeply or no text at all: before
+        anything is emitted, if the value was just made.
+        """
         if value is None or isinstance(value, (bool, int, float)):
             return 8
-        if isinstance(value, str):
-            return len(value)
         known = self._sizes.get(id(value))
         if known is None:
-            known = self._sizes[id(value)] = len(_encode(value))
+            known = self._measure(value)
+            if known > MAX_VALUE:
+                raise problem("runtime", f"a value is larger than {MAX_VALUE >> 20} MiB")
+            self._sizes[id(value)] = known
         return known
+
+    def _measure(self, value: Any) -> int:
+        """Encode with some levels around it, as deep as it may stand in events and states."""
+        shell: Any = value
+        for _ in range(LEVELS_ABOVE):
+            shell = [shell]
+        try:
+            return len(_encode(shell)) - 2 * LEVELS_ABOVE
+        except RecursionError as error:
+            raise problem("runtime", "a value is nested too deeply") from error
+        except UnicodeEncodeError as error:
+            raise problem("runtime", "a text is not valid Unicode") from error
 
     # --- expressions --------------------------------------------------------------------------
 
@@ -253,6 +274,7 @@ class Turn:
             self.validate(stage.schema, step.raw, "input")
         if stage.transform is not None:
             step.input = self.evaluate(stage.transform, step.raw, step, BEFORE)
+            self.size_of(step.input)
         if task.timeout is not None:
             step.timeout = self.duration(task.timeout, step).after(self.now)
 
@@ -270,6 +292,9 @@ class Turn:
         if task.export.schema is not None:
             exported = self.state.context if context is UNSET else context
             self.validate(task.export.schema, exported, "context")
+        self.size_of(step.output)
+        if context is not UNSET:
+            self.size_of(context)
         return Outcome(step.output, context)
 
     def validate(self, schema: Schema, value: Any, what: str) -> None:
@@ -297,6 +322,7 @@ class Turn:
             output = self.evaluate(stage.transform, last, None, WORKFLOW_OUTPUT)
         if stage.schema is not None:
             self.validate(stage.schema, output, "output")
+        self.size_of(output)
         return output
 
     # --- tasks --------------------------------------------------------------------------------

@@ -74,6 +74,7 @@ class MemoryLog:
         headers: Mapping[str, str] | None = None,
         expected: int | None = None,
         message_id: str = "",
+        external: bool = False,
     ) -> int:
         """Store a record; ``expected`` is the subject's last sequence, checked before."""
         last = self.last(subject)
@@ -90,6 +91,7 @@ class MemoryLog:
             headers=dict(headers) if headers else {},
             subject=subject,
             time=self._now() / 1_000_000,
+            external=external,
         )
         self._records.append(record)
         self._subjects.setdefault(subject, []).append(record)

@@ -7,8 +7,9 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
+from flunq.core.protocol import feed_subject
 from flunq.log.memory.broker import MAX_PAYLOAD, MemoryBroker, Operation
-from flunq.log.memory.services import Service
+from flunq.log.memory.services import Listener, Service
 from flunq.log.ports import (
     MessageTooLargeError,
     NoResponderError,
@@ -47,8 +48,14 @@ class _Port:
         operation = Operation(self._owner.settings.name, f"{self._port}.{verb}", str(target))
         return await self._broker.perform(operation, action)
 
-    async def _follow(self, after: int | None) -> AsyncIterator[Record]:
+    def _log_reaching(self, after: int) -> MemoryLog:
         log = self._log
+        if after > log.last_seq:
+            raise StreamGoneError(f"the stream {self._name} ends at {log.last_seq}, before {after}")
+        return log
+
+    async def _follow(self, after: int | None) -> AsyncIterator[Record]:
+        log = self._log_reaching(after or 0)
         position = log.last_seq if after is None else after
         while True:
             self._owner.check_alive()
@@ -78,9 +85,12 @@ class MemoryJournal(_Port):
         _check_size(data, headers)
 
         def store() -> int:
-            return self._log.append(
+            seq = self._log.append(
                 str(partition), data, partition=partition, headers=headers, expected=expected
             )
+            feed = feed_subject(self._owner.settings.tenant, partition)
+            self._broker.services.tell(feed, data)
+            return seq
 
         seq: int = await self._do("append", partition, store)
         return seq
@@ -137,13 +147,19 @@ class MemoryJournal(_Port):
 class MemoryInbox(_Port):
     """The inbox in memory."""
 
-    async def publish(self, partition: int, data: bytes, *, message_id: str) -> int:
+    async def publish(
+        self, partition: int, data: bytes, *, message_id: str, external: bool = False
+    ) -> int:
         """Store an input once."""
         _check_size(data)
 
         def store() -> int:
             return self._log.append(
-                str(partition), data, partition=partition, message_id=message_id
+                str(partition),
+                data,
+                partition=partition,
+                message_id=message_id,
+                external=external,
             )
 
         seq: int = await self._do("publish", partition, store)
@@ -156,7 +172,7 @@ class MemoryInbox(_Port):
 
     async def read(self, partition: int, *, after: int) -> AsyncIterator[list[Record]]:
         """Yield batches of inputs after a sequence, for ever."""
-        log = self._log
+        log = self._log_reaching(after)
         while True:
             batch = await self._do("read", partition, partial(self._batch, log, partition, after))
             if batch:
@@ -178,27 +194,31 @@ class MemoryInbox(_Port):
 class MemoryDelivery:
     """A task taken from the queue."""
 
-    def __init__(self, queue: TaskQueue, task: QueuedTask) -> None:
+    def __init__(self, port: MemoryTasks, queue: TaskQueue, task: QueuedTask) -> None:
         self.data = task.data
         self.deliveries = task.deliveries
+        self._port = port
         self._queue = queue
         self._task = task
 
     async def ack(self) -> None:
         """Never deliver it again."""
-        self._queue.finish(self._task)
+        await self._say("ack", lambda: self._queue.finish(self._task))
 
     async def retry(self, delay: float) -> None:
         """Deliver it again later."""
-        self._queue.hide(self._task, delay)
+        await self._say("retry", lambda: self._queue.hide(self._task, delay))
 
     async def drop(self) -> None:
         """Give up on it."""
-        self._queue.finish(self._task)
+        await self._say("drop", lambda: self._queue.finish(self._task))
 
     async def extend(self) -> None:
         """Start the ack wait anew."""
-        self._queue.hide(self._task, self._queue.ack_wait)
+        await self._say("extend", lambda: self._queue.hide(self._task, self._queue.ack_wait))
+
+    async def _say(self, verb: str, action: Callable[[], None]) -> None:
+        await self._port.tell(verb, self._task, action)
 
 
 class MemoryTasks(_Port):
@@ -224,9 +244,13 @@ class MemoryTasks(_Port):
             if limit() <= 0:
                 await queue.changed.wait(until=loop.time() + 0.05)
             elif task := queue.take(kinds):
-                yield MemoryDelivery(queue, task)
+                yield MemoryDelivery(self, queue, task)
             else:
                 await queue.changed.wait(until=queue.next_due(kinds))
+
+    async def tell(self, verb: str, task: QueuedTask, action: Callable[[], None]) -> None:
+        """Tell the queue what became of a task."""
+        await self._do(verb, f"{task.kind}/{task.execution}", action)
 
     async def withdraw(self, execution: str) -> None:
         """Remove an execution's queued tasks."""
@@ -302,6 +326,17 @@ class MemorySchedules(_Port):
             self._log.append(str(partition), bucket.encode(), partition=partition)
 
 
+class MemoryDeadLetters(_Port):
+    """Dead letters in memory."""
+
+    async def publish(self, data: bytes, *, message_id: str) -> None:
+        """Store one letter once."""
+        _check_size(data)
+        await self._do(
+            "publish", message_id, lambda: self._log.append("letter", data, message_id=message_id)
+        )
+
+
 class MemoryRequests(_Port):
     """Requests and notices in memory."""
 
@@ -326,7 +361,7 @@ class MemoryRequests(_Port):
     @asynccontextmanager
     async def serve(self, subject: str, handler: Handler) -> AsyncIterator[None]:
         """Answer requests while the context is open."""
-        service = Service(subject, handler)
+        service = Service(subject, handler, lambda: self._owner.is_lost)
         self._broker.services.add_service(service)
         try:
             yield
@@ -342,11 +377,12 @@ class MemoryRequests(_Port):
     @asynccontextmanager
     async def listen(self, subject: str, receive: Callable[[bytes], None]) -> AsyncIterator[None]:
         """Hear notices while the context is open."""
-        self._broker.services.add_listener(subject, receive)
+        listener = Listener(subject, receive, lambda: self._owner.is_lost)
+        self._broker.services.add_listener(listener)
         try:
             yield
         finally:
-            self._broker.services.remove_listener(subject, receive)
+            self._broker.services.remove_listener(listener)
 
     def mailbox(self) -> str:
         """Return a fresh subject."""
@@ -375,6 +411,7 @@ class MemoryEventStream:
         self.bus = MemoryBus(self, f"{prefix}/bus")
         self.schedules = MemorySchedules(self, f"{prefix}/schedules")
         self.requests = MemoryRequests(self, f"{prefix}/requests")
+        self.dead_letters = MemoryDeadLetters(self, f"{prefix}/dead_letters")
 
     @property
     def max_payload(self) -> int:
@@ -391,7 +428,7 @@ class MemoryEventStream:
 
     async def ensure(self, partitions: int) -> None:
         """Create what is missing."""
-        for stream in ("journal", "inbox", "bus", "schedules"):
+        for stream in ("journal", "inbox", "bus", "schedules", "dead_letters"):
             self.broker.ensure_log(f"{self.settings.tenant}/{stream}")
         self.broker.ensure_queue(f"{self.settings.tenant}/tasks", self.settings.ack_wait)
 
@@ -409,6 +446,11 @@ class MemoryEventStream:
             log.notify_all()
         for queue in self.broker.queues.values():
             queue.changed.notify()
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether :meth:`lose` was called."""
+        return self._lost is not None
 
     def check_alive(self) -> None:
         """Raise TransportLostError after :meth:`lose`."""

@@ -188,10 +188,7 @@ class Connection:
 
         Without a connection there is nothing to wait for: a reconnect subscribes again first.
         """
-        if self.client.is_connected:
-            with contextlib.suppress(nats.errors.Error, TimeoutError, OSError):
-                self.client.push()
-                await self.client.flush(timeout=5)
+        await self._flushed(5.0)
 
     async def send(self, subject: str, data: bytes, *, headers: bytes = b"") -> None:
         """Send without an answer; raises RequestTimeoutError when there is no connection."""
@@ -357,16 +354,25 @@ class Connection:
         if self._watchdog is not None:
             self._watchdog.cancel()
         self._fail_waiting(everything=True)
-        if self.client.is_connected:
-            with contextlib.suppress(nats.errors.Error, TimeoutError, OSError):
-                self.client.push()
-                await self.client.flush(timeout=2)
-        else:
+        if not await self._flushed(2.0):
+            # A graceful end would wait for a peer that does not read, for many minutes.
+            self.client.forget_unsent()
             self.client.abort()
         await self.client.close()
         known = _connections.get(asyncio.get_running_loop(), {})
         for key in [key for key, connection in known.items() if connection is self]:
             del known[key]
+
+    async def _flushed(self, within: float) -> bool:
+        if not self.client.is_connected:
+            return False
+        try:
+            self.client.push()
+            async with asyncio.timeout(within):
+                await self.client.flush(timeout=60)
+        except (nats.errors.Error, TimeoutError, OSError):
+            return False
+        return True
 
     async def _watch(self) -> None:
         """Cut a socket that stays unconnected: nats-py may wait for its end for minutes."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from flunq.log.nats.jetstream import identity_block
 from flunq.log.nats.readers import OrderedReader
 
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
     from flunq.log.ports import Record
 
 
+_EXTERNAL, _ENGINE = "ext", "eng"
+
+
 class NatsInbox:
     """The durable way in when the owner cannot be asked directly."""
 
@@ -23,11 +28,12 @@ class NatsInbox:
         self._names = names
         self._stream = names.inbox_stream
 
-    async def publish(self, partition: int, data: bytes, *, message_id: str) -> int:
+    async def publish(
+        self, partition: int, data: bytes, *, message_id: str, external: bool = False
+    ) -> int:
         """Store an input; a repeat with the same id within two minutes is stored once."""
-        return await self._js.publish(
-            self._names.inbox(partition), data, identity_block(message_id)
-        )
+        subject = self._names.inbox(partition, _EXTERNAL if external else _ENGINE)
+        return await self._js.publish(subject, data, identity_block(message_id))
 
     async def created(self) -> str:
         """Return the stream's creation time."""
@@ -38,7 +44,7 @@ class NatsInbox:
         """Yield batches of the partition's inputs after a sequence, for ever."""
         reader = OrderedReader(self._js, self._stream, self._names.inbox(partition), after=after)
         async for batch in reader.batches():
-            yield batch
+            yield [_with_origin(record, partition) for record in batch]
 
     async def purge(self, partition: int, upto: int) -> None:
         """Forget a partition's inputs up to and including a sequence."""
@@ -47,3 +53,9 @@ class NatsInbox:
                 f"STREAM.PURGE.{self._stream}",
                 {"filter": self._names.inbox(partition), "seq": upto + 1},
             )
+
+
+def _with_origin(record: Record, partition: int) -> Record:
+    """The subject tells who wrote an input, because the server decides who may publish where."""
+    external = record.subject.endswith(f".{_EXTERNAL}")
+    return msgspec.structs.replace(record, partition=partition, external=external)

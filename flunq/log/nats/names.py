@@ -32,20 +32,22 @@ class Names:
         self.schedules_stream = f"FLUNQ_{upper}_SCHEDULES"
         self.dlq_stream = f"FLUNQ_{upper}_DLQ"
         self.journals = f"flunq.journal.{self._tenant}.*"
-        self.inboxes = f"flunq.inbox.{self._tenant}.*"
+        self.feed = f"flunq.feed.{self._tenant}.{{{{wildcard(1)}}}}"
+        self.inboxes = f"flunq.inbox.{self._tenant}.*.*"
         self.tasks = f"flunq.tasks.{self._tenant}.*.*"
         self.events = [f"flunq.evt.{self._tenant}.{origin}.>" for origin in ("ext", "eng", "reg")]
         self.wakes = f"flunq.wake.{self._tenant}.*"
         self.schedules = f"flunq.schedule.{self._tenant}.*.*"
-        self.dlq = f"flunq.dlq.{self._tenant}.>"
+        self.dead_letters = f"flunq.dlq.{self._tenant}.>"
+        self.dead_letter = f"flunq.dlq.{self._tenant}.letter"
 
     def journal(self, partition: int) -> str:
         """Return a partition's journal subject."""
         return f"flunq.journal.{self._tenant}.{partition}"
 
-    def inbox(self, partition: int) -> str:
-        """Return a partition's inbox subject."""
-        return f"flunq.inbox.{self._tenant}.{partition}"
+    def inbox(self, partition: int, origin: str = "*") -> str:
+        """Return a partition's inbox subject for inputs from clients (ext) or nodes (eng)."""
+        return f"flunq.inbox.{self._tenant}.{partition}.{origin}"
 
     def task(self, kind: str, execution: str) -> str:
         """Return the subject of an execution's tasks of one kind."""
@@ -76,11 +78,12 @@ class Names:
 
 
 def partition_of_subject(subject: str) -> int:
-    """Return the partition that a subject of a partitioned stream ends with; else -1."""
+    """Return the partition that a subject of a partitioned stream names; else -1."""
     if not subject.startswith(_PARTITIONED):
         return -1
-    last = subject.rpartition(".")[2]
-    return int(last) if last.isascii() and last.isdigit() else -1
+    parts = subject.split(".", 4)
+    number = parts[3] if len(parts) > 3 else ""
+    return int(number) if number.isascii() and number.isdigit() else -1
 
 
 def key_to_subject(key: str) -> str:

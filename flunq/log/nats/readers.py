@@ -100,8 +100,13 @@ class OrderedReader:
         if self._created not in (None, info["created"]):
             raise StreamGoneError(f"the stream {self._stream} was made again")
         self._created = info["created"]
+        newest = int(info["state"]["last_seq"])
         if self._position is None:
-            self._position = info["state"]["last_seq"]
+            self._position = newest
+        if self._position > newest:
+            raise StreamGoneError(
+                f"the stream {self._stream} ends at {newest}, before {self._position}"
+            )
         name = f"r{secrets.token_hex(8)}"
         config = {
             "name": name,

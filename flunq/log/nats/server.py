@@ -133,6 +133,7 @@ def render_config(config: ServerConfig) -> str:
         "listen": f"{config.host}:{config.port}",
         "http": f"{config.host}:{config.monitor_port}",
         "max_payload": config.max_payload,
+        "ports_file_dir": str(config.directory),
         "jetstream": {
             "store_dir": str(config.directory),
             "sync_interval": SYNC_INTERVAL[config.durability],
@@ -246,6 +247,8 @@ class NatsServer:
         """Start the server and return once it takes clients (in a cluster: once it listens)."""
         binary = self._binary or find_binary()
         path = self._write_config()
+        for stale in self.config.directory.glob("*.ports"):
+            stale.unlink(missing_ok=True)
         self._process = await asyncio.create_subprocess_exec(
             str(binary),
             "--config",
@@ -317,8 +320,10 @@ class NatsServer:
 
     async def _until_listening(self, binary: Path) -> None:
         assert self._process is not None
+        # The file is this process's own: somebody else may be listening on a taken port.
+        ports = self.config.directory / f"{binary.name}_{self._process.pid}.ports"
         pause = 0.002
-        while (greeting := await _greeting(self.config.host, self.config.port)) is None:
+        while not ports.exists():
             if self._process.returncode is not None:
                 # An old server fails on settings it does not know: then its age is the reason.
                 require_version(await binary_version(binary), str(binary))
@@ -329,7 +334,8 @@ class NatsServer:
             await asyncio.sleep(pause)
             pause = min(pause * 1.5, 0.05)
         try:
-            require_version(greeting, str(binary))
+            version = await _greeting(self.config.host, self.config.port)
+            require_version(version or "", str(binary))
         except UnavailableError:
             await self.stop()
             raise
@@ -386,8 +392,8 @@ def _users(credentials: Credentials) -> list[dict[str, object]]:
             "user": credentials.client_user,
             "password": credentials.client_password,
             "permissions": {
-                "publish": ["flunq.start.>", "flunq.ask.>", "flunq.evt.*.ext.>"],
-                "subscribe": [client],
+                "publish": ["flunq.start.>", "flunq.ask.>", "flunq.inbox.*.*.ext", "flunq.evt.*.ext.>"],
+                "subscribe": [client, "flunq.feed.>"],
             },
         },
     ]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Self
 
 from flunq.log.nats.bus import NatsBus
 from flunq.log.nats.connection import Connection
+from flunq.log.nats.dead_letters import NatsDeadLetters
 from flunq.log.nats.inbox import NatsInbox
 from flunq.log.nats.jetstream import JetStream
 from flunq.log.nats.journal import NatsJournal
@@ -28,6 +29,7 @@ class NatsEventStream:
     bus: NatsBus
     schedules: NatsSchedules
     requests: NatsRequests
+    dead_letters: NatsDeadLetters
 
     def __init__(self, settings: StreamSettings) -> None:
         self.settings = settings
@@ -45,6 +47,7 @@ class NatsEventStream:
         self.bus = NatsBus(js, self.names)
         self.schedules = NatsSchedules(js, self.names)
         self.requests = NatsRequests(connection)
+        self.dead_letters = NatsDeadLetters(js, self.names)
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:

@@ -32,13 +32,15 @@ def tenant_streams(names: Names, replicas: int) -> list[Config]:
     journal = _stream(names.journal_stream, [names.journals], replicas)
     # A message of the journal goes by a trim alone; direct reads are for paging through it.
     journal |= {"deny_delete": True, "allow_direct": True}
+    # The server repeats what it stored to whoever listens; nobody has to read the stream for it.
+    journal |= {"republish": {"src": names.journals, "dest": names.feed}}
     inbox = _stream(names.inbox_stream, [names.inboxes], replicas)
     tasks = _stream(names.tasks_stream, [names.tasks], replicas) | {"retention": "workqueue"}
     events = _stream(names.events_stream, names.events, replicas) | {"allow_direct": True}
     schedules = _stream(names.schedules_stream, [names.wakes, names.schedules], replicas)
     # Schedules exclude "discard new"; without a limit nothing is discarded anyway.
     schedules |= {"allow_msg_schedules": True, "allow_rollup_hdrs": True, "discard": "old"}
-    dead = _stream(names.dlq_stream, [names.dlq], replicas) | {"allow_direct": True}
+    dead = _stream(names.dlq_stream, [names.dead_letters], replicas) | {"allow_direct": True}
     return [journal, inbox, _unsynced(tasks), events, _unsynced(schedules), dead]
 
 

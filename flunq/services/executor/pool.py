@@ -67,6 +67,7 @@ class ExecutorPool:
         node: str = "",
         clock: Clock | None = None,
         grace: float = GRACE,
+        watched: bool = True,
     ) -> None:
         self._executors = tuple(executors)
         self._by_kind = _index(self._executors)
@@ -76,6 +77,7 @@ class ExecutorPool:
         self._node = node
         self._clock = clock or SystemClock()
         self._grace = grace
+        self._watched = watched
         self._runs: dict[str, _Running] = {}
         self._names: dict[asyncio.Task[object], str] = {}
         self._idle = asyncio.Event()
@@ -93,7 +95,8 @@ class ExecutorPool:
             for executor in started:
                 await executor.aclose()
             raise
-        self._watchdog.start()
+        if self._watched:
+            self._watchdog.start()
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:

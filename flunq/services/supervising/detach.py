@@ -17,7 +17,7 @@ from flunq.services.supervisor import Supervisor
 from flunq.telemetry.logs import configure_logging
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
     from typing import NoReturn
 
     from flunq.services.supervising.options import ClusterOptions
@@ -44,14 +44,16 @@ class Background:
             # Whoever asked has given up or has seen the error; nothing is to be left behind.
             self._end()
 
-    def states(self) -> Iterator[ClusterState]:
-        """Yield how the start goes on; the last one is ready. Raises what kept it from it."""
-        while not self._ready:
+    def until_ready(self, on_the_way: Callable[[ClusterState], None]) -> ClusterState:
+        """Return the state once everything is ready; raises what kept it from being so."""
+        while True:
             report = self._next()
             if isinstance(report, FlunqError):
                 raise report
-            self._ready = report.status == "ready"
-            yield report
+            if report.status == "ready":
+                self._ready = True
+                return report
+            on_the_way(report)
 
     def _next(self) -> Report:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -61,25 +62,34 @@ def require_free(port: int, option: str) -> int:
     return port
 
 
-def listen(port: int, *, preferred: int = 0) -> socket.socket:
-    """Return a listening socket; it outlives the process that accepts on it."""
-    for candidate in (port,) if port else (preferred, 0):
-        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+def listen(port: int, *, preferred: int = 0, patience: float = 0.0) -> socket.socket:
+    """Return a listening socket; it outlives the process that accepts on it.
+
+    Without a named port it is the preferred one or any that is free. ``patience`` is for the
+    processes of a cluster that was killed: they give a named port back within seconds.
+    """
+    if not port:
         try:
-            sock.bind((LOOPBACK, candidate))
-            sock.listen(1024)
+            return _listen_on(preferred)
+        except OSError:
+            return _listen_on(0)
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            return _listen_on(port)
         except OSError as error:
-            sock.close()
-            if candidate == port and port:
+            if time.monotonic() >= deadline:
                 raise UsageError(
                     f"port {port} cannot be used: {error.strerror}",
                     hint="name another one with --api-port, or leave it out for a free port",
                 ) from error
-        else:
-            sock.setblocking(False)
-            return sock
-    raise UsageError("no free port on 127.0.0.1")
+        time.sleep(0.05)
+
+
+def _listen_on(port: int) -> socket.socket:
+    sock = socket.create_server((LOOPBACK, port), backlog=1024)
+    sock.setblocking(False)
+    return sock
 
 
 async def http_get(url: str, *, within: float = 2.0) -> tuple[int, bytes]:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 CONFIG_VARIABLE = "FLUNQ_NODE_CONFIG"
 """Names the file with a child's settings: secrets are never on a command line."""
 _SERVER_GRACE = 5.0
+_ORPHANS_LAST = 5.0
 _ENGINE_GRACE_MARGIN = 4.0
 
 
@@ -80,7 +81,12 @@ def make_plan(options: ClusterOptions, directory: DataDirectory) -> ClusterPlan:
     earlier = read_state(directory)
     servers = [] if options.nats_url else _server_configs(options, directory, secrets)
     nats, user, password = _endpoint(options, servers, secrets)
-    api = network.listen(options.api_port, preferred=_port_of(earlier.api.url) if earlier else 0)
+    killed = earlier is not None and earlier.status != "not running"
+    api = network.listen(
+        options.api_port,
+        preferred=_port_of(earlier.api.url) if earlier else 0,
+        patience=_ORPHANS_LAST if killed else 0.0,
+    )
     engine = _Engine(options, directory, nats, user, password, secrets, api)
     return ClusterPlan(
         durability="external" if options.nats_url else options.durability,

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from flunq.core.execution.commands import Command, Continue
+from flunq.core.execution.commands import (
+    Cancel,
+    Command,
+    Continue,
+    Delete,
+    Resume,
+    Start,
+    Suspend,
+)
 from flunq.core.protocol import (
     Commands,
     Reply,
@@ -45,6 +53,17 @@ log = logging.getLogger(__name__)
 
 _encode = msgspec.json.Encoder().encode
 _commands = msgspec.json.Decoder(Commands).decode
+CLIENT_COMMANDS = (Start, Cancel, Suspend, Resume, Delete)
+"""What clients may say; reports and timers are the engine's own."""
+_FORBIDDEN = Reply(
+    code=403,
+    problem={
+        "type": "urn:flunq:error:forbidden",
+        "title": "Not for clients",
+        "status": 403,
+        "detail": "only the engine itself may send this command",
+    },
+)
 _reports = msgspec.json.Decoder(Reports).decode
 
 
@@ -203,6 +222,8 @@ class Partition:
         owner = self.owner
         if owner is None or self._stop.is_set():
             return None
+        if not all(isinstance(command, CLIENT_COMMANDS) for command in request.commands):
+            return _encode([_FORBIDDEN] * len(request.commands))
         replies = await gather_replies(owner, list(request.commands), request.mailbox)
         return _encode(replies)
 
@@ -232,6 +253,8 @@ class Partition:
         except msgspec.MsgspecError as error:
             log.error("input %d of %d is not readable: %s", record.seq, self.number, error)
             commands = []
+        if record.external:
+            commands = [command for command in commands if isinstance(command, CLIENT_COMMANDS)]
         if not commands:
             owner.inbox.consumed(record.seq)
             return

@@ -130,6 +130,12 @@ class TestRequest:
         await call(stub.url, "post", key="k1", headers={"idempotency-KEY": "mine"})
         assert stub.ledger == {"k1": 2, "mine": 1}
 
+    async def test_a_key_with_any_task_name_fits_a_header(
+        self, call: Caller, stub: HttpStub
+    ) -> None:
+        await call(stub.url, "post", key="e1:/do/0/b\u00fccher\nkaufen")
+        assert stub.ledger == {"e1:/do/0/b%C3%BCcher%0Akaufen": 1}
+
     async def test_headers_are_passed_on(self, call: Caller, stub: HttpStub) -> None:
         headers = {"X-A": "1", "user-agent": "me", "Host": "example.org", "Content-Length": "9"}
         await call(stub.url, headers=headers, traceparent="00-1-2-01")

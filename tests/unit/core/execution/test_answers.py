@@ -9,7 +9,6 @@ import pytest
 from flunq.core.execution.commands import Cancel, Continue, Resume, Suspend
 from tests.support.driver import Driver
 
-
 PLACES = {
     "if": "do: [{a: {if: 'HARD', set: 1}}]",
     "input.from": "do: [{a: {input: {from: 'HARD'}, set: '${ . }'}}]",

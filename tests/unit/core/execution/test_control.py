@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from flunq.core.execution.commands import Cancel, Command, Continue, Fire, Report, Resume, Suspend
+from flunq.core.execution.commands import (
+    Cancel,
+    Command,
+    Continue,
+    Fire,
+    Report,
+    Resume,
+    Start,
+    Suspend,
+)
 from flunq.core.execution.decide import decide
 from flunq.errors import NotFoundError
-from tests.support.driver import EPOCH, Driver, environment, error, document
+from tests.support.driver import EPOCH, Driver, document, environment, error
 
 TEXT = """
 do:
@@ -134,3 +143,28 @@ def test_a_state_that_has_ended_keeps_no_open_ends() -> None:
     open_ends = (state.frames, state.tasks, state.timers, state.ready, state.listeners)
     assert not any(open_ends)
     assert state.ended_at == driver.now
+
+
+def nested(levels: int) -> object:
+    value: object = 1
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+def test_an_input_that_could_not_be_stored_is_refused() -> None:
+    env = environment(document(TEXT))
+    start = Start(id="x1", workflow=env.workflow.ref, input=nested(5_000))
+    state, decision = decide(None, start, EPOCH, env, {})
+    assert (state.seq, decision.events, decision.effects) == (0, [], [])
+    assert decision.rejection is not None
+
+
+@pytest.mark.parametrize("suspended", [False, True])
+def test_a_result_that_could_not_be_stored_is_a_failure(suspended: bool) -> None:
+    driver = Driver("do: [{a: {call: a}}]").begin()
+    if suspended:
+        driver.send(SUSPEND)
+    driver.report(driver.queue[0].task, nested(5_000))
+    driver.send(RESUME)
+    assert driver.failure.type.endswith("/runtime")

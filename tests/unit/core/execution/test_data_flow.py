@@ -169,3 +169,9 @@ def test_the_input_of_a_task_is_in_its_event_or_referred_to() -> None:
     first, second = (e for e in driver.events if e.type.endswith("task.started.v1"))
     assert driver.events[first.data["inputFrom"] - 1].data["input"] == {"s": "x" * 5000}
     assert driver.events[second.data["inputFrom"] - 1].data["output"] == "x" * 5000
+
+
+def test_a_value_that_grows_without_end_fails_its_task() -> None:
+    failure = run("do: [{a: {set: '${ [.] }', then: a}}]").failure
+    assert failure.type.endswith("/runtime")
+    assert (failure.detail, failure.instance) == ("a value is nested too deeply", "/do/0/a")

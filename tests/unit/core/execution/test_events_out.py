@@ -35,7 +35,8 @@ def test_the_author_may_set_attributes_and_extensions() -> None:
 
 
 def test_events_of_a_loop_have_different_ids() -> None:
-    text = "do: [{l: {for: {in: '[1,2]'}, do: [{e: {emit: {event: {with: {source: 'a:b', type: t}}}}}]}}]"
+    event = "{event: {with: {source: 'a:b', type: t}}}"
+    text = f"do: [{{l: {{for: {{in: '[1,2]'}}, do: [{{e: {{emit: {event}}}}}]}}}}]"
     driver = run(text)
     assert [event["id"] for event in driver.published] == [
         "x1:/do/0/l/do/0/e#0", "x1:/do/0/l/do/0/e#1",

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import msgspec
 import pytest
 
 from flunq.core import events as types
-from flunq.core.events import CloudEvent
 from flunq.core.execution.commands import Cancel, Continue
 from flunq.core.execution.decide import MAX_BYTES, MAX_TRANSITIONS
 from flunq.core.execution.fold import FoldError, fold
 from flunq.core.execution.state import State, decode_state, encode_state
 from tests.support.driver import Driver
+
+if TYPE_CHECKING:
+    from flunq.core.events import CloudEvent
 
 TEXT = """
 do:

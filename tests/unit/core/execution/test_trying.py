@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -133,10 +134,14 @@ RETRY = "{retry: {delay: {seconds: 3}, BACKOFF limit: {attempt: {count: 3}}}}"
 )
 def test_retries_wait_as_the_backoff_says(backoff: str, gaps: list[int]) -> None:
     moments: list[int] = []
-    driver = Driver(CALL.replace("CATCH", RETRY.replace("BACKOFF", backoff)))
-    driver.results = {"f": lambda _: moments.append(driver.now) or UNAVAILABLE}
-    driver.run()
-    assert [(b - a) // SECOND for a, b in zip(moments, moments[1:], strict=False)] == gaps
+    driver = Driver(CALL.replace("CATCH", RETRY.replace("BACKOFF", backoff))).begin()
+    while not driver.done:
+        if driver.queue:
+            moments.append(driver.now)
+            driver.report(driver.queue.pop().task, UNAVAILABLE)
+        else:
+            driver.fire()
+    assert [(b - a) // SECOND for a, b in itertools.pairwise(moments)] == gaps
 
 
 def test_the_count_is_retries_after_the_first_try() -> None:

@@ -1,0 +1,121 @@
+"""The cluster under measurement: one of its own in a temporary folder, or one that runs."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flunq.client import Client
+from flunq.errors import UnavailableError
+from flunq.log.select import StreamSettings, event_stream
+from flunq.services.supervising.options import ClusterOptions
+from flunq.services.supervising.secrets import load_secrets
+from flunq.services.supervisor import Supervisor
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from flunq.bench.options import BenchOptions
+    from flunq.log.nats.server import Credentials
+
+    Tell = Callable[[str], None]
+
+FUNCTIONS = "flunq.bench.steps"
+
+
+class BenchCluster:
+    """A cluster, a client of it and, if it is ours, its processes and its journal."""
+
+    def __init__(
+        self,
+        client: Client,
+        *,
+        durability: str,
+        pids: dict[str, int] | None = None,
+        engine: StreamSettings | None = None,
+        data: Path | None = None,
+        tell: Tell = lambda _: None,
+    ) -> None:
+        self.client = client
+        self.tell = tell
+        """Say what is going on."""
+        self.durability = durability
+        self.pids = pids or {}
+        self.engine = engine
+        """How to connect as the engine does; None for somebody else's cluster."""
+        self.data = data
+
+    async def prepare(self, text: str) -> str:
+        """Register a workflow and return its name."""
+        applied = await self.client.apply(text)
+        return f"{applied['namespace']}/{applied['name']}:{applied['version']}"
+
+
+@asynccontextmanager
+async def own_cluster(options: BenchOptions, tell: Tell) -> AsyncIterator[BenchCluster]:
+    """Start real processes in a temporary folder; end and remove them afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="flunq-bench-", dir=options.folder))
+    try:
+        async with _supervised(options, folder) as supervisor:
+            nats = load_secrets(supervisor.directory.credentials, tenant="default").nats
+            client = Client(event_stream(_settings(supervisor, nats, engine=False)))
+            async with client:
+                yield BenchCluster(
+                    client,
+                    durability=options.durability,
+                    pids={s.name: s.pid for s in supervisor.state.services if s.pid},
+                    engine=_settings(supervisor, nats, engine=True),
+                    data=folder,
+                    tell=tell,
+                )
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@asynccontextmanager
+async def _supervised(options: BenchOptions, folder: Path) -> AsyncIterator[Supervisor]:
+    supervisor = Supervisor(
+        ClusterOptions(
+            data=folder,
+            workers=options.workers,
+            durability=options.durability,
+            functions=(FUNCTIONS,),
+            context=None,
+            log_level="warning",
+        )
+    )
+    ready = asyncio.Event()
+    ending = asyncio.create_task(supervisor.run(lambda _: ready.set()))
+    me = asyncio.current_task()
+    # Ctrl-C ends the cluster first, as in `flunq up`; what measures it then ends with it.
+    ending.add_done_callback(lambda _: me.cancel() if me and not leaving else None)
+    leaving = False
+    try:
+        await _either(ending, ready)
+        yield supervisor
+    finally:
+        leaving = True
+        supervisor.request_stop()
+        await asyncio.wait([ending])
+
+
+async def _either(ending: asyncio.Task[None], ready: asyncio.Event) -> None:
+    waiting = asyncio.create_task(ready.wait())
+    await asyncio.wait([waiting, ending], return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    if ending.done():
+        ending.result()
+        raise UnavailableError("the cluster ended while it started")
+
+
+def _settings(supervisor: Supervisor, nats: Credentials, *, engine: bool) -> StreamSettings:
+    return StreamSettings(
+        url=supervisor.state.nats.url,
+        user=nats.engine_user if engine else nats.client_user,
+        password=nats.engine_password if engine else nats.client_password,
+        name="flunq-bench",
+    )

@@ -1,0 +1,108 @@
+"""Runs a scenario: a cluster, the limits beside it, repeats, and one report."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from flunq.bench.cluster import own_cluster
+from flunq.bench.options import Sizes
+from flunq.bench.report import Report, machine, ratio
+from flunq.bench.scenarios import limits
+
+if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
+    from flunq.bench.cluster import BenchCluster, Tell
+    from flunq.bench.options import BenchOptions
+
+
+class Scenario(NamedTuple):
+    """One line of the catalogue."""
+
+    help: str
+    headline: str
+    """The figure by which runs are compared."""
+    more_is_better: bool
+    limit: str
+    """The limit of the machine that the headline is set against."""
+
+
+SCENARIOS: dict[str, Scenario] = {
+    "start": Scenario(
+        "one execution with one step at a time: start to result",
+        "start_to_result_p50_ms",
+        False,
+        "publish_p50_ms",
+    ),
+    "throughput": Scenario(
+        "many executions of a few steps in flight: steps per second",
+        "steps_per_second",
+        True,
+        "publish_in_flight_per_second",
+    ),
+    "fanout": Scenario(
+        "one execution with many parallel steps and a join",
+        "fanout_seconds",
+        False,
+        "publish_p50_ms",
+    ),
+    "timers": Scenario(
+        "many waits at once: how late they end", "lateness_p99_ms", False, "publish_p50_ms"
+    ),
+    "long": Scenario(
+        "one execution of many tasks in a row: first and last tenth",
+        "ms_per_step",
+        False,
+        "publish_p50_ms",
+    ),
+    "footprint": Scenario(
+        "memory and CPU when idle, asleep and under load; cold starts",
+        "bytes_per_sleeping_execution",
+        False,
+        "",
+    ),
+    "limits": Scenario(
+        "what disk, broker and loopback of this machine can do at most",
+        "publish_in_flight_per_second",
+        True,
+        "",
+    ),
+}
+
+
+async def run_scenario(
+    name: str,
+    options: BenchOptions,
+    tell: Tell,
+    cluster: AbstractAsyncContextManager[BenchCluster] | None = None,
+) -> Report:
+    """Measure one scenario on a cluster of its own, or on the one given."""
+    scenario = SCENARIOS[name]
+    module = importlib.import_module(f"flunq.bench.scenarios.{name}")
+    sizes = options.sizes.or_else(module.DEFAULTS)
+    tell("starting a cluster")
+    async with cluster or own_cluster(options, tell) as subject:
+        bounds = await limits.measure(subject, options.sizes.limits) if name != "limits" else {}
+        runs = [await module.measure(subject, sizes) for _ in range(options.repeat)]
+    headlines = [run[scenario.headline] for run in runs]
+    chosen = runs[headlines.index(_median(headlines))]
+    return Report(
+        scenario=name,
+        durability=subject.durability,
+        machine=machine(),
+        sizes=_given(sizes),
+        figures=chosen,
+        repeats=headlines,
+        limits=bounds or chosen,
+        ratio=ratio(chosen[scenario.headline], bounds.get(scenario.limit), scenario),
+    )
+
+
+def _median(values: list[float]) -> float:
+    return sorted(values)[len(values) // 2]
+
+
+def _given(sizes: Sizes) -> dict[str, Any]:
+    named = {field: getattr(sizes, field) for field in sizes.__struct_fields__}
+    return {name: value for name, value in named.items() if value is not None}

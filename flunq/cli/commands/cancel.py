@@ -1,0 +1,19 @@
+"""``flunq cancel``: end executions."""
+
+from __future__ import annotations
+
+from flunq.cli.controlling import control
+from flunq.cli.engine import ExecutionsArgument, ReasonOption  # noqa: TC001 - Typer reads annotations
+from flunq.cli.options import YesOption  # noqa: TC001 - Typer reads annotations
+
+
+async def command(
+    executions: ExecutionsArgument, reason: ReasonOption = "", yes: YesOption = True
+) -> int:
+    """Cancel executions: running tasks are told to stop, late results change nothing.
+
+    $ flunq cancel order-123 --reason "customer changed her mind"
+
+    Cancelling what is cancelled already changes nothing; what has ended otherwise is an error.
+    """
+    return await control(executions, lambda client, id_: client.cancel(id_, reason))

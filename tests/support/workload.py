@@ -1,0 +1,104 @@
+"""A workflow with a bit of everything, run many times, and the checks that hold whatever happens."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from tests.support.cluster import check_histories, check_keys, eventually, start_insistently
+from tests.support.http_stub import Answer
+
+if TYPE_CHECKING:
+    from flunq.client.client import Client
+    from tests.support.cluster import Cluster
+    from tests.support.http_stub import HttpStub, Request
+
+MIXED = """
+document: {dsl: 1.0.3, namespace: test, name: mixed, version: 1.0.0}
+do:
+  - first: {call: bump, with: {n: '${ .n }'}}
+  - post:
+      call: http
+      with: {method: post, endpoint: '${ $workflow.input.url + "/post" }', body: '${ . }'}
+      output: {as: '${ $input }'}
+  - pause: {wait: {milliseconds: 300}}
+  - both:
+      fork:
+        branches:
+          - left: {call: bump, with: {n: '${ .n }'}}
+          - right: {call: bump, with: {n: '${ .n + 10 }'}}
+      output: {as: '${ {n: (.[0].n + .[1].n)} }'}
+  - patient:
+      try:
+        - flaky:
+            call: http
+            with: {method: post, endpoint: '${ $workflow.input.url + "/flaky" }', body: '${ . }'}
+            output: {as: '${ $input }'}
+      catch:
+        errors: {with: {status: 503}}
+        retry:
+          delay: {milliseconds: 50}
+          limit: {attempt: {count: 20}}
+  - last: {call: bump, with: {n: '${ .n }'}}
+"""
+FUNCTION_STEPS = ("first", "left", "right", "last")
+HTTP_STEPS = ("post", "flaky")
+
+
+def expected(n: int) -> dict[str, int]:
+    """Return the right output for an input."""
+    return {"n": (n + 2) + (n + 12) + 1}
+
+
+def unsteady(ledger: HttpStub) -> str:
+    """Let every step's first call fail on ``/flaky``; return the ledger's address."""
+
+    def answer(request: Request) -> Answer:
+        first = ledger.ledger[request.key or ""] < 2
+        return Answer(503) if first else Answer(json={"ok": True})
+
+    ledger.answer("/flaky", answer)
+    return ledger.url
+
+
+class Load:
+    """Executions under way: what was acknowledged must end right."""
+
+    def __init__(self, cluster: Cluster, client: Client, ledger: HttpStub) -> None:
+        self._cluster = cluster
+        self._client = client
+        self._ledger = ledger
+        self.acknowledged: dict[str, int] = {}
+        self.results: dict[str, Any] = {}
+
+    async def run(self, count: int, *, in_flight: int = 25, within: float = 50.0) -> None:
+        """Run executions, some at a time, to their ends."""
+        url = unsteady(self._ledger)
+        await self._client.apply(MIXED)
+        slots = asyncio.Semaphore(in_flight)
+
+        async def one(n: int) -> None:
+            async with slots:
+                id = f"mixed-{n}"
+                value = {"n": n, "url": url}
+                run = await start_insistently(self._client, "mixed", value, id)
+                self.acknowledged[id] = n
+                self.results[id] = await run.wait(within)
+
+        async with asyncio.timeout(within), asyncio.TaskGroup() as group:
+            for n in range(count):
+                group.create_task(one(n))
+
+    async def reached(self, count: int) -> None:
+        """Return once so many executions have ended."""
+        await eventually(lambda: len(self.results) >= count, within=60)
+
+    async def check(self) -> None:
+        """All ended right, with whole histories and one idempotency key per step."""
+        assert self.results.keys() == self.acknowledged.keys()
+        for id, n in self.acknowledged.items():
+            result = self.results[id]
+            assert (result.status, result.output) == ("completed", expected(n)), result
+        await check_histories(self._client, self.acknowledged)
+        check_keys(self._cluster.calls().keys, FUNCTION_STEPS, self.acknowledged)
+        check_keys(self._ledger.ledger, HTTP_STEPS, self.acknowledged)
