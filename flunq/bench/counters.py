@@ -8,6 +8,7 @@ import msgspec
 
 from flunq.log.nats.connection import Connection
 from flunq.log.nats.jetstream import JetStream
+from flunq.log.nats.names import Names
 
 if TYPE_CHECKING:
     from flunq.bench.cluster import BenchCluster
@@ -37,7 +38,9 @@ async def read_counters(cluster: BenchCluster) -> Counters | None:
     connection = Connection.shared(cluster.engine)
     await connection.acquire()
     try:
-        info = await JetStream(connection).call("STREAM.INFO.FLUNQ_default_JOURNAL")
+        info = await JetStream(connection).call(
+            f"STREAM.INFO.{Names(cluster.engine.tenant).journal_stream}"
+        )
     finally:
         await connection.release()
     return Counters(commits=info["state"]["last_seq"], bytes=info["state"]["bytes"])

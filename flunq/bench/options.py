@@ -32,6 +32,8 @@ class BenchOptions(msgspec.Struct, kw_only=True, frozen=True):
 
     durability: Literal["strict", "fast"] = "strict"
     sizes: Sizes = Sizes()
+    limit_sizes: Sizes = Sizes()
+    """How long the limits of the machine are measured."""
     repeat: int = 1
     workers: int = 1
     folder: Path | None = None

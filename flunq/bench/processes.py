@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import resource
-from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 CLIENT = "client"
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -27,9 +30,7 @@ def read_usage(pids: Mapping[str, int]) -> dict[str, Usage]:
     """Read every named process, and this one as the client."""
     readings = {name: _read(pid) for name, pid in pids.items()}
     own = resource.getrusage(resource.RUSAGE_SELF)
-    readings[CLIENT] = msgspec.structs.replace(
-        _read(os.getpid()), cpu=own.ru_utime + own.ru_stime
-    )
+    readings[CLIENT] = msgspec.structs.replace(_read(os.getpid()), cpu=own.ru_utime + own.ru_stime)
     return readings
 
 

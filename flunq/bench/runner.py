@@ -6,7 +6,6 @@ import importlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flunq.bench.cluster import own_cluster
-from flunq.bench.options import Sizes
 from flunq.bench.report import Report, machine, ratio
 from flunq.bench.scenarios import limits
 
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from flunq.bench.cluster import BenchCluster, Tell
-    from flunq.bench.options import BenchOptions
+    from flunq.bench.options import BenchOptions, Sizes
 
 
 class Scenario(NamedTuple):
@@ -23,7 +22,6 @@ class Scenario(NamedTuple):
     help: str
     headline: str
     """The figure by which runs are compared."""
-    more_is_better: bool
     limit: str
     """The limit of the machine that the headline is set against."""
 
@@ -32,40 +30,34 @@ SCENARIOS: dict[str, Scenario] = {
     "start": Scenario(
         "one execution with one step at a time: start to result",
         "start_to_result_p50_ms",
-        False,
         "publish_p50_ms",
     ),
     "throughput": Scenario(
         "many executions of a few steps in flight: steps per second",
         "steps_per_second",
-        True,
         "publish_in_flight_per_second",
     ),
     "fanout": Scenario(
         "one execution with many parallel steps and a join",
-        "fanout_seconds",
-        False,
+        "fanout_ms",
         "publish_p50_ms",
     ),
     "timers": Scenario(
-        "many waits at once: how late they end", "lateness_p99_ms", False, "publish_p50_ms"
+        "many waits at once: how late they end", "lateness_p99_ms", "publish_p50_ms"
     ),
     "long": Scenario(
         "one execution of many tasks in a row: first and last tenth",
         "ms_per_step",
-        False,
         "publish_p50_ms",
     ),
     "footprint": Scenario(
         "memory and CPU when idle, asleep and under load; cold starts",
         "bytes_per_sleeping_execution",
-        False,
         "",
     ),
     "limits": Scenario(
         "what disk, broker and loopback of this machine can do at most",
         "publish_in_flight_per_second",
-        True,
         "",
     ),
 }
@@ -81,9 +73,10 @@ async def run_scenario(
     scenario = SCENARIOS[name]
     module = importlib.import_module(f"flunq.bench.scenarios.{name}")
     sizes = options.sizes.or_else(module.DEFAULTS)
+    bounds_of = options.limit_sizes.or_else(limits.DEFAULTS)
     tell("starting a cluster")
     async with cluster or own_cluster(options, tell) as subject:
-        bounds = await limits.measure(subject, options.sizes.limits) if name != "limits" else {}
+        bounds = await limits.measure(subject, bounds_of) if name != "limits" else {}
         runs = [await module.measure(subject, sizes) for _ in range(options.repeat)]
     headlines = [run[scenario.headline] for run in runs]
     chosen = runs[headlines.index(_median(headlines))]
@@ -95,7 +88,7 @@ async def run_scenario(
         figures=chosen,
         repeats=headlines,
         limits=bounds or chosen,
-        ratio=ratio(chosen[scenario.headline], bounds.get(scenario.limit), scenario),
+        ratio=ratio(scenario.headline, chosen[scenario.headline], bounds, scenario.limit),
     )
 
 

@@ -185,6 +185,10 @@ class Bus(Protocol):
         """Store one CloudEvent under ``origin``."""
         ...
 
+    async def last_seq(self) -> int:
+        """Return the sequence of the newest event; 0 if there is none."""
+        ...
+
     def follow(self, *, after: int | None) -> AsyncIterator[Record]:
         """Yield events after a sequence (None: only new ones), for ever."""
         ...

@@ -15,6 +15,7 @@ from flunq.log.ports import Leases, OutcomeUnknownError
 from flunq.services.assignment import NodeLease, assigned_node, role_name
 from flunq.services.background import Background
 from flunq.services.worker.commit import FencedError
+from flunq.services.worker.crashpoints import crash_point
 from flunq.services.worker.owner import Job
 from flunq.services.worker.partition import Partition
 from flunq.services.worker.trimming import Trimmer
@@ -67,6 +68,7 @@ class PartitionManager:
 
     def deliver(self, number: int, report: Report) -> bool:
         """Hand a report to a partition of this node; False if it is not here."""
+        crash_point("before-report")
         partition = self.partition(number)
         if partition is None or partition.owner is None:
             return False

@@ -6,6 +6,8 @@ It begins with its ``async with`` and leaves nothing behind: no process, no file
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import os
 import shutil
 import tempfile
 from contextlib import AsyncExitStack, suppress
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from flunq.services.node import NodeSettings
 
 PARTITIONS = 1
+_PREFIX = "flunq-run-"
 _NEVER = 86_400.0
 
 
@@ -37,6 +40,7 @@ class PrivateCluster:
         self._functions = tuple(functions)
         self._tenant = tenant
         self._folder: Path | None = None
+        self._lock: int | None = None
         self._server: NatsServer | None = None
         self._starting: asyncio.Task[None] | None = None
         self._node: asyncio.Task[None] | None = None
@@ -44,7 +48,8 @@ class PrivateCluster:
 
     async def begin(self) -> None:
         """Start the server without waiting for it."""
-        self._folder = Path(tempfile.mkdtemp(prefix="flunq-run-"))
+        self._folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+        self._lock = _lock(self._folder)
         plan = plan_servers(self._folder, credentials=generate_credentials())
         self._server = NatsServer(plan[0])
         self._starting = asyncio.create_task(self._server.start())
@@ -72,8 +77,12 @@ class PrivateCluster:
             await _ended(self._starting)
         if self._server is not None:
             await self._server.kill()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
+            _sweep(self._folder.parent)
 
     async def open(self) -> None:
         """Return once the engine answers; :attr:`client` talks to it."""
@@ -154,3 +163,26 @@ async def _ended(task: asyncio.Task[None]) -> None:
     await asyncio.wait([task])
     if not task.cancelled():
         task.exception()
+
+
+def _lock(folder: Path) -> int | None:
+    """Mark a folder as in use for as long as this process lives; None if it is gone or in use."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def _sweep(parent: Path) -> None:
+    """Remove the folders of processes that were killed before they could."""
+    for folder in parent.glob(f"{_PREFIX}*"):
+        lock = _lock(folder)
+        if lock is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+            os.close(lock)

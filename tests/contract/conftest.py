@@ -27,6 +27,8 @@ ACK_WAIT = 1.0
 class Backend(Protocol):
     """A broker, and processes that connect to it."""
 
+    tenant: str
+
     def event_stream(self, process: str = "a") -> EventStream: ...
     def database(self, process: str = "a") -> Database: ...
 
@@ -34,6 +36,7 @@ class Backend(Protocol):
 class MemoryBackend:
     def __init__(self) -> None:
         self.broker = MemoryBroker()
+        self.tenant = "default"
 
     def settings(self, process: str) -> StreamSettings:
         return StreamSettings(name=process, lease_ttl=LEASE_TTL, ack_wait=ACK_WAIT)

@@ -114,3 +114,16 @@ async def test_a_position_that_was_never_reached_is_an_error(stream: EventStream
     seqs = await send(stream.inbox, 0, "a")
     with pytest.raises(StreamGoneError):
         await next_within(stream.inbox.read(0, after=seqs[-1] + 1))
+
+
+async def test_inputs_of_clients_are_told_from_those_of_nodes(stream: EventStream) -> None:
+    await stream.inbox.publish(3, b"client", message_id="1", external=True)
+    await stream.inbox.publish(3, b"node", message_id="2")
+    found: list[tuple[bytes, bool, int]] = []
+    async with asyncio.timeout(10):
+        async for batch in (batches := stream.inbox.read(3, after=0)):
+            found += [(record.data, record.external, record.partition) for record in batch]
+            if len(found) == 2:
+                break
+    await close(batches)
+    assert found == [(b"client", True, 3), (b"node", False, 3)]

@@ -5,11 +5,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from flunq.core.protocol import feed_subject
 from flunq.log.ports import MessageTooLargeError, SequenceConflictError, StreamGoneError
 from tests.support.reading import close, next_within, take
 
 if TYPE_CHECKING:
     from flunq.log.ports import EventStream, Journal
+    from tests.contract.conftest import Backend
 
 
 async def fill(journal: Journal, partition: int, count: int) -> list[int]:
@@ -206,3 +208,14 @@ async def test_following_from_a_position_never_reached_is_an_error(stream: Event
     seqs = await fill(stream.journal, 0, 2)
     with pytest.raises(StreamGoneError):
         await next_within(stream.journal.follow(after=seqs[-1] + 1))
+
+
+async def test_an_append_is_told_on_the_feed(
+    backend: Backend, stream: EventStream, other: EventStream
+) -> None:
+    heard: asyncio.Queue[bytes] = asyncio.Queue()
+    async with other.requests.listen(feed_subject(backend.tenant, 4), heard.put_nowait):
+        await fill(stream.journal, 5, 1)
+        await fill(stream.journal, 4, 1)
+        async with asyncio.timeout(5):
+            assert await heard.get() == b"4:0"

@@ -26,9 +26,9 @@ async def measure(cluster: BenchCluster, sizes: Sizes) -> dict[str, Any]:
         await load.run(executions, 1)
     median = percentile(load.latencies, 0.5)
     return {
-        "fanout_seconds": round(median, 4),
-        "fanout_seconds_best": round(min(load.latencies), 4),
-        "fanout_seconds_worst": round(max(load.latencies), 4),
+        "fanout_ms": round(median * 1000, 2),
+        "fanout_best_ms": round(min(load.latencies) * 1000, 2),
+        "fanout_worst_ms": round(max(load.latencies) * 1000, 2),
         "steps_per_second": round(branches / median, 1),
         "per_step": meter.per(executions * branches),
         **meter.cost,

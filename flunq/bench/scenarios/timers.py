@@ -67,9 +67,7 @@ async def measure(cluster: BenchCluster, sizes: Sizes) -> dict[str, Any]:
     }
 
 
-async def _read_histories(
-    cluster: BenchCluster, arrivals: list[tuple[Run, float]]
-) -> _Lateness:
+async def _read_histories(cluster: BenchCluster, arrivals: list[tuple[Run, float]]) -> _Lateness:
     cluster.tell("comparing the histories")
     lateness = _Lateness()
     left = iter(arrivals)

@@ -150,7 +150,8 @@ async def _print_changes(client: Client, wanted: _Wanted) -> NoReturn:
     lines = output.Lines(lambda item: f"{item['id']}  {item['status']}")
     known: dict[str, str] = {}
     while True:
-        for each in reversed(await _find(client, wanted)):
+        found = await _find(client, wanted)
+        for each in reversed(found[: wanted.limit] if wanted.limit else found):
             if known.get(each.id) != each.status:
                 known[each.id] = each.status
                 lines.write(summary_json(each))

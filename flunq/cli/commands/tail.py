@@ -37,7 +37,7 @@ def command(
     ] = None,
     type: Annotated[
         list[str] | None,
-        typer.Option("--type", metavar="TEXT", help="Only types that contain this; repeatable."),
+        typer.Option("--type", metavar="TEXT", help="Only these: task, task.faulted, ...; repeatable."),
     ] = None,
     workflow: Annotated[
         list[str] | None,

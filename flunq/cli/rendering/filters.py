@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from flunq.cli.rendering.events import short_type
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -24,9 +26,13 @@ class EventFilter:
         status = event.type.removesuffix(".v1").rpartition(".")[2]
         if self.statuses and status not in self.statuses:
             return False
-        if self.types and not any(part in event.type for part in self.types):
+        if self.types and not any(_is_of_type(event.type, part) for part in self.types):
             return False
         return not self.workflows or any(name in _names(event.workflow) for name in self.workflows)
+
+
+def _is_of_type(type_name: str, part: str) -> bool:
+    return part in short_type(type_name) or type_name.startswith(part)
 
 
 def _names(workflow: str) -> tuple[str, ...]:

@@ -214,6 +214,8 @@ class Listen(msgspec.Struct, frozen=True, kw_only=True):
     filters: tuple[EventFilter, ...]
     read: str
     until: Program | None = None
+    until_filters: tuple[EventFilter, ...] = ()
+    """Events that end the listening; they are not part of the output."""
     forever: bool = False
 
 

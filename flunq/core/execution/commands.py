@@ -58,6 +58,14 @@ class Fire(msgspec.Struct, frozen=True, kw_only=True, tag="fire"):
     timer: str
 
 
+class Deliver(msgspec.Struct, frozen=True, kw_only=True, tag="deliver"):
+    """An event that a listener may be waiting for; the core decides whether it is."""
+
+    id: str
+    listener: str
+    event: dict[str, Any]
+
+
 class Cancel(msgspec.Struct, frozen=True, kw_only=True, tag="cancel"):
     """End the execution as cancelled."""
 
@@ -90,4 +98,4 @@ class Continue(msgspec.Struct, frozen=True, kw_only=True, tag="continue"):
     id: str
 
 
-Command = Start | Report | Fire | Cancel | Suspend | Resume | Delete | Continue
+Command = Start | Report | Fire | Deliver | Cancel | Suspend | Resume | Delete | Continue

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextvars import copy_context
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from flunq.log.ports import Handler
 
+Member = TypeVar("Member")
 _log = logging.getLogger(__name__)
 
 
@@ -86,40 +87,64 @@ class Listener:
             _log.exception("a listener on %s failed", self.subject)
 
 
-class Services:
-    """All services and listeners of a broker; exact subjects are found without a search."""
+class _Registry(Generic[Member]):
+    """Members by subject or pattern; exact subjects are found without a search."""
 
     def __init__(self) -> None:
-        self._services: dict[str, list[Service]] = {}
-        self._listeners: dict[str, list[Listener]] = {}
+        self._exact: dict[str, list[Member]] = {}
+        self._patterns: dict[str, list[Member]] = {}
+
+    def add(self, subject: str, member: Member) -> None:
+        """Enter a member."""
+        self._home(subject).setdefault(subject, []).append(member)
+
+    def remove(self, subject: str, member: Member) -> None:
+        """Strike a member off."""
+        home = self._home(subject)
+        home[subject].remove(member)
+        if not home[subject]:
+            del home[subject]
+
+    def of(self, subject: str) -> list[Member]:
+        """Return the members that a subject concerns."""
+        found = list(self._exact.get(subject, ()))
+        for pattern, members in self._patterns.items():
+            if matches(pattern, subject):
+                found.extend(members)
+        return found
+
+    def _home(self, subject: str) -> dict[str, list[Member]]:
+        return self._patterns if "*" in subject or ">" in subject else self._exact
+
+
+class Services:
+    """All services and listeners of a broker."""
+
+    def __init__(self) -> None:
+        self._services: _Registry[Service] = _Registry()
+        self._listeners: _Registry[Listener] = _Registry()
 
     def add_service(self, service: Service) -> None:
         """Let a service answer."""
-        self._services.setdefault(service.subject, []).append(service)
+        self._services.add(service.subject, service)
 
     def remove_service(self, service: Service) -> None:
         """Stop asking a service."""
-        self._services[service.subject].remove(service)
+        self._services.remove(service.subject, service)
 
     def add_listener(self, listener: Listener) -> None:
         """Let a listener hear notices."""
-        self._listeners.setdefault(listener.subject, []).append(listener)
+        self._listeners.add(listener.subject, listener)
 
     def remove_listener(self, listener: Listener) -> None:
         """Stop telling a listener."""
-        self._listeners[listener.subject].remove(listener)
+        self._listeners.remove(listener.subject, listener)
 
     def services_of(self, subject: str) -> list[Service]:
         """Return who serves a subject."""
-        found = list(self._services.get(subject, ()))
-        for pattern, services in self._services.items():
-            if ("*" in pattern or ">" in pattern) and matches(pattern, subject):
-                found.extend(services)
-        return [service for service in found if not service.is_lost()]
+        return [service for service in self._services.of(subject) if not service.is_lost()]
 
     def tell(self, subject: str, data: bytes) -> None:
         """Hand a notice to all listeners."""
-        for pattern, listeners in list(self._listeners.items()):
-            if pattern == subject or matches(pattern, subject):
-                for listener in list(listeners):
-                    listener.hear(data)
+        for listener in self._listeners.of(subject):
+            listener.hear(data)

@@ -272,6 +272,11 @@ class MemoryBus(_Port):
         )
         return seq
 
+    async def last_seq(self) -> int:
+        """Return the sequence of the newest event."""
+        seq: int = await self._do("last_seq", "", lambda: self._log.last_seq)
+        return seq
+
     def follow(self, *, after: int | None) -> AsyncIterator[Record]:
         """Yield events, for ever."""
         return self._follow(after)

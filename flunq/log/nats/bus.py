@@ -28,6 +28,11 @@ class NatsBus:
             self._names.event(origin, type), data, identity_block(message_id)
         )
 
+    async def last_seq(self) -> int:
+        """Return the sequence of the newest event."""
+        info = await self._js.insist(f"STREAM.INFO.{self._names.events_stream}")
+        return int(info["state"]["last_seq"])
+
     async def follow(self, *, after: int | None) -> AsyncIterator[Record]:
         """Yield events after a sequence (None: only new ones), for ever."""
         reader = OrderedReader(self._js, self._names.events_stream, ">", after=after)

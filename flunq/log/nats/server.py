@@ -392,7 +392,12 @@ def _users(credentials: Credentials) -> list[dict[str, object]]:
             "user": credentials.client_user,
             "password": credentials.client_password,
             "permissions": {
-                "publish": ["flunq.start.>", "flunq.ask.>", "flunq.inbox.*.*.ext", "flunq.evt.*.ext.>"],
+                "publish": [
+                    "flunq.start.>",
+                    "flunq.ask.>",
+                    "flunq.inbox.*.*.ext",
+                    "flunq.evt.*.ext.>",
+                ],
                 "subscribe": [client, "flunq.feed.>"],
             },
         },

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from flunq.core.execution.state import State, encode_state
+from flunq.services.worker.crashpoints import crash_point
 from flunq.services.worker.executions import (
     STATUS_CODES,
     Finished,
@@ -98,16 +99,20 @@ class Checkpointer:
             seq=position,
             number=number,
             inbox=facts.get("inbox", self._checkpoint.inbox),
+            bus=facts.get("bus", self._checkpoint.bus),
             released_through=released,
             packs=packs,
             deleted=dict(deleted),
         )
+        crash_point("before-checkpoint")
         await self._packs.store_checkpoint(self._checkpoint)
+        crash_point("after-checkpoint")
         for gone in dropped:
             await self._packs.discard(gone)
         self._let_go(drafts)
         if facts.get("inbox"):
             await owner.context.stream.inbox.purge(owner.partition, facts["inbox"]["floor"])
+        crash_point("after-purge")
 
     async def _drafts(self) -> AsyncIterator[_Draft]:
         """Encode what changed, a slice at a time."""
@@ -199,7 +204,7 @@ def _draft_finished(finished: Finished, first: int, last: int) -> _Draft:
 
 
 def _draft_live(live: Live, state: State) -> _Draft:
-    active = bool(state.tasks) or state.has_work
+    active = bool(state.tasks or state.listeners) or state.has_work
     due = min(state.timers.values(), default=0)
     mark = Mark(state.id, STATUS_CODES.index(state.status), state.started_at, active, due)
     return _Draft(

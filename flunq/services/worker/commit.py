@@ -24,6 +24,7 @@ from flunq.log.ports import (
     StoreFullError,
 )
 from flunq.services.worker.crashpoints import crash_point
+from flunq.services.worker.listeners import BusShare  # noqa: TC001 - the struct below names it
 
 NONCE_HEADER = "Flunq-Nonce"
 EPOCH_HEADER = "Flunq-Epoch"
@@ -42,6 +43,7 @@ class Entry(msgspec.Struct):
     effects: list[Effect] = []
     outbox: list[dict[str, Any]] = []
     inbox: int | None = None
+    share: BusShare | None = None
     settled: Callable[[int], None] | None = None
     """Called with the journal sequence once the commit is acknowledged."""
     claims: list[tuple[str, str]] = []

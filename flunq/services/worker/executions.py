@@ -153,6 +153,12 @@ class Executions:
         """Tell whether there is such an execution."""
         return execution in self.live or execution in self.finished or execution in self.places
 
+    def place_if_asleep(self, execution: str) -> int | None:
+        """Return where an execution lies if nothing newer than its pack is in memory."""
+        if execution in self.live or self.ended(execution) is not None:
+            return None
+        return self.places.get(execution)
+
     def index(self) -> Iterator[tuple[int, str, str]]:
         """Yield (started_at, id, status) of every execution, in no order."""
         for execution, live in self.live.items():

@@ -15,6 +15,7 @@ import msgspec
 
 from flunq.core.execution.effects import Dispatch
 from flunq.log.ports import OutcomeUnknownError, StoreFullError
+from flunq.services.worker.crashpoints import crash_point
 
 if TYPE_CHECKING:
     from flunq.services.worker.context import WorkerContext
@@ -65,6 +66,7 @@ class Outbox:
     ) -> None:
         delay = 0.05
         while True:
+            crash_point("before-outbox")
             try:
                 await self._send(item, open_dispatch)
                 break
@@ -72,6 +74,7 @@ class Outbox:
                 log.warning("partition %d: outbox item waits: %s", self._partition, error)
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, 5.0)
+        crash_point("after-outbox")
         self._pending[sequence] -= 1
         if not self._pending[sequence]:
             del self._pending[sequence]

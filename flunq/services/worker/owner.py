@@ -21,6 +21,7 @@ from flunq.core.execution.commands import (
     Command,
     Continue,
     Delete,
+    Deliver,
     Fire,
     Start,
     WorkflowRef,
@@ -42,6 +43,7 @@ from flunq.services.worker.commit import CommitSettings, Committer, Entry
 from flunq.services.worker.crashpoints import crash_point
 from flunq.services.worker.executions import Executions, Finished, Live
 from flunq.services.worker.fingerprint import fingerprint, same_start
+from flunq.services.worker.listeners import BusShare, Listeners
 from flunq.services.worker.outbox import Outbox
 from flunq.services.worker.records import (
     finished_record,
@@ -69,6 +71,7 @@ class Job(msgspec.Struct):
     settle: Settle | None = None
     inbox: int | None = None
     mailbox: str | None = None
+    share: BusShare | None = None
 
 
 class Owner:
@@ -82,6 +85,7 @@ class Owner:
         epoch: int,
         executions: Executions,
         inbox: InboxPosition,
+        bus: InboxPosition,
         position: int,
         number: int,
         released_through: int,
@@ -91,6 +95,8 @@ class Owner:
         self.partition = partition
         self.executions = executions
         self.inbox = inbox
+        self.bus = bus
+        self.listeners = Listeners()
         self.mailboxes: dict[str, dict[str, int]] = {}
         self.timers = Timers(context.clock, self._timer_due)
         self.journal_bytes = 0
@@ -252,7 +258,8 @@ class Owner:
             self._evaluate(live, decision.need)
         else:
             live.answers = {}
-        entry = Entry(events=[], inbox=job.inbox)
+        self.listeners.note(live)
+        entry = Entry(events=[], inbox=job.inbox, share=job.share)
         self._encode(decision.events, entry)
         self._sort_effects(live, decision.effects, entry)
         if not decision.events and job.settle is None:
@@ -362,6 +369,7 @@ class Owner:
 
         def settled(sequence: int) -> None:
             self.executions.live.pop(command.id, None)
+            self.listeners.forget(command.id)
             self.executions.finished[command.id] = (finished, live.first or sequence, sequence)
             self._tell(finished.result())
             if job.settle is not None:
@@ -376,6 +384,8 @@ class Owner:
         """An input that changes nothing: it counts as consumed, and its sender hears why."""
         if job.inbox is not None:
             self.inbox.consumed(job.inbox)
+        if job.share is not None:
+            job.share.settle()
         if job.settle is not None and reply is not None:
             job.settle(reply)
 
@@ -446,6 +456,8 @@ class Owner:
         for entry in batch:
             if entry.inbox is not None:
                 self.inbox.consumed(entry.inbox)
+            if entry.share is not None:
+                entry.share.settle()
         facts: dict[str, Any] = {
             "inbox": self.inbox.facts(),
             "releasedThrough": self.outbox.released_through,
@@ -456,6 +468,8 @@ class Owner:
         claims = [claim for entry in batch for claim in entry.claims]
         if claims:
             facts["claims"] = claims
+        if self.listeners:
+            facts["bus"] = self.bus.facts()
         if self._leaving:
             facts["graceful"] = True
         return facts
@@ -487,6 +501,7 @@ class Owner:
             if live is not None and live.state is not None and effect.task in live.state.tasks:
                 crash_point("before-dispatch")
                 self.context.dispatcher.submit(effect)
+                crash_point("after-dispatch")
         elif isinstance(effect, Arm):
             self.timers.arm(effect.execution, effect.timer, effect.due)
         elif isinstance(effect, Finish):
@@ -500,6 +515,7 @@ class Owner:
             return
         finished = finished_record(live)
         self.executions.finished[effect.execution] = (finished, live.first, sequence)
+        self.listeners.forget(effect.execution)
         results.append(finished.result())
 
     def open_dispatch(self, execution: str, task: str) -> Dispatch | None:
@@ -539,6 +555,21 @@ class Owner:
         """Say in the journal that this owner leaves in order."""
         self._leaving = True
         self.committer.add(Entry(events=[]))
+
+    # -- events ----------------------------------------------------------------------------------
+
+    def hear(self, sequence: int, event: dict[str, Any]) -> None:
+        """Hand an event of the bus to the listeners that it may concern."""
+        if not self.bus.read(sequence):
+            return
+        candidates = self.listeners.candidates(str(event.get("type", "")))
+        if not candidates:
+            self.bus.consumed(sequence)
+            return
+        share = BusShare(len(candidates), lambda: self.bus.consumed(sequence))
+        for execution, listener in candidates:
+            deliver = Deliver(id=execution, listener=listener, event=event)
+            self.submit(Job(deliver, share=share))
 
     # -- timers ----------------------------------------------------------------------------------
 

@@ -31,6 +31,7 @@ class Checkpoint(msgspec.Struct, kw_only=True):
     """Journal sequence up to which every event is in a pack or in an older state of a pack."""
     number: int = 0
     inbox: dict[str, Any] | None = None
+    bus: dict[str, Any] | None = None
     released_through: int = 0
     packs: list[int] = []
     deleted: dict[str, int] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -29,7 +29,9 @@ from flunq.log.ports import OutcomeUnknownError, StoreFullError
 from flunq.services.wire import claim_in, decode_commands
 from flunq.services.worker.checkpoint import Checkpointer
 from flunq.services.worker.commit import Entry, FencedError
+from flunq.services.worker.crashpoints import crash_point
 from flunq.services.worker.executions import Live, Place
+from flunq.services.worker.inbox import InboxPosition
 from flunq.services.worker.owner import Job, Owner
 from flunq.services.worker.packs import Packs, StaleCheckpointError
 from flunq.services.worker.questions import Questions
@@ -114,6 +116,7 @@ class Partition:
             epoch=recovered.epoch,
             executions=recovered.executions,
             inbox=recovered.inbox,
+            bus=recovered.bus,
             position=recovered.position,
             number=recovered.number,
             released_through=recovered.released_through,
@@ -125,6 +128,7 @@ class Partition:
         tenant = self.context.settings.tenant
         questions = Questions(owner, self._packs, self._checkpoint)
         self.owner = owner
+        bus_start: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         async with asyncio.TaskGroup() as group:
             loops = [
                 group.create_task(owner.committer.run()),
@@ -132,8 +136,13 @@ class Partition:
                 group.create_task(self._keep_checkpoints(owner)),
                 group.create_task(self._sweep(owner)),
                 group.create_task(self._heed_wakes(owner)),
+                group.create_task(self._follow_bus(owner, bus_start)),
             ]
             await self._go_on(owner, recovered)
+            if not owner.listeners:
+                # Nobody listened so far: what was published before concerns nobody here.
+                owner.bus = InboxPosition(floor=await self.context.stream.bus.last_seq())
+            bus_start.set_result(owner.bus.floor)
             async with (
                 requests.serve(start_subject(tenant, self.number), self._take_commands),
                 requests.serve(report_subject(tenant, self.number), self._take_reports),
@@ -172,6 +181,7 @@ class Partition:
             return
         if live.workflow is None:
             live.workflow = await self.context.definitions.get(state.workflow.digest)
+        owner.listeners.note(live)
         for timer, due in state.timers.items():
             owner.timers.arm(state.id, timer, due)
         if state.has_work:
@@ -244,6 +254,7 @@ class Partition:
             await self._room(owner)
 
     async def _take_from_inbox(self, owner: Owner, record: Record) -> None:
+        crash_point("before-input")
         body: bytes | None = record.data
         key = claim_in(record.data)
         if key is not None:
@@ -265,6 +276,7 @@ class Partition:
         else:
             for job in jobs:
                 owner.submit(job)
+        crash_point("after-input")
 
     async def _try(self, owner: Owner, name: str, jobs: list[Job]) -> None:
         """Apply commands under watch; what killed a process before is set aside untried."""
@@ -274,6 +286,15 @@ class Partition:
                 owner.quarantine_untried(job, "the process died on this input twice")
             else:
                 owner.submit(job)
+
+    async def _follow_bus(self, owner: Owner, start: asyncio.Future[int]) -> None:
+        async for record in self.context.stream.bus.follow(after=await start):
+            try:
+                event = msgspec.json.decode(record.data, type=dict[str, Any])
+            except msgspec.MsgspecError:
+                log.warning("event %d of the bus is not readable", record.seq)
+                event = {}
+            owner.hear(record.seq, event)
 
     async def _room(self, owner: Owner) -> None:
         """Read no further while commits cannot keep up."""
@@ -287,18 +308,20 @@ class Partition:
         owner = self.owner
         if owner is None:
             return
-        packed = owner.executions.places.get(execution)
-        if packed is None or execution in owner.executions.live:
+        executions = owner.executions
+        packed = executions.place_if_asleep(execution)
+        if packed is None:
             return
         item = (await self._packs.load(Place.of(packed).pack)).get(execution)
         if item is None:
             return
         if item.ended:
-            owner.executions.recall(finished_from_pack(item))
+            executions.recall(finished_from_pack(item))
             return
         live = await live_from_pack(self.context, item)
-        # Someone else may have brought it back while the pack was read.
-        owner.executions.live.setdefault(execution, live)
+        # Someone else may have brought it back, and to its end, while the pack was read.
+        if executions.place_if_asleep(execution) == packed:
+            executions.live[execution] = live
 
     async def _keep_checkpoints(self, owner: Owner) -> None:
         settings = self.context.settings

@@ -20,6 +20,7 @@ from flunq.core.execution.fold import fold
 from flunq.core.execution.state import decode_state
 from flunq.services.worker.claims import check_out
 from flunq.services.worker.commit import EPOCH_HEADER, FencedError, append_settled
+from flunq.services.worker.crashpoints import crash_point
 from flunq.services.worker.executions import (
     TERMINAL,
     Executions,
@@ -58,6 +59,7 @@ class Head(msgspec.Struct, kw_only=True):
     epoch: int
     node: str
     inbox: dict[str, Any] | None = None
+    bus: dict[str, Any] | None = None
     releasedThrough: int = 0
     outbox: list[dict[str, Any]] = []
     claims: list[tuple[str, str]] = []
@@ -88,6 +90,7 @@ class Recovered(msgspec.Struct, kw_only=True):
     executions: Executions
     marks: dict[str, Mark]
     inbox: InboxPosition
+    bus: InboxPosition
     released_through: int
     outbox: list[tuple[int, list[dict[str, Any]]]]
     poisoned: dict[str, str]
@@ -117,6 +120,7 @@ class Recovery:
         checkpoint = await self._packs.load_checkpoint()
         await self._read_marks(checkpoint)
         inbox = InboxPosition.from_facts(checkpoint.inbox)
+        bus = InboxPosition.from_facts(checkpoint.bus)
         released = checkpoint.released_through
         journal = self._context.stream.journal
         if last:
@@ -125,6 +129,8 @@ class Recovery:
                 released = max(released, head.releasedThrough)
                 if head.inbox is not None:
                     inbox = InboxPosition.from_facts(head.inbox)
+                if head.bus is not None:
+                    bus = InboxPosition.from_facts(head.bus)
         return Recovered(
             epoch=epoch,
             position=position,
@@ -134,6 +140,7 @@ class Recovery:
             executions=self._executions,
             marks=self._marks,
             inbox=inbox,
+            bus=bus,
             released_through=released,
             outbox=[(seq, items) for seq, items in self._outbox if seq > released],
             poisoned=self._poisoned,
@@ -159,6 +166,7 @@ class Recovery:
                 "releasedThrough": head.releasedThrough if head else 0,
                 "inbox": head.inbox if head else checkpoint.inbox,
             }
+            crash_point("before-fence")
             try:
                 position = await append_settled(
                     self._context.stream.journal,
@@ -170,6 +178,7 @@ class Recovery:
                 )
             except FencedError:
                 continue
+            crash_point("after-fence")
             return expected, epoch, number, position, bool(head and head.graceful)
         return None
 
