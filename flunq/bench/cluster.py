@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import tempfile
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ from flunq.services.supervising.secrets import load_secrets
 from flunq.services.supervisor import Supervisor
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from flunq.bench.options import BenchOptions
     from flunq.log.nats.server import Credentials
@@ -90,24 +90,41 @@ async def _supervised(options: BenchOptions, folder: Path) -> AsyncIterator[Supe
     )
     ready = asyncio.Event()
     ending = asyncio.create_task(supervisor.run(lambda _: ready.set()))
-    me = asyncio.current_task()
-    # Ctrl-C ends the cluster first, as in `flunq up`; what measures it then ends with it.
-    ending.add_done_callback(lambda _: me.cancel() if me and not leaving else None)
-    leaving = False
     try:
         await _either(ending, ready)
-        yield supervisor
+        with _cancelled_by(ending):
+            yield supervisor
     finally:
-        leaving = True
         supervisor.request_stop()
         await asyncio.wait([ending])
+
+
+@contextmanager
+def _cancelled_by(ending: asyncio.Task[None]) -> Iterator[None]:
+    """Ctrl-C ends the cluster first, as in ``flunq up``; what measures it ends with it."""
+    me = asyncio.current_task()
+    assert me is not None
+
+    def cancel(_: object) -> None:
+        me.cancel()
+
+    ending.add_done_callback(cancel)
+    try:
+        yield
+    except asyncio.CancelledError:
+        if ending.done():
+            ending.result()
+            raise KeyboardInterrupt from None
+        raise
+    finally:
+        ending.remove_done_callback(cancel)
 
 
 async def _either(ending: asyncio.Task[None], ready: asyncio.Event) -> None:
     waiting = asyncio.create_task(ready.wait())
     await asyncio.wait([waiting, ending], return_when=asyncio.FIRST_COMPLETED)
     waiting.cancel()
-    if ending.done():
+    if not ready.is_set():
         ending.result()
         raise UnavailableError("the cluster ended while it started")
 

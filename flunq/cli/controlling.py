@@ -7,28 +7,42 @@ from typing import TYPE_CHECKING, Any
 from flunq.cli import output
 from flunq.cli.engine import as_rows, connected
 from flunq.cli.exits import ExitCode
-from flunq.errors import FlunqError
+from flunq.errors import FlunqError, RejectedError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from flunq.client import Client
 
+ENDED = ("completed", "faulted", "cancelled", "quarantined")
 
-async def control(ids: Sequence[str], act: Callable[[Client, str], Awaitable[str]]) -> int:
-    """Do something to each execution; every one is tried, the first failure is raised."""
+
+async def control(
+    ids: Sequence[str], act: Callable[[Client, str], Awaitable[str]], *, allowed: str = ""
+) -> int:
+    """Do something to each execution; every one is tried, the first failure is raised.
+
+    An execution that has ended cannot be steered, but to end in ``allowed`` is what was wanted.
+    """
     done: list[dict[str, Any]] = []
     failures: list[FlunqError] = []
     async with connected() as client:
         for execution in dict.fromkeys(ids):
             try:
-                done.append({"id": execution, "status": await act(client, execution)})
+                status = await act(client, execution)
+                _require_open(execution, status, allowed)
+                done.append({"id": execution, "status": status})
             except FlunqError as error:
                 failures.append(error)
     _show(done, single=len(ids) == 1)
     if failures:
         raise _all_of(failures)
     return ExitCode.DONE
+
+
+def _require_open(execution: str, status: str, allowed: str) -> None:
+    if status in ENDED and status != allowed:
+        raise RejectedError(f"execution {execution} is {status} already; nothing was changed")
 
 
 def _show(done: list[dict[str, Any]], *, single: bool) -> None:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
+import sys
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flunq.cli import completion
+from flunq.cli import completion, text
 from flunq.cli.options import read_value
 from flunq.cli.session import OutputFormat, current, settings
 from flunq.errors import NotFoundError, RejectedError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+    from collections.abc import AsyncIterator, Sequence
 
     from flunq.client import Client
     from flunq.core.protocol import Details
@@ -27,8 +27,22 @@ async def connected() -> AsyncIterator[Client]:
     """Connect to the cluster of this invocation."""
     from flunq.client import connect  # nats costs too much for --help
 
+    keep_logs_away()
     async with connect(settings()) as client:
         yield client
+
+
+def keep_logs_away() -> None:
+    """Let nothing of the engine's log reach stderr unless ``--debug`` asks for it."""
+    import logging
+
+    if current().debug:
+        from flunq.telemetry.logs import configure_logging
+
+        configure_logging(level="debug", style="plain")
+    else:
+        # Without any handler Python writes warnings to stderr itself.
+        logging.getLogger().addHandler(logging.NullHandler())
 
 
 async def find_execution(client: Client, beginning: str) -> Details:
@@ -88,30 +102,31 @@ def for_people() -> bool:
     return current().output is OutputFormat.TABLE
 
 
+def for_terminal() -> bool:
+    """Tell whether a person looks at stdout."""
+    return for_people() and text.is_terminal(sys.stdout)
+
+
 def as_rows() -> bool:
     """Tell whether stdout shows flat rows: a table or CSV."""
     return current().output in (OutputFormat.TABLE, OutputFormat.CSV)
 
 
-def _names(ask: Callable[[Client], Coroutine[Any, Any, list[str]]]) -> list[str]:
-    async def names() -> list[str]:
-        async with connected() as client:
-            return await ask(client)
+def _ids() -> list[str]:
+    from flunq.cli import quick
 
-    return asyncio.run(names())
+    return quick.execution_ids()
 
 
-async def _ids(client: Client) -> list[str]:
-    return [each.id for each in await client.list(limit=50)]
+def _workflow_names() -> list[str]:
+    from flunq.cli import quick
+
+    return quick.workflow_names()
 
 
-async def _workflow_names(client: Client) -> list[str]:
-    return sorted({each.name for each in await client.workflows()})
-
-
-execution_ids = completion.quietly(lambda: _names(_ids))
+execution_ids = completion.quietly(_ids)
 """Completes the id of an execution."""
-workflow_names = completion.quietly(lambda: _names(_workflow_names))
+workflow_names = completion.quietly(_workflow_names)
 """Completes the name of a workflow."""
 
 ExecutionArgument = Annotated[

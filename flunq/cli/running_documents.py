@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from flunq.cli import diagnostics, output
-from flunq.cli.engine import for_people, read_input_option
+from flunq.cli.engine import for_people, keep_logs_away, read_input_option
 from flunq.cli.exits import ExitCode
 from flunq.cli.options import read_bytes
 from flunq.cli.session import OutputFormat, current, settings
-from flunq.errors import ExecutionFailedError, RejectedError, UsageError
+from flunq.errors import ExecutionFailedError, RejectedError, UsageError, WaitTimeoutError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -66,6 +66,7 @@ async def run_document(options: RunOptions) -> int:
     """Run a document; returns the exit code."""
     from flunq.cli.target import is_private
 
+    keep_logs_away()
     try:
         if is_private(options):
             return await _run_privately(options)
@@ -101,13 +102,16 @@ async def _run_privately(options: RunOptions) -> int:
     await cluster.begin()
     async with _prepared(cluster, options) as (document, others, value):
         run = await _start(cluster.client, document, others, options, value)
-        ending = asyncio.create_task(_see_through(cluster.client, run, document, options))
+        ending = asyncio.create_task(_see_through(cluster.client, run, document, options, cluster))
         broken = asyncio.create_task(cluster.failed())
         try:
             await asyncio.wait([ending, broken], return_when=asyncio.FIRST_COMPLETED)
             if broken.done():
                 broken.result()
             return ending.result()
+        except WaitTimeoutError as error:
+            error.hint = "its private cluster ended with it; run it on one that stays: flunq up"
+            raise
         finally:
             ending.cancel()
             broken.cancel()
@@ -200,7 +204,13 @@ def _ref(registered: dict[str, Any]) -> WorkflowRef:
     return WorkflowRef(**{name: registered[name] for name in WorkflowRef.__struct_fields__})
 
 
-async def _see_through(client: Client, run: Run, document: Document, options: RunOptions) -> int:
+async def _see_through(
+    client: Client,
+    run: Run,
+    document: Document,
+    options: RunOptions,
+    cluster: PrivateCluster | None = None,
+) -> int:
     from flunq.cli.rendering.executions import result_json, workflow_json
 
     workflow = workflow_json(document.namespace, document.name, document.version)
@@ -216,6 +226,9 @@ async def _see_through(client: Client, run: Run, document: Document, options: Ru
         from flunq.cli.rendering.trace import trace_of
 
         shown |= trace_of([event async for event in run.history()])
+        if cluster is not None:
+            # The history has an event only as its task's output, which `output.as` may change.
+            shown["events"] = await cluster.published(run.id)
     return _show(result, shown, document, options)
 
 

@@ -95,7 +95,7 @@ class Board:
             self._open[step].retrying = True
         elif event.type in (types.TASK_COMPLETED, types.TASK_FAULTED, types.TASK_CANCELLED):
             ended = self._open.pop(step, None)
-            return None if ended is None else _end_line(ended, event.type, data)
+            return None if ended is None else _end_line(ended, event)
         return None
 
     def message(self) -> str:
@@ -128,12 +128,11 @@ def _started(data: dict[str, Any]) -> _Open:
     )
 
 
-def _end_line(task: _Open, type_name: str, data: dict[str, Any]) -> str:
-    word = type_name.removesuffix(".v1").rpartition(".")[2]
-    moment = next((data[key] for key in data if key.endswith("edAt")), None)
-    took = render_duration(max(0.0, _moment(moment) - task.since)) if moment else ""
+def _end_line(task: _Open, event: LazyEvent) -> str:
+    word = event.type.removesuffix(".v1").rpartition(".")[2]
+    took = render_duration(max(0.0, _moment(event.time) - task.since))
     painted = text.paint(word.ljust(9), text.status_style(word), sys.stderr)
-    return f"{painted} {text.neutralise(task.name)}  {took}".rstrip()
+    return f"{painted} {text.neutralise(task.name)}  {took}"
 
 
 def _moment(value: Any) -> float:

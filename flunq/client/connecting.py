@@ -95,11 +95,13 @@ def find_target(
         loaded = load({name: value for name, value in flags.items() if value is not None})
     named_by = None
     if loaded is not None:
-        url = url or loaded.settings.nats_url
         tenant = tenant or loaded.settings.tenant
-        if loaded.context is not None and loaded.origins["nats_url"].source == "context":
+        # The password of a context goes to the address of that context, and to no other.
+        if url is None and loaded.origins["nats_url"].source == "context":
+            assert loaded.context is not None
             named_by = loaded.context.name
             user, password = user or loaded.context.user, password or loaded.context.password
+        url = url or loaded.settings.nats_url
     if url is None:
         raise _no_cluster(loaded)
     bare, url_user, url_password = split_credentials(url)

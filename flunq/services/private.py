@@ -12,8 +12,9 @@ import shutil
 import tempfile
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
+from flunq.core.events import decode_batch_lazily
 from flunq.errors import UnavailableError
 from flunq.log.nats.server import NatsServer, generate_credentials, plan_servers
 
@@ -21,12 +22,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from flunq.client import Client
+    from flunq.log.ports import EventStream
     from flunq.log.select import StreamSettings
     from flunq.services.node import NodeSettings
 
 PARTITIONS = 1
 _PREFIX = "flunq-run-"
 _NEVER = 86_400.0
+_PATIENCE = 2.0
 
 
 class PrivateCluster:
@@ -44,6 +47,7 @@ class PrivateCluster:
         self._server: NatsServer | None = None
         self._starting: asyncio.Task[None] | None = None
         self._node: asyncio.Task[None] | None = None
+        self._stream: EventStream | None = None
         self._stack = AsyncExitStack()
 
     async def begin(self) -> None:
@@ -98,6 +102,7 @@ class PrivateCluster:
         await self._starting
         settings = self._stream_settings()
         stream = await self._stack.enter_async_context(event_stream(settings))
+        self._stream = stream
         store = await self._stack.enter_async_context(database(settings))
         await asyncio.gather(stream.ensure(PARTITIONS), store.ensure())
         ready, stop = asyncio.Event(), asyncio.Event()
@@ -124,6 +129,19 @@ class PrivateCluster:
         if not self._node.cancelled():
             self._node.result()
         raise UnavailableError("the engine node ended")
+
+    async def published(self, execution: str) -> list[dict[str, Any]]:
+        """Return the events that an execution has published, as they went out."""
+        assert self._stream is not None
+        journal = self._stream.journal
+        last = await journal.last(0)
+        events: list[dict[str, Any]] = []
+        async for record in journal.read(0, after=0, upto=last.seq if last else 0):
+            for item in decode_batch_lazily(record.data)[0].value().get("outbox", ()):
+                message_id, event = item.get("publish", ("", {}))
+                if message_id.startswith(f"{execution}:"):
+                    events.append(event)
+        return events
 
     def _stream_settings(self) -> StreamSettings:
         from flunq.log.select import StreamSettings
@@ -160,8 +178,9 @@ class PrivateCluster:
 
 async def _ended(task: asyncio.Task[None]) -> None:
     task.cancel()
-    await asyncio.wait([task])
-    if not task.cancelled():
+    # Without its server a node may be slow to end, and nobody needs it any more.
+    await asyncio.wait([task], timeout=_PATIENCE)
+    if task.done() and not task.cancelled():
         task.exception()
 
 

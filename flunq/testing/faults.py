@@ -38,6 +38,7 @@ READS = frozenset(
         "partitions",
         "created",
         "live",
+        "last_seq",
     }
 )
 UNSAFE = frozenset({"definitions"})
@@ -67,7 +68,7 @@ class Trigger(msgspec.Struct, kw_only=True):
     """Port and verb, or only the port, or a crash point."""
     count: int
     moment: str
-    """``before`` it takes effect, ``after`` it, or ``wire``: it takes effect after the crash."""
+    """``before`` (as it is sent) or ``after`` (as it has taken effect)."""
     act: Callable[[], None]
 
 
@@ -228,10 +229,14 @@ class _Flight:
             return "doubled"
         return ""
 
+    @property
+    def _is_dead(self) -> bool:
+        return self._process is not None and not self._process.alive
+
     def _arrive(self) -> None:
         """The operation reaches the broker."""
         wire, process, operation = self._wire, self._process, self._operation
-        if process is not None and not process.alive and wire.draw().random() < 0.5:
+        if self._is_dead and wire.draw().random() < 0.5:
             wire.note(f"{operation.client} {operation.name} {operation.target} died on the wire")
             return
         if self._mishap == "vanished":
@@ -257,7 +262,7 @@ class _Flight:
             return
         if self._mishap == "doubled" and error is None:
             self._wire.later(self._wire.draw().random() * 2, self._repeat)
-        if self.answer.done():
+        if self.answer.done() or self._is_dead:
             return
         if error is not None:
             self.answer.set_exception(error)
@@ -274,7 +279,7 @@ class _Flight:
 
     def _give_up(self) -> None:
         """No answer came in time."""
-        if self.answer.done():
+        if self.answer.done() or self._is_dead:
             return
         name, target = self._operation.name, self._operation.target
         if name == "requests.notify":

@@ -159,6 +159,14 @@ def test_suspend_resume_cancel_and_delete(cluster: Flunq) -> None:
     assert cluster("get", "steered").code == 4
 
 
+def test_what_has_ended_cannot_be_steered(cluster: Flunq) -> None:
+    cluster("start", "hello", "--id", "over", "--wait")
+    for command in ("cancel", "suspend", "resume"):
+        shown = cluster(command, "over")
+        assert (shown.code, shown.out) == (3, "")
+        assert "completed already" in shown.err
+
+
 def test_several_are_all_tried(cluster: Flunq) -> None:
     cluster("start", "pause", "--id", "one-of-two")
     shown = cluster("cancel", "missing", "one-of-two")

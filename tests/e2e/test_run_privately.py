@@ -23,6 +23,16 @@ do:
       emit:
         event:
           with: {source: https://example.com, type: com.example.told, data: {n: "${ .n }"}}
+      output: {as: "${ .type }"}
+"""
+LISTEN = """\
+document: {dsl: 1.0.3, namespace: tests, name: listen, version: 1.0.0}
+do:
+  - hear:
+      listen:
+        to:
+          one:
+            with: {type: com.example.paid}
 """
 
 
@@ -135,7 +145,15 @@ def test_detaching_needs_a_cluster(flunq: Flunq) -> None:
     assert flunq("run", "hello.yaml", "--detach").code == 6
 
 
-def test_events_of_a_file_are_published(flunq: Flunq) -> None:
+def test_events_of_a_file_reach_the_listener(flunq: Flunq) -> None:
+    event = {"id": "1", "source": "/shop", "type": "com.example.paid", "data": {"n": 1}}
+    (flunq.home / "events.json").write_text(json.dumps([event]))
+    (flunq.home / "listen.yaml").write_text(LISTEN)
+    shown = flunq("run", "listen.yaml", "--events", "events.json", "--timeout", "20s")
+    assert (shown.code, shown.json) == (0, [{"n": 1}])
+
+
+def test_forged_events_are_refused(flunq: Flunq) -> None:
     event = {"id": "1", "source": "https://example.com", "type": "io.flunq.forged"}
     (flunq.home / "events.json").write_text(json.dumps([event]))
     shown = flunq("run", "hello.yaml", "--events", "events.json")

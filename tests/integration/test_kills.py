@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.cluster import running_cluster
+from tests.support.processes import running_cluster
 from tests.support.http_stub import HttpStub
 from tests.support.workload import Load
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.support.cluster import Cluster
+    from tests.support.processes import Cluster
 
 pytestmark = [pytest.mark.serial, pytest.mark.timeout(120)]
 EXECUTIONS = 200

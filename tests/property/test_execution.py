@@ -12,7 +12,16 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flunq.core.execution.commands import Cancel, Continue, Failure, Fire, Report, Resume, Suspend
+from flunq.core.execution.commands import (
+    Cancel,
+    Continue,
+    Deliver,
+    Failure,
+    Fire,
+    Report,
+    Resume,
+    Suspend,
+)
 from flunq.core.execution.fold import fold
 from flunq.core.execution.state import State, decode_state, encode_state
 from tests.support.driver import HEADER, Driver, error
@@ -22,13 +31,28 @@ VALUES = st.sampled_from(
 )
 CONDITIONS = st.sampled_from(["true", "false", ". == null", ".x.y", "@sh != null"])
 DURATIONS = st.sampled_from([{"seconds": 1}, {"seconds": 5}, {"milliseconds": 0}])
+LIMITS = st.sampled_from([{"count": 1}, {"count": 2, "duration": "PT2S"}])
 RETRIES = st.fixed_dictionaries(
-    {"limit": st.sampled_from([{"attempt": {"count": 1}}, {"attempt": {"count": 2}}])},
+    {
+        "limit": st.sampled_from(
+            [{"attempt": {"count": 1}}, {"attempt": {"count": 2, "duration": "PT2S"}}]
+        )
+    },
     optional={
         "delay": DURATIONS,
         "backoff": st.sampled_from([{"linear": {}}, {"exponential": {}}]),
         "when": CONDITIONS,
     },
+)
+
+
+STRATEGIES = st.sampled_from(
+    [
+        {"one": {"with": {"type": "a"}}},
+        {"any": [], "until": "length >= 2"},
+        {"all": [{"with": {"type": "a"}}, {"with": {"data": "${ @sh != null }"}}]},
+        {"one": {"with": {"data": "${ .x.y }"}}},
+    ]
 )
 
 
@@ -43,6 +67,7 @@ def leaves() -> st.SearchStrategy[dict[str, Any]]:
         st.just({"raise": raised}),
         st.just({"emit": {"event": {"with": {"source": "a:b", "type": "t"}}}}),
         st.just({"run": {"shell": {"command": "true"}}}),
+        st.builds(lambda strategy: {"listen": {"to": strategy}}, STRATEGIES),
     )
 
 
@@ -106,7 +131,7 @@ ENOUGH = 400
 
 def act(driver: Driver, choice: int) -> None:
     """Give the execution one command that ``choice`` picks."""
-    kind, pick = choice % 12, choice // 12
+    kind, pick = choice % 13, choice // 13
     old = [task.task for task in driver.dispatched]
     if kind < 4 and driver.open:
         report(driver, sorted(driver.open)[pick % len(driver.open)], failed=kind == 3)
@@ -122,7 +147,9 @@ def act(driver: Driver, choice: int) -> None:
         driver.send(Resume(id="x1"))
     elif kind == 10:
         driver.reload()
-    elif pick % 16 == 0:
+    elif kind == 11 and driver.live.listeners:
+        hear(driver, str(pick % 5))
+    elif kind == 12 and pick % 16 == 0:
         driver.send(Cancel(id="x1"))
 
 
@@ -131,14 +158,22 @@ def report(driver: Driver, task: str, *, failed: bool) -> None:
     driver.report(task, outcome)
 
 
+def hear(driver: Driver, id: str) -> None:
+    for listener in list(driver.live.listeners):
+        event = {"id": id, "source": "s:x", "type": "a", "data": "text"}
+        driver.send(Deliver(id="x1", listener=listener, event=event))
+
+
 def finish(driver: Driver) -> None:
     """Let everything that is open come to an end; what never ends is cancelled."""
     driver.send(Resume(id="x1"))
-    for _ in range(ENOUGH):
+    for number in range(ENOUGH):
         if driver.done:
             return
         if driver.open:
             report(driver, min(driver.open), failed=False)
+        elif driver.live.listeners:
+            hear(driver, f"last {number}")
         else:
             assert driver.timers, "nothing is left that could make it go on"
             driver.fire()

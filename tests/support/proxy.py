@@ -1,4 +1,4 @@
-"""A TCP proxy whose connections can fall silent without ending, as in a network partition."""
+"""A TCP proxy that misbehaves on demand: silence, delays, cut connections, lost answers."""
 
 from __future__ import annotations
 
@@ -18,16 +18,27 @@ class Proxy:
         self._target = port
         self._pumps: set[asyncio.Task[None]] = set()
         self._writers: list[asyncio.StreamWriter] = []
+        self._flowing = asyncio.Event()
+        self._flowing.set()
+        self._marker: bytes | None = None
+        self.cuts = 0
+        """Connections that were cut because of a marker."""
+        self.delay = 0.0
         self.accepted = 0
         self.port = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Forward one connection both ways."""
         self.accepted += 1
-        upstream_reader, upstream_writer = await asyncio.open_connection("127.0.0.1", self._target)
-        self._writers += [writer, upstream_writer]
-        for source, sink in ((reader, upstream_writer), (upstream_reader, writer)):
-            pump = asyncio.create_task(self._pump(source, sink))
+        try:
+            upstream = await asyncio.open_connection("127.0.0.1", self._target)
+        except OSError:
+            writer.close()
+            return
+        self._writers += [writer, upstream[1]]
+        link = _Link()
+        for source, sink, sent in ((reader, upstream[1], True), (upstream[0], writer, False)):
+            pump = asyncio.create_task(self._pump(link, source, sink, sent=sent))
             self._pumps.add(pump)
             pump.add_done_callback(self._pumps.discard)
 
@@ -38,18 +49,62 @@ class Proxy:
             pump.cancel()
         await asyncio.gather(*pumps, return_exceptions=True)
 
+    @asynccontextmanager
+    async def stalled(self) -> AsyncIterator[None]:
+        """Hold everything back while the block runs; nothing is lost, new connections wait too."""
+        self._flowing.clear()
+        try:
+            yield
+        finally:
+            self._flowing.set()
+
+    def lose_answer_to(self, marker: bytes) -> None:
+        """Pass on the next data sent that contains a marker, then cut: its answer is lost."""
+        self._marker = marker
+
+    def reset(self) -> None:
+        """Cut all open connections."""
+        for writer in self._writers:
+            writer.transport.abort()
+        self._writers.clear()
+
     async def aclose(self) -> None:
         """Cut everything."""
         await self.blackhole()
-        for writer in self._writers:
-            writer.transport.abort()
+        self.reset()
 
-    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    async def _pump(
+        self,
+        link: _Link,
+        source: asyncio.StreamReader,
+        sink: asyncio.StreamWriter,
+        *,
+        sent: bool,
+    ) -> None:
         with contextlib.suppress(OSError):
             while data := await source.read(65536):
+                await self._flowing.wait()
+                if self.delay:
+                    await asyncio.sleep(self.delay)
+                if not sent and link.deaf:
+                    continue
+                if sent and self._marker is not None and self._marker in data:
+                    self._marker = None
+                    link.deaf = True
                 sink.write(data)
                 await sink.drain()
+                if sent and link.deaf:
+                    # The half-closed connection lets the server read all of it first.
+                    self.cuts += 1
+                    break
             sink.close()
+
+
+class _Link:
+    """What both directions of a connection share."""
+
+    deaf = False
+    """Answers are thrown away."""
 
 
 @asynccontextmanager

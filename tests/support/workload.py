@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Any
 
-from tests.support.cluster import check_histories, check_keys, eventually, start_insistently
+from flunq.core.execution.commands import Start, WorkflowRef
+from flunq.core.ids import partition_of
+from flunq.errors import NotFoundError
+from flunq.log.nats import NatsEventStream
+from flunq.services.wire import encode_commands
+from tests.support.processes import check_histories, check_keys, eventually, start_insistently
 from tests.support.http_stub import Answer
 
 if TYPE_CHECKING:
     from flunq.client.client import Client
-    from tests.support.cluster import Cluster
+    from flunq.core.protocol import Result
+    from tests.support.processes import Cluster
     from tests.support.http_stub import HttpStub, Request
 
 MIXED = """
@@ -20,6 +27,9 @@ do:
   - post:
       call: http
       with: {method: post, endpoint: '${ $workflow.input.url + "/post" }', body: '${ . }'}
+      output: {as: '${ $input }'}
+  - tell:
+      emit: {event: {with: {source: "https://example.com/test", type: test.told, data: '${ . }'}}}
       output: {as: '${ $input }'}
   - pause: {wait: {milliseconds: 300}}
   - both:
@@ -88,6 +98,35 @@ class Load:
         async with asyncio.timeout(within), asyncio.TaskGroup() as group:
             for n in range(count):
                 group.create_task(one(n))
+
+    async def run_through_inbox(self, count: int, *, within: float = 50.0) -> None:
+        """Run executions whose starts no owner was asked to take."""
+        url = unsteady(self._ledger)
+        await self._client.apply(MIXED)
+        partitions = (await self._client.info()).partitions
+        ref = WorkflowRef(namespace="test", name="mixed", version="", digest="")
+        async with NatsEventStream(self._cluster.settings()) as stream:
+            for n in range(count):
+                start = Start(id=f"stored-{n}", workflow=ref, input={"n": n, "url": url})
+                body = encode_commands([start])
+                number = partition_of(start.id, partitions)
+                await stream.inbox.publish(
+                    number, body, message_id=start.id, external=True
+                )
+                self.acknowledged[start.id] = n
+        for id in [f"stored-{n}" for n in range(count)]:
+            self.results[id] = await self._ended(id, within)
+
+    async def _ended(self, id: str, within: float) -> Result:
+        deadline = time.monotonic() + within
+        while True:
+            try:
+                return await self._client.result(id, timeout=within)
+            except NotFoundError:
+                # The owner has not read that far.
+                if time.monotonic() > deadline:
+                    raise
+                await asyncio.sleep(0.05)
 
     async def reached(self, count: int) -> None:
         """Return once so many executions have ended."""

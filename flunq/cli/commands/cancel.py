@@ -16,4 +16,6 @@ async def command(
 
     Cancelling what is cancelled already changes nothing; what has ended otherwise is an error.
     """
-    return await control(executions, lambda client, id_: client.cancel(id_, reason))
+    return await control(
+        executions, lambda client, id_: client.cancel(id_, reason), allowed="cancelled"
+    )

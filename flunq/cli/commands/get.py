@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from flunq.cli import output
-from flunq.cli.engine import ExecutionArgument, as_rows, connected, find_execution
+from flunq.cli.engine import ExecutionArgument, as_rows, connected, find_execution, for_terminal
+
+_WIDTH = 400
+"""Cells of a value on a terminal; -o json prints all of it."""
 
 
 async def command(execution: ExecutionArgument) -> None:
@@ -11,14 +14,14 @@ async def command(execution: ExecutionArgument) -> None:
 
     $ flunq get order-123
 
-    $ flunq get order-123 -o json --jq .output
+    $ flunq get order-123 -o json | jq .output
     """
     from flunq.cli.rendering.executions import details_json, details_record
 
     async with connected() as client:
         details = await find_execution(client, execution)
     if as_rows():
-        record, columns = details_record(details)
+        record, columns = details_record(details, width=_WIDTH if for_terminal() else None)
         output.emit(record, columns=columns)
     else:
         output.emit(details_json(details))

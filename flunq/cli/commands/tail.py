@@ -37,7 +37,9 @@ def command(
     ] = None,
     type: Annotated[
         list[str] | None,
-        typer.Option("--type", metavar="TEXT", help="Only these: task, task.faulted, ...; repeatable."),
+        typer.Option(
+            "--type", metavar="TEXT", help="Only these: task, task.faulted, ...; repeatable."
+        ),
     ] = None,
     workflow: Annotated[
         list[str] | None,

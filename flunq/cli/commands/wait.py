@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flunq.cli import diagnostics, output
+from flunq.cli.controlling import ENDED
 from flunq.cli.engine import ExecutionArgument, connected, find_execution
 from flunq.cli.exits import ExitCode
 from flunq.cli.options import TimeoutOption  # noqa: TC001 - Typer reads annotations
@@ -17,8 +18,8 @@ from flunq.errors import ExecutionFailedError, UsageError, WaitTimeoutError
 if TYPE_CHECKING:
     from flunq.client import Client
 
-_ENDED = ("completed", "faulted", "cancelled", "quarantined")
-_STATUSES = ("running", "waiting", "suspended", *_ENDED)
+
+_STATUSES = ("running", "waiting", "suspended", *ENDED)
 _PAUSE = 0.1
 
 ForOption = Annotated[
@@ -56,7 +57,7 @@ async def command(
 
 def _statuses(wanted: str | None) -> tuple[str, ...]:
     if wanted is None:
-        return _ENDED
+        return ENDED
     chosen = tuple(wanted.removeprefix("status=").split(","))
     for status in chosen:
         if status not in _STATUSES:
@@ -67,13 +68,13 @@ def _statuses(wanted: str | None) -> tuple[str, ...]:
 async def _reach(
     client: Client, execution: str, statuses: tuple[str, ...], within: float | None
 ) -> str:
-    if set(statuses) <= set(_ENDED):
+    if set(statuses) <= set(ENDED):
         return (await client.result(execution, timeout=within)).status
     try:
         async with asyncio.timeout(within):
             while True:
                 status = (await client.get(execution)).status
-                if status in statuses or status in _ENDED:
+                if status in statuses or status in ENDED:
                     return status
                 await asyncio.sleep(_PAUSE)
     except TimeoutError:

@@ -59,9 +59,11 @@ async def get(name: WorkflowArgument) -> None:
 
 @app.command("delete")
 async def delete(name: WorkflowArgument, yes: YesOption = False) -> None:
-    """Unregister a version, or without :VERSION all of them; running executions keep theirs.
+    """Unregister a version, or all of them.
 
     $ flunq workflows delete order:1.0.0 --yes
+
+    Without :VERSION every version goes. Running executions keep theirs.
     """
     confirm(f"unregister {name}?", yes=yes)
     async with connected() as client:

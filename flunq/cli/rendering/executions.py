@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from flunq.cli import text
+from flunq.cli.output import compact_json
 from flunq.cli.rendering.events import task_name
 from flunq.cli.tables import Column
 from flunq.core.events import timestamp
@@ -105,8 +107,10 @@ def details_json(details: Details) -> dict[str, Any]:
     }
 
 
-def details_record(details: Details) -> tuple[dict[str, Any], list[Column]]:
-    """Return an execution as ``name  value`` lines."""
+def details_record(
+    details: Details, *, width: int | None = None
+) -> tuple[dict[str, Any], list[Column]]:
+    """Return an execution as ``name  value`` lines; values are cut to ``width`` cells."""
     row = summary_row(details_summary(details))
     record: dict[str, Any] = {
         "id": details.id,
@@ -118,8 +122,8 @@ def details_record(details: Details) -> tuple[dict[str, Any], list[Column]]:
         "tags": row["tags"],
         "parent": details.parent,
         "events": details.seq,
-        "input": details.input,
-        "output": details.output,
+        "input": _value_text(details.input, width),
+        "output": None if details.output is None else _value_text(details.output, width),
         "error": failure_text(details.failure) if details.failure else None,
     }
     for item in details.waiting:
@@ -127,6 +131,11 @@ def details_record(details: Details) -> tuple[dict[str, Any], list[Column]]:
     kinds = {"status": "status", "started": "time", "ended": "time", "duration": "duration"}
     present = {key: value for key, value in record.items() if value is not None}
     return present, [Column(key, kind=kinds.get(key, "text")) for key in present]  # type: ignore[arg-type]
+
+
+def _value_text(value: Any, width: int | None) -> str:
+    content = compact_json(value)
+    return content if width is None else text.shorten(content, width)
 
 
 def details_summary(details: Details) -> Summary:

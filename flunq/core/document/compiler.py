@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flunq.core.document import calls, policies
+from flunq.core.document import calls, listening, policies
 from flunq.core.document.model import (
     Assignment,
     Case,
@@ -165,6 +165,8 @@ class _Compiler:
     ) -> tuple[str, Any]:
         if kind == "switch":
             return kind, _switch(definition["switch"], scope, index)
+        if kind == "listen":
+            return listening.compile_listen(definition)
         if kind == "call":
             return calls.compile_call(definition, self._use)
         make = getattr(self, f"_{kind}", None)

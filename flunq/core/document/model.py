@@ -6,7 +6,7 @@ particular to a kind of task is in its ``spec``; what all tasks have is in :clas
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -198,13 +198,27 @@ class Emit(msgspec.Struct, frozen=True, kw_only=True):
     event: Program
 
 
-class EventFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """One event filter of a ``listen``: attributes to match, and correlations."""
+class Attribute(NamedTuple):
+    """What a filter wants of one attribute: a value, or a condition."""
 
-    attributes: tuple[tuple[str, Any, Program | None], ...]
-    """Name, value as written, and the condition if the value is an expression."""
-    correlate: tuple[tuple[str, Program, Program | None], ...]
-    """Key, ``from``, ``expect``."""
+    name: str
+    value: Any
+    condition: Program | None
+
+
+class Correlation(NamedTuple):
+    """A value of the event that has to meet an expectation, or sets it."""
+
+    key: str
+    value: Program
+    expected: Program | None
+
+
+class EventFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """One event filter of a ``listen``."""
+
+    attributes: tuple[Attribute, ...]
+    correlations: tuple[Correlation, ...]
 
 
 class Listen(msgspec.Struct, frozen=True, kw_only=True):
@@ -213,10 +227,9 @@ class Listen(msgspec.Struct, frozen=True, kw_only=True):
     mode: str
     filters: tuple[EventFilter, ...]
     read: str
-    until: Program | None = None
+    until: Program | None
     until_filters: tuple[EventFilter, ...] = ()
     """Events that end the listening; they are not part of the output."""
-    forever: bool = False
 
 
 class Unsupported(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,6 +18,7 @@ from flunq.core.execution.commands import (
     Command,
     Continue,
     Delete,
+    Deliver,
     Failure,
     Fire,
     Report,
@@ -27,10 +28,18 @@ from flunq.core.execution.commands import (
 )
 from flunq.core.execution.effects import Effect
 from flunq.core.execution.faults import TaskError
-from flunq.core.execution.fold import PREPARED, REPORTED, STOPPING, TIMER_FIRED, input_source
+from flunq.core.execution.fold import (
+    PREPARED,
+    RECEIVED,
+    REPORTED,
+    STOPPING,
+    TIMER_FIRED,
+    input_source,
+)
 from flunq.core.execution.state import (
     ROOT,
     Begin,
+    Consider,
     Enter,
     Expire,
     Fail,
@@ -44,6 +53,7 @@ from flunq.core.execution.state import (
     settle_status,
 )
 from flunq.core.execution.tasks import HANDLERS
+from flunq.core.execution.tasks.listen import LISTEN, is_known
 from flunq.core.execution.turn import Environment, Turn
 from flunq.core.execution.variables import BEFORE, UNSET, Step
 from flunq.core.expressions import Answers, Need, NeedsEvaluation
@@ -257,6 +267,21 @@ def _continue(turn: Turn, command: Continue | Delete) -> None:
     """Nothing but the transitions that are ready; only owners delete, and only what has ended."""
 
 
+def _deliver(turn: Turn, command: Deliver) -> None:
+    number = turn.state.listeners.get(command.listener)
+    if number is None:
+        return
+    frame = turn.state.frames[number]
+    if is_known(turn.state, number, command.event):
+        return
+    try:
+        LISTEN.considered(turn, number, frame, command.event)
+    except NeedsEvaluation:
+        members = {"event": command.event}
+        turn.size += turn.size_of(command.event)
+        turn.emit_task(RECEIVED, "receivedAt", frame.reference, number, members)
+
+
 _COMMANDS: dict[type[Any], Callable[[Turn, Any], None]] = {
     Report: _report,
     Fire: _fire,
@@ -265,6 +290,7 @@ _COMMANDS: dict[type[Any], Callable[[Turn, Any], None]] = {
     Resume: _resume,
     Continue: _continue,
     Delete: _continue,
+    Deliver: _deliver,
 }
 
 
@@ -376,6 +402,10 @@ def _settle(turn: Turn, item: Settle) -> None:
         turn.fault(item.step, error.failure)
 
 
+def _consider(turn: Turn, item: Consider) -> None:
+    LISTEN.considered(turn, item.step, turn.state.frames[item.step], item.event)
+
+
 def _wake(turn: Turn, item: Wake) -> None:
     frame = turn.state.frames[item.step]
     try:
@@ -427,6 +457,7 @@ _TRANSITIONS: dict[type[Any], Callable[[Turn, Any], None]] = {
     Return: _return,
     Fail: _fail,
     Settle: _settle,
+    Consider: _consider,
     Wake: _wake,
     Expire: _expire,
     Stop: _stop,

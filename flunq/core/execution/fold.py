@@ -31,7 +31,9 @@ every task event        ``step`` number of the task instance: the sequence of it
                         (``timer``, ``purpose``), ``task.skipped`` (as ``completed``),
                         ``task.reported`` (``output`` or ``error``, kept for later),
                         ``task.iterated`` (``index``, ``next``), ``task.caught`` (``error``,
-                        ``next``)
+                        ``next``), ``listen.registered`` (``listener``), ``event.received``
+                        (``event``, kept for later), ``event.dismissed``, ``event.consumed``
+                        (``value``, ``key``, ``filter``, ``expected``, ``done``)
 ======================  ==========================================================================
 
 Times in engine members are microseconds since the epoch.
@@ -52,11 +54,13 @@ from flunq.core.execution.commands import WorkflowRef
 from flunq.core.execution.state import (
     ROOT,
     Begin,
+    Consider,
     Enter,
     Expire,
     Fail,
     Forking,
     Frame,
+    Listening,
     Looping,
     OpenTask,
     Ready,
@@ -80,6 +84,10 @@ SKIPPED = types.ENGINE + "task.skipped"
 REPORTED = types.ENGINE + "task.reported"
 ITERATED = types.ENGINE + "task.iterated"
 CAUGHT = types.ENGINE + "task.caught"
+REGISTERED = types.ENGINE + "listen.registered"
+RECEIVED = types.ENGINE + "event.received"
+CONSUMED = types.ENGINE + "event.consumed"
+DISMISSED = types.ENGINE + "event.dismissed"
 
 Data: TypeAlias = dict[str, Any]
 Reducer: TypeAlias = Callable[[State, int, int, Data], None]
@@ -156,10 +164,10 @@ def _push_front(state: State, item: Ready) -> None:
     state.ready.insert(1 if state.ready and type(state.ready[0]) is Stop else 0, item)
 
 
-def _purge(state: State, step: int) -> None:
-    """Forget what was still to do for a frame that is gone."""
+def _purge(state: State, step: int, keep: type[Any] | None = None) -> None:
+    """Forget what was still to do for a frame, all or all of other types than ``keep``."""
     if state.ready:
-        state.ready = [item for item in state.ready if item.step != step]
+        state.ready = [item for item in state.ready if item.step != step or type(item) is keep]
 
 
 def _arm(state: State, frame: Frame, timer: str, due: int) -> None:
@@ -185,10 +193,8 @@ def _remove(state: State, step: int) -> Frame:
         state.timers.pop(timer, None)
     if frame.task:
         state.tasks.pop(frame.task, None)
-    listener = f"{step}l"
-    if listener in state.listeners:
-        del state.listeners[listener]
-        state.seen.pop(listener, None)
+    if frame.kind == "listen":
+        state.listeners.pop(f"{step}l", None)
     parent = state.frames[frame.parent]
     parent.highest = max(parent.highest, frame.highest)
     return frame
@@ -298,7 +304,7 @@ def _end(state: State, now: int, status: str) -> None:
     state.status = status
     state.ended_at = now
     state.suspended = False
-    for collection in (state.frames, state.tasks, state.timers, state.listeners, state.seen):
+    for collection in (state.frames, state.tasks, state.timers, state.listeners):
         collection.clear()
     state.ready.clear()
 
@@ -423,7 +429,15 @@ def _open_try(state: State, step: int, frame: Frame, event: tuple[int, int, Data
         _enter_below(state, step, frame, data["next"], now)
 
 
+def _open_listen(state: State, step: int, frame: Frame, event: tuple[int, int, Data]) -> None:
+    data = event[2]
+    if "listener" in data:
+        frame.local = Listening()
+        state.listeners[data["listener"]] = step
+
+
 _OPENERS: dict[str, Opener] = {
+    "listen": _open_listen,
     "do": _open_sequence,
     "call": _open_call,
     "wait": _open_wait,
@@ -552,7 +566,36 @@ def _timer_fired(state: State, seq: int, now: int, data: Data) -> None:
         _push_front(state, Expire(step, attempt=purpose == "attempt"))
 
 
+def _received(state: State, seq: int, now: int, data: Data) -> None:
+    state.ready.append(Consider(data["step"], data["event"]))
+
+
+def _consumed(state: State, seq: int, now: int, data: Data) -> None:
+    _take(state, data)
+    step: int = data["step"]
+    frame = state.frames[step]
+    local = frame.local
+    assert type(local) is Listening
+    if "value" in data:
+        local.consumed.append(data["value"])
+        local.filled.append(data["filter"])
+    local.seen.append(data["key"])
+    local.expected.update(data.get("expected", {}))
+    if "done" in data:
+        del state.listeners[f"{step}l"]
+        _purge(state, step, keep=Expire)
+        state.ready.append(Wake(step))
+
+
+def _dismissed(state: State, seq: int, now: int, data: Data) -> None:
+    _take(state, data)
+
+
 REDUCERS: dict[str, Reducer] = {
+    REGISTERED: _noted,
+    RECEIVED: _received,
+    CONSUMED: _consumed,
+    DISMISSED: _dismissed,
     types.WORKFLOW_STARTED: _workflow_started,
     types.WORKFLOW_SUSPENDED: _workflow_suspended,
     types.WORKFLOW_RESUMED: _workflow_resumed,

@@ -76,12 +76,13 @@ class Listening(msgspec.Struct, kw_only=True, omit_defaults=True, tag="listen"):
     """What a ``listen`` frame knows beyond the common."""
 
     consumed: list[Any] = []
-    """Values of the events in order of arrival."""
+    """What was read of the events, in the order of their consumption."""
     filled: list[int] = []
-    """Which filters each of them met first."""
+    """The filter that each of them met."""
+    seen: list[str] = []
+    """The events by source and id."""
     expected: dict[str, Any] = {}
-    """Correlation keys that are set by now."""
-    done: bool = False
+    """Correlation values that the first event has set."""
 
 
 class Frame(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -167,6 +168,13 @@ class Settle(msgspec.Struct, omit_defaults=True, tag="settle"):
     failure: Failure | None = None
 
 
+class Consider(msgspec.Struct, omit_defaults=True, tag="consider"):
+    """An event was recorded and has to be looked at by the ``listen`` frame ``step``."""
+
+    step: int
+    event: dict[str, Any]
+
+
 class Wake(msgspec.Struct, omit_defaults=True, tag="wake"):
     """What frame ``step`` waited for has come."""
 
@@ -191,7 +199,7 @@ class Stop(msgspec.Struct, omit_defaults=True, tag="stop"):
     step: int = -1
 
 
-Ready = Begin | Enter | Spread | Return | Fail | Settle | Wake | Expire | Stop
+Ready = Begin | Enter | Spread | Return | Fail | Settle | Consider | Wake | Expire | Stop
 
 
 class State(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -219,9 +227,7 @@ class State(msgspec.Struct, kw_only=True, omit_defaults=True):
     tasks: dict[str, OpenTask] = {}
     timers: dict[str, int] = {}
     listeners: dict[str, int] = {}
-    """Registered listeners and the step that each belongs to."""
-    seen: dict[str, list[str]] = {}
-    """Events that each listener has been given: ``source`` and ``id``."""
+    """Open listeners and the step that each belongs to."""
     ready: list[Ready] = []
 
     @property

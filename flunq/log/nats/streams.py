@@ -21,8 +21,8 @@ _log = logging.getLogger(__name__)
 _SECOND = 1_000_000_000
 _DAY = 86_400 * _SECOND
 DEDUPLICATION_WINDOW = 120 * _SECOND
-FILE_BUCKETS = ("definitions", "tenants", "secrets")
-ASYNC_BUCKETS = ("state", "nodes")
+FILE_BUCKETS = ("definitions", "state", "tenants", "secrets")
+ASYNC_BUCKETS = ("nodes",)
 BLOBS = "flunq_blobs"
 LEASES = "flunq_leases"
 

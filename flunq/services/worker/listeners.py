@@ -6,6 +6,7 @@ down by event type; whether an event fits, and what it correlates with, is decid
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from flunq.core.document.model import Listen
@@ -13,9 +14,11 @@ from flunq.core.document.model import Listen
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from flunq.core.document.model import Attribute
     from flunq.services.worker.executions import Live
 
 ANY_TYPE = ""
+PLAIN_TYPE = re.compile(r"[A-Za-z0-9_./:-]+")
 
 
 class BusShare:
@@ -85,8 +88,14 @@ def _types(live: Live, step: int) -> frozenset[str]:
         return frozenset({ANY_TYPE})
     names: set[str] = set()
     for event_filter in spec.filters:
-        attributes = {name: (value, program) for name, value, program in event_filter.attributes}
-        value, program = attributes.get("type", (None, None))
-        plain = isinstance(value, str) and program is None and value.replace(".", "").isalnum()
-        names.add(value if plain else ANY_TYPE)
+        wanted = [a for a in event_filter.attributes if a.name == "type"]
+        names |= {_definite(attribute) for attribute in wanted} or {ANY_TYPE}
     return frozenset(names)
+
+
+def _definite(attribute: Attribute) -> str:
+    """Return the type if it is a plain text; a pattern or an expression may mean any."""
+    value = attribute.value
+    if attribute.condition is None and isinstance(value, str) and PLAIN_TYPE.fullmatch(value):
+        return value
+    return ANY_TYPE

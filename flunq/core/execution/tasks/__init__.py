@@ -8,6 +8,7 @@ from flunq.core.execution.tasks.call import CallHandler
 from flunq.core.execution.tasks.emit import EmitHandler
 from flunq.core.execution.tasks.fork import ForkHandler
 from flunq.core.execution.tasks.function import FunctionHandler
+from flunq.core.execution.tasks.listen import LISTEN
 from flunq.core.execution.tasks.loop import LoopHandler
 from flunq.core.execution.tasks.raising import RaiseHandler
 from flunq.core.execution.tasks.sequence import SequenceHandler
@@ -30,6 +31,7 @@ HANDLERS: dict[str, Handler] = {
     "raise": RaiseHandler(),
     "wait": WaitHandler(),
     "emit": EmitHandler(),
+    "listen": LISTEN,
     "call": CallHandler(),
     "function": FunctionHandler(),
     "unsupported": UnsupportedHandler(),

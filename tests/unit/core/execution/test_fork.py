@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from flunq.core.execution.commands import Fire, Report
 from tests.support.driver import Driver, error, run
 
 TWO_CALLS = """
@@ -127,3 +128,27 @@ def test_many_branches_are_cancelled_in_bounded_steps() -> None:
     assert decision.more
     assert driver.output == "won"
     assert sum("cancelled" in brief for brief in driver.types()) == 999
+
+
+def test_the_first_winner_stays_the_winner_while_its_output_is_being_transformed() -> None:
+    text = RACE.replace("fork:", "output: {as: '@sh'}\n    fork:", 1)
+    driver = Driver(text, 7).begin()
+    first, second = driver.queue
+    driver.open.discard(second.task)
+    driver._decide(Report(id="x1", task=second.task, output="won"))
+    driver.report(first.task, "lost")
+    assert driver.output == {"got": "'won'"}
+
+
+def test_a_limit_that_passes_while_branches_are_being_cancelled_ends_the_fork_once() -> None:
+    branches = ", ".join(f"{{b{i}: {{call: f}}}}" for i in range(1500))
+    fork = f"{{f: {{timeout: {{after: PT9S}}, fork: {{branches: [{branches}]}}}}}}"
+    driver = Driver(f"do: [{{t: {{try: [{fork}], catch: {{}}}}}}]", "in").begin()
+    failing, (timer,) = driver.queue[700].task, driver.timers
+    driver.open.discard(failing)
+    decision = driver._decide(Report(id="x1", task=failing, failure=error("runtime")))
+    assert decision.more
+    del driver.timers[timer]
+    driver.send(Fire(id="x1", timer=timer))
+    assert driver.output == "in"
+    assert sum(brief == "task.faulted /do/0/t/try/0/f" for brief in driver.types()) == 1

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from flunq.core.duration import SECOND
+from flunq.core.execution.commands import Resume, Suspend
 from tests.support.driver import BASE, Driver, error, run
 
 CALL = """
@@ -294,3 +295,23 @@ do: [{r: {raise: {error: odd}}}]
 def test_a_raise_that_cannot_be_made_fails_otherwise(definition: str, kind: str) -> None:
     failure = run(f"do: [{{r: {{raise: {{error: {definition}}}}}}}]").failure
     assert (failure.type, failure.instance) == (BASE + kind, "/do/0/r")
+
+
+def test_a_try_that_fails_in_time_disarms_its_limit() -> None:
+    catch = "{retry: {limit: {attempt: {count: 1, duration: PT5S}}}}"
+    driver = attempt(catch, [UNAVAILABLE, "fine"])
+    assert (driver.output, driver.timers) == (["fine", "after"], {})
+
+
+def test_a_retry_and_its_limit_that_come_due_while_suspended_start_one_try() -> None:
+    catch = "{retry: {delay: PT1S, limit: {attempt: {count: 2, duration: PT5S}}}}"
+    driver = Driver(CALL.replace("CATCH", catch), "in").begin()
+    driver.report(driver.queue.pop().task, UNAVAILABLE)
+    driver.send(Suspend(id="x1"))
+    driver.fire()
+    driver.fire()
+    driver.send(Resume(id="x1"))
+    driver.fire()
+    (task,) = driver.queue
+    driver.report(task.task, "fine")
+    assert driver.output == ["fine", "after"]

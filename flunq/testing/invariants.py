@@ -1,0 +1,297 @@
+"""What must hold after every run, whatever went wrong in it.
+
+Everything is checked against the archive of the journal: what was ever stored, in order, whether
+it was trimmed since or not.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from flunq.core import events as types
+from flunq.core.claims import is_reference, reference_key
+from flunq.core.events import CloudEvent
+from flunq.core.execution import fold as folding
+from flunq.core.execution.fold import fold, micros
+from flunq.core.execution.state import State
+from flunq.services.worker.recovery import Head, read_head
+from flunq.testing.ledger import Effect
+from flunq.testing.workload import Plan
+
+if TYPE_CHECKING:
+    from flunq.log.ports import Record
+    from flunq.testing.cluster import Cluster
+
+_split = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_event = msgspec.json.Decoder(CloudEvent).decode
+_TERMINAL = types.TERMINAL_TYPES
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """An event and the place of its commit in the archive."""
+
+    event: CloudEvent
+    place: int
+    """How many records there were when its commit was stored, itself included."""
+
+
+class Story(msgspec.Struct):
+    """All that the journal says of one execution."""
+
+    id: str
+    events: list[Stored] = []
+    deleted: bool = False
+    state: State | None = None
+
+    @property
+    def last(self) -> CloudEvent | None:
+        """Return its last event."""
+        return self.events[-1].event if self.events else None
+
+
+class Archive:
+    """The journal from its very beginning, read independently of the engine's recovery."""
+
+    def __init__(self, records: list[Record], blobs: dict[str, bytes]) -> None:
+        self.stories: dict[str, Story] = {}
+        self.heads: dict[int, list[tuple[Record, Head]]] = defaultdict(list)
+        self.problems: list[str] = []
+        self._blobs = blobs
+        for place, record in enumerate(records, 1):
+            self._read(record, place)
+        for story in self.stories.values():
+            self._fold(story)
+
+    def _read(self, record: Record, place: int) -> None:
+        self.heads[record.partition].append((record, read_head(record.data)))
+        for raw in _split(record.data)[1:]:
+            event = _event(raw)
+            story = self.stories.setdefault(event.subject, Story(event.subject))
+            if event.type == types.DELETED:
+                story.deleted = True
+                continue
+            if b"$flunq.blob" in bytes(raw):
+                self._check_out(event)
+            story.events.append(Stored(event, place))
+
+    def _check_out(self, event: CloudEvent) -> None:
+        for member, value in event.data.items():
+            if is_reference(value):
+                body = self._blobs.get(reference_key(value))
+                if body is None:
+                    self.problems.append(f"{event.id}: the blob of {member} is missing")
+                else:
+                    event.data[member] = msgspec.json.decode(body)
+
+    def _fold(self, story: Story) -> None:
+        numbers = [stored.event.seq for stored in story.events]
+        if numbers != list(range(1, len(numbers) + 1)):
+            self.problems.append(f"{story.id}: the history has gaps or repeats: {numbers}")
+            return
+        ends = [s.event.seq for s in story.events if s.event.type in _TERMINAL]
+        if len(ends) > 1 or (ends and ends[0] != numbers[-1]):
+            self.problems.append(f"{story.id}: terminal events {ends} of {numbers[-1]}")
+            return
+        for stored in story.events:
+            if stored.event.type == types.QUARANTINED:
+                reason = stored.event.data["reason"]
+                self.problems.append(f"{story.id} was quarantined: {reason}")
+                return
+            story.state = fold(story.state, stored.event)
+
+
+def check(cluster: Cluster, plans: list[Plan]) -> Iterator[str]:
+    """Yield everything that must not be."""
+    wire = cluster.wire
+    archive = Archive(wire.journal.archive, wire.blobs)
+    yield from cluster.problems
+    yield from archive.problems
+    yield from _epochs(archive)
+    if archive.problems:
+        return
+    for plan in plans:
+        yield from _plan(plan, archive.stories.get(plan.id))
+    known = {plan.id for plan in plans}
+    yield from (f"{one}: nobody started it" for one in archive.stories if one not in known)
+    yield from _effects(cluster.ledger.effects, archive)
+    yield from _steps(cluster.ledger.effects, archive, plans)
+    for story in archive.stories.values():
+        yield from _timers(story)
+        yield from _suspensions(story)
+    yield from _inboxes(cluster, archive)
+
+
+def _epochs(archive: Archive) -> Iterator[str]:
+    for partition, heads in archive.heads.items():
+        epoch = number = 0
+        node = ""
+        for _, head in heads:
+            where = f"partition {partition}, commit {head.number}"
+            if head.number != number + 1:
+                yield f"{where} follows commit {number}"
+            if head.epoch < epoch:
+                yield f"{where}: epoch {head.epoch} after {epoch}"
+            if head.epoch == epoch and head.node != node:
+                yield f"{where}: epoch {epoch} has two writers, {node} and {head.node}"
+            epoch, number, node = head.epoch, head.number, head.node
+
+
+# --- executions ---------------------------------------------------------------------------------
+
+
+def _plan(plan: Plan, story: Story | None) -> Iterator[str]:
+    if story is None or story.state is None:
+        if plan.started:
+            yield f"{plan.id}: its start was acknowledged, but the journal does not know it"
+        return
+    state = story.state
+    if plan.created > 1:
+        yield f"{plan.id}: {plan.created} starts said that they made it"
+    if plan.delete and not story.deleted:
+        yield f"{plan.id}: its deletion was acknowledged, but the journal does not know it"
+    if not state.is_terminal:
+        yield f"{plan.id}: it has not ended: {state.status}"
+        return
+    yield from _outcome(plan, state)
+    yield from _answers(plan, state)
+
+
+def _outcome(plan: Plan, state: State) -> Iterator[str]:
+    if state.status == "cancelled":
+        if not plan.cancel_sent:
+            yield f"{plan.id}: nobody cancelled it"
+        return
+    if plan.cancel_status == "cancelled":
+        yield f"{plan.id}: it was told to be cancelled, and is {state.status}"
+    output = state.output["n"] if state.status == "completed" else None
+    if output not in plan.expected.outputs:
+        wanted = sorted(map(str, plan.expected.outputs))
+        why = f" ({state.failure.detail})" if state.failure else ""
+        yield f"{plan.id}: it ended {state.status} with {output}{why}, not with one of {wanted}"
+
+
+def _answers(plan: Plan, state: State) -> Iterator[str]:
+    for result in plan.results:
+        if (result.status, result.output, result.failure) != (
+            state.status,
+            state.output,
+            state.failure,
+        ):
+            yield f"{plan.id}: its client was told {result}, the journal says {state.status}"
+    details = plan.details
+    if details is not None:
+        told = (details.status, details.seq, details.output, details.input, details.started_at)
+        real = (state.status, state.seq, state.output, state.input, state.started_at)
+        if told != real:
+            yield f"{plan.id}: its owner told {told}, the journal says {real}"
+
+
+# --- effects ------------------------------------------------------------------------------------
+
+
+def _dispatches(archive: Archive) -> dict[str, tuple[Stored, dict[str, Any]]]:
+    found: dict[str, tuple[Stored, dict[str, Any]]] = {}
+    for story in archive.stories.values():
+        for stored in story.events:
+            data = stored.event.data
+            if stored.event.type == types.TASK_STARTED and "dispatch" in data:
+                found[data["dispatch"]["id"]] = (stored, data["dispatch"])
+    return found
+
+
+def _effects(effects: list[Effect], archive: Archive) -> Iterator[str]:
+    """No effect before its commit, and under the key that the journal names."""
+    dispatches = _dispatches(archive)
+    for effect in effects:
+        if effect.task not in dispatches:
+            yield f"{effect.task} was run by {effect.process}, but the journal does not know it"
+            continue
+        stored, dispatch = dispatches[effect.task]
+        if stored.place > effect.records:
+            yield f"{effect.task} was run by {effect.process} before its commit was stored"
+        if effect.key != dispatch["key"]:
+            yield f"{effect.task} was run as {effect.key}, the journal says {dispatch['key']}"
+
+
+def _steps(effects: list[Effect], archive: Archive, plans: list[Plan]) -> Iterator[str]:
+    """Every finished step had its effect, and each step has one key."""
+    run = {effect.task for effect in effects}
+    keys: dict[str, set[str]] = defaultdict(set)
+    steps: dict[tuple[str, str, str], set[str]] = defaultdict(set)
+    for story in archive.stories.values():
+        started: dict[int, dict[str, Any]] = {}
+        for stored in story.events:
+            data = stored.event.data
+            if stored.event.type == types.TASK_STARTED and "dispatch" in data:
+                dispatch = started[data["step"]] = data["dispatch"]
+                keys[story.id].add(dispatch["key"])
+                step = (story.id, data["task"], data.get("path", ""))
+                steps[step].add(dispatch["key"])
+            elif stored.event.type == types.TASK_COMPLETED and data["step"] in started:
+                task = started[data["step"]]["id"]
+                if task not in run:
+                    yield f"{task} is completed, but was never run"
+    yield from (f"the step {s} has the keys {k}" for s, k in steps.items() if len(k) > 1)
+    for plan in plans:
+        story = archive.stories.get(plan.id)
+        state = None if story is None else story.state
+        calls = plan.expected.calls
+        if state is not None and state.status == "completed" and calls is not None:
+            if len(keys[plan.id]) != calls:
+                yield f"{plan.id}: {len(keys[plan.id])} steps had an effect, not {calls}"
+
+
+# --- time ---------------------------------------------------------------------------------------
+
+_DUE = {"w": "due", "r": "due", "t": "timeout", "a": "attemptDue"}
+
+
+def _timers(story: Story) -> Iterator[str]:
+    """No timer fires before it is due."""
+    due: dict[tuple[int, str], int] = {}
+    for stored in story.events:
+        event = stored.event
+        data = event.data
+        if event.type == folding.TIMER_FIRED:
+            letter = data["timer"].lstrip("0123456789")[0]
+            if (data["step"], letter) in due and micros(event.time) < due[data["step"], letter]:
+                yield f"{story.id}: timer {data['timer']} fired early, at {event.time}"
+        elif "step" in data or event.type == types.WORKFLOW_STARTED:
+            for letter, member in _DUE.items():
+                if isinstance(data.get(member), int):
+                    due[data.get("step", 0), letter] = data[member]
+
+
+def _suspensions(story: Story) -> Iterator[str]:
+    """Nothing new is dispatched while an execution is suspended."""
+    suspended = False
+    for stored in story.events:
+        event = stored.event
+        if event.type == types.WORKFLOW_SUSPENDED:
+            suspended = True
+        elif event.type == types.WORKFLOW_RESUMED:
+            suspended = False
+        elif suspended and event.type == types.TASK_STARTED:
+            yield f"{story.id}: {event.data['task']} began during a suspension"
+
+
+def _inboxes(cluster: Cluster, archive: Archive) -> Iterator[str]:
+    """Every input was consumed, and every outbox item released."""
+    inbox = cluster.wire.logs["default/inbox"]
+    for partition, heads in archive.heads.items():
+        head = heads[-1][1]
+        facts = head.inbox or {"created": "", "floor": 0, "above": []}
+        if facts["created"] not in ("", inbox.created):
+            continue
+        above = set(facts["above"])
+        left = [r.seq for r in inbox.read(str(partition), facts["floor"], 1000)]
+        if any(seq not in above for seq in left):
+            yield f"partition {partition}: inputs {left} were not consumed, {facts}"
+        promised = [record.seq for record, one in heads if one.outbox]
+        if promised and head.releasedThrough < promised[-1]:
+            through = head.releasedThrough
+            yield f"partition {partition}: released through {through}, not {promised[-1]}"

@@ -1,0 +1,335 @@
+"""What happens in one run: drawn from the seed before it begins, then carried out."""
+
+from __future__ import annotations
+
+import asyncio
+from random import Random
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from flunq.core.reading import read_document
+from flunq.services.worker.definitions import Definitions
+from flunq.services.worker.trimming import watermark_key
+from flunq.testing.cluster import Shape
+from flunq.testing.documents import HOURS, sample
+from flunq.testing.faults import Trigger, Weather
+from flunq.testing.invariants import check
+from flunq.testing.workload import Customer, Plan
+
+if TYPE_CHECKING:
+    from flunq.core.reading import Document
+    from flunq.testing.cluster import Cluster, Machine
+
+DOCUMENTS = 300
+PLACES = (
+    "journal.append",
+    "journal.append",
+    "journal.last",
+    "journal.read",
+    "state.put",
+    "state.swap",
+    "state.delete",
+    "inbox.publish",
+    "inbox.purge",
+    "tasks.publish",
+    "tasks.withdraw",
+    "tasks.ack",
+    "blobs.put",
+    "requests.request",
+    "requests.notify",
+    "leases.renew",
+    "schedules.wake_at",
+)
+POINTS = (
+    "before-decide",
+    "before-commit",
+    "after-commit",
+    "before-release",
+    "before-dispatch",
+    "after-release",
+)
+SETTLED_WITHIN = 300.0
+"""Seconds of virtual time in which everything must have ended once nothing goes wrong."""
+
+
+class Mishap(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that goes wrong at a moment."""
+
+    at: float
+    kind: str
+    machine: str
+    operation: str = ""
+    moment: str = "before"
+    count: int = 1
+    lasts: float = 1.0
+    """Until it is over: restarted, thawed, quiet again."""
+
+
+class Scenario(msgspec.Struct, frozen=True, kw_only=True):
+    """One run."""
+
+    shape: Shape
+    plans: list[Plan]
+    customers: int
+    weather: Weather
+    mishaps: list[Mishap]
+    profile: str
+    archived: bool
+    """The journal is archived, so that it is trimmed."""
+    late_machine: float | None
+    """When one more machine joins."""
+    executor_only: bool
+
+    async def run(self, cluster: Cluster) -> list[str]:
+        """Carry it out; return what must not have happened."""
+        return await _Run(self, cluster).run()
+
+
+def draw(random: Random) -> Scenario:
+    """Draw a run."""
+    profile = HOURS if random.random() < 0.03 else ""
+    shape = _shape(random, profile)
+    horizon = random.choice([3.0, 6.0, 12.0])
+    names = [f"m{number}" for number in range(shape.machines)]
+    mishaps = [_mishap(random, names, horizon) for _ in range(random.choice([0, 1, 1, 2, 3, 4]))]
+    rate = random.choice([0.0, 0.0, 0.01, 0.04])
+    weather = Weather(
+        unknown=rate,
+        lost=random.choice([0.0, 0.01, 0.05]),
+        doubled=random.choice([0.0, 0.02, 0.1]),
+        slow=random.choice([0.0, 0.02]),
+    )
+    return Scenario(
+        shape=shape,
+        plans=[_plan(random, number, profile) for number in range(random.randrange(2, 7))],
+        customers=random.choice([1, 1, 2]),
+        weather=weather,
+        mishaps=sorted(mishaps, key=lambda m: m.at),
+        profile=profile,
+        archived=random.random() < 0.5,
+        late_machine=random.uniform(0.5, horizon) if random.random() < 0.15 else None,
+        executor_only=random.random() < 0.1,
+    )
+
+
+def _shape(random: Random, profile: str) -> Shape:
+    slow = 40.0 if profile == HOURS else 1.0
+    return Shape(
+        machines=random.choice([1, 2, 2, 3]),
+        partitions=random.choice([1, 2, 3]),
+        capacity=random.choice([1, 4, 64]),
+        lease_ttl=3.0 * slow,
+        blob_threshold=random.choice([700, 3000, 256 * 1024]),
+        checkpoint_seconds=random.choice([0.15, 0.5, 2.0]) * slow,
+        checkpoint_bytes=random.choice([20_000, 8 * 1024 * 1024]),
+        hibernate_seconds=random.choice([0.1, 1.0]),
+        sweep_seconds=random.choice([0.5, 1.0]) * slow,
+        commits_in_flight=random.choice([1, 2]),
+        handover_seconds=random.choice([0.5, 5.0]),
+    )
+
+
+def _plan(random: Random, number: int, profile: str) -> Plan:
+    steps: list[tuple[float, str]] = []
+    fate = random.random()
+    if fate < 0.12:
+        steps.append((random.choice([0.0, 0.5, random.uniform(0, 4)]), "cancel"))
+    elif fate < 0.28:
+        first = random.choice([0.0, random.uniform(0, 2)])
+        steps += [(first, "suspend"), (first + random.uniform(0.1, 4), "resume")]
+    if random.random() < 0.2:
+        steps.append((random.choice([0.0, random.uniform(0, 8)]), "repeat"))
+    if random.random() < 0.12:
+        steps.append((random.choice([0.0, random.uniform(0, 8)]), "clash"))
+    return Plan(
+        id=f"x{number}-{random.randrange(1000)}",
+        sample=sample(random.randrange(DOCUMENTS), profile),
+        n=random.randrange(100),
+        pad=random.choice([0, 0, 0, 1500]),
+        at=random.choice([0.0, 0.3, random.uniform(0, 5)]),
+        steps=sorted(steps),
+        delete=random.random() < 0.1,
+    )
+
+
+def _mishap(random: Random, machines: list[str], horizon: float) -> Mishap:
+    kinds = ["crash", "crash-at", "crash-at", "crash-at", "point", "point", "freeze", "freeze-at"]
+    kinds += ["stop", "storm", "storm", "stall", "customer"]
+    kind = random.choice(kinds)
+    if random.random() < 0.02:
+        kind = "inbox"
+    operation = random.choice(POINTS if kind == "point" else PLACES)
+    if kind == "stall":
+        operation = random.choice(["journal.append", "state.put", "state.swap", "blobs.put"])
+    return Mishap(
+        at=random.uniform(0.2, horizon),
+        kind=kind,
+        machine=random.choice(machines),
+        operation=operation,
+        moment="before" if kind == "point" else random.choice(["before", "after"]),
+        count=random.choice([1, 1, 2, 3, 5, 8]),
+        lasts=random.choice([0.3, 1.0, 2.5, 4.5, 8.0]),
+    )
+
+
+class _Run:
+    """A scenario on a cluster."""
+
+    def __init__(self, scenario: Scenario, cluster: Cluster) -> None:
+        self._scenario = scenario
+        self._cluster = cluster
+        self._wire = cluster.wire
+        self._customers: list[Customer] = []
+        self._calm = False
+
+    async def run(self) -> list[str]:
+        scenario, cluster = self._scenario, self._cluster
+        await cluster.prepare()
+        await self._register()
+        for number in range(scenario.shape.machines):
+            only = scenario.executor_only and number == 2
+            roles = ("executor",) if only else ("worker", "executor")
+            cluster.add(f"m{number}", roles)
+        self._wire.weather = scenario.weather
+        if scenario.archived:
+            cluster.watch(self._archive())
+        if scenario.late_machine is not None:
+            cluster.watch(self._join(scenario.late_machine))
+        self._begin_customers()
+        for mishap in scenario.mishaps:
+            await asyncio.sleep(max(0.0, mishap.at - cluster.loop.time()))
+            self._strike(mishap)
+        longest = max((mishap.lasts for mishap in scenario.mishaps), default=1.0)
+        await asyncio.sleep(longest)
+        self._clear_up()
+        await self._settle()
+        return list(check(cluster, scenario.plans))
+
+    async def _register(self) -> None:
+        cluster = self._cluster
+        definitions = Definitions(_Bucket(cluster), "default", cluster.clock)
+        for one in {plan.sample.name: plan.sample for plan in self._scenario.plans}.values():
+            document = _document(one.text)
+            await definitions.apply(document.value, one.text, document.digest, 0)
+
+    def _begin_customers(self) -> None:
+        count = self._scenario.customers
+        for number in range(count):
+            plans = self._scenario.plans[number::count]
+            customer = Customer(self._cluster, f"client{number}", plans)
+            self._customers.append(customer)
+            customer.start()
+
+    async def _join(self, at: float) -> None:
+        await asyncio.sleep(at)
+        self._cluster.add("late")
+
+    async def _archive(self) -> None:
+        """Say, as the historian will, up to where the journal is kept elsewhere."""
+        while True:
+            await asyncio.sleep(1.0)
+            journal = self._wire.journal
+            self._wire.bucket("state").put(watermark_key("default"), b"%d" % journal.last_seq)
+
+    # -- mishaps -----------------------------------------------------------------------------------
+
+    def _strike(self, mishap: Mishap) -> None:
+        self._wire.note(f"mishap {mishap.kind} {mishap.machine} {mishap.operation}")
+        machine = self._cluster.machines[mishap.machine]
+        if mishap.kind in ("crash-at", "point", "freeze-at"):
+            self._lie_in_wait(mishap, machine)
+        elif mishap.kind == "crash":
+            self._crash(machine, mishap.lasts)
+        elif mishap.kind == "freeze":
+            self._freeze(machine, mishap.lasts)
+        elif mishap.kind == "stop":
+            machine.ask_to_stop()
+            self._wire.later(mishap.lasts + 2.0, machine.start)
+        elif mishap.kind in ("storm", "stall"):
+            self._storm(mishap)
+        elif mishap.kind == "customer":
+            self._customers[0].crash()
+        else:
+            self._wire.recreate_log("default/inbox")
+
+    def _lie_in_wait(self, mishap: Mishap, machine: Machine) -> None:
+        act = self._freeze if mishap.kind == "freeze-at" else self._crash
+        self._wire.triggers.append(
+            Trigger(
+                machine=machine.name,
+                operation=mishap.operation,
+                count=mishap.count,
+                moment=mishap.moment,
+                act=lambda: act(machine, mishap.lasts),
+            )
+        )
+
+    def _crash(self, machine: Machine, lasts: float) -> None:
+        if not self._calm:
+            machine.crash()
+            self._wire.later(lasts, machine.start)
+
+    def _freeze(self, machine: Machine, lasts: float) -> None:
+        if not self._calm:
+            machine.freeze()
+            self._wire.later(lasts, machine.thaw)
+
+    def _storm(self, mishap: Mishap) -> None:
+        storm = Weather(unknown=0.3, lost=0.3, doubled=0.2, slow=0.2)
+        if mishap.kind == "stall":
+            storm = Weather(stalled=frozenset([mishap.operation]))
+        self._wire.storms[mishap.machine] = storm
+        self._wire.later(mishap.lasts, self._wire.storms.pop, mishap.machine, None)
+
+    def _clear_up(self) -> None:
+        self._wire.note("nothing goes wrong any more")
+        self._calm = True
+        self._wire.weather = Weather()
+        self._wire.storms.clear()
+        self._wire.triggers.clear()
+        self._cluster.heal()
+
+    # -- the end -----------------------------------------------------------------------------------
+
+    async def _settle(self) -> None:
+        """Let everything come to its end, then stop in order."""
+        cluster = self._cluster
+        slow = 150.0 if self._scenario.profile == HOURS else 1.0
+        deadline = cluster.loop.time() + SETTLED_WITHIN * slow
+        while not all(plan.done for plan in self._scenario.plans):
+            if cluster.loop.time() > deadline or cluster.problems:
+                undone = [plan.id for plan in self._scenario.plans if not plan.done]
+                cluster.problems.append(f"{', '.join(undone)} did not come to an end")
+                break
+            await asyncio.sleep(0.25 * slow)
+        await asyncio.sleep(2 * self._scenario.shape.sweep_seconds)
+        for machine in list(cluster.machines.values()):
+            machine.ask_to_stop()
+            await machine.stopped()
+
+
+class _Bucket:
+    """Writes definitions without a network: an operator registered them long ago."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._bucket = cluster.wire.bucket("definitions")
+
+    async def get(self, key: str) -> object:
+        return self._bucket.get(key)
+
+    async def put(self, key: str, value: bytes) -> int:
+        return self._bucket.put(key, value)
+
+    async def swap(self, key: str, value: bytes, *, revision: int) -> int:
+        return self._bucket.swap(key, value, revision)
+
+
+_documents: dict[str, Document] = {}
+
+
+def _document(text: str) -> Document:
+    known = _documents.get(text)
+    if known is None:
+        known = _documents[text] = read_document(text, name="document")
+    return known

@@ -1,0 +1,136 @@
+"""The feed hands every commit on once and in order, whatever the push loses."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from flunq.client import feed as feed_module
+from flunq.client.feed import Feed
+from flunq.core.protocol import Commits, Page
+from flunq.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    import pytest
+
+
+def event(number: int, **members: Any) -> dict[str, Any]:
+    head = {"id": f"c{number}", "source": "/x", "type": "t", "time": "2026-01-01T00:00:00Z"}
+    return {**head, "partition": 0, **members}
+
+
+def commit(number: int) -> bytes:
+    """Commit ``number`` stands at journal position ``10 * number``."""
+    head = event(number, data={"number": number, "releasedThrough": 10 * number - 10})
+    own = event(number, id=f"e{number}", subject="run", seq=number)
+    return msgspec.json.encode([head, own])
+
+
+class Broker:
+    """A partition with some commits, of which only those that a test pushes are heard."""
+
+    def __init__(self, commits: int) -> None:
+        self.commits = commits
+        self.asked: list[Commits] = []
+        self.silent = False
+        self.push: Callable[[bytes], None] = lambda _: None
+
+    @asynccontextmanager
+    async def listen(self, subject: str, receive: Callable[[bytes], None]) -> AsyncIterator[None]:
+        assert subject == "feed"
+        self.push = receive
+        yield
+
+    async def ask(self, partition: int, question: Commits) -> Page:
+        if self.silent:
+            raise UnavailableError("nobody answers")
+        self.asked.append(question)
+        end = 10 * self.commits
+        if question.after >= end:
+            return Page(items=[], cursor=end)
+        first = question.after // 10 + 1
+        last = min(self.commits, first + 1)
+        items = [msgspec.Raw(commit(number)) for number in range(first, last + 1)]
+        return Page(items=items, cursor=10 * last, more=last < self.commits)
+
+
+async def collect(feed: Feed, count: int) -> list[str]:
+    seen: list[str] = []
+    async for each in feed:
+        seen.append(each.id)
+        if len(seen) == count:
+            break
+    return seen
+
+
+def opened(broker: Broker) -> Feed:
+    return Feed(broker, "feed", [0], broker.ask)  # type: ignore[arg-type]
+
+
+async def test_pushed_commits_are_handed_on_without_their_own_event() -> None:
+    broker = Broker(5)
+    async with opened(broker) as feed:
+        for number in (6, 7):
+            broker.push(commit(number))
+        assert await collect(feed, 2) == ["e6", "e7"]
+
+
+async def test_a_repeated_commit_is_handed_on_once() -> None:
+    broker = Broker(5)
+    async with opened(broker) as feed:
+        for number in (6, 6, 7, 6, 8):
+            broker.push(commit(number))
+        assert await collect(feed, 3) == ["e6", "e7", "e8"]
+
+
+async def test_a_gap_is_filled_from_the_journal() -> None:
+    broker = Broker(5)
+    async with opened(broker) as feed:
+        broker.push(commit(6))
+        broker.commits = 11
+        broker.push(commit(11))
+        assert await collect(feed, 6) == [f"e{number}" for number in range(6, 12)]
+
+
+async def test_a_lost_last_commit_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed_module, "QUIET_SECONDS", 0.01)
+    broker = Broker(5)
+    async with opened(broker) as feed:
+        broker.commits = 7
+        assert await collect(feed, 2) == ["e6", "e7"]
+
+
+async def test_what_was_read_otherwise_is_not_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed_module, "QUIET_SECONDS", 0.01)
+    broker = Broker(5)
+    async with opened(broker) as feed:
+        broker.commits = 9
+        feed.anchor(0, 80)
+        assert await collect(feed, 1) == ["e9"]
+
+
+async def test_a_fail_over_delays_but_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed_module, "QUIET_SECONDS", 0.01)
+    broker = Broker(5)
+    async with opened(broker) as feed:
+        broker.silent = True
+        broker.commits = 8
+        broker.push(commit(6))
+        assert await collect(feed, 1) == ["e6"]
+        broker.silent = False
+        assert await collect(feed, 2) == ["e7", "e8"]
+
+
+async def test_a_slow_reader_gets_what_was_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed_module, "KEPT", 2)
+    monkeypatch.setattr(feed_module, "QUIET_SECONDS", 0.01)
+    broker = Broker(0)
+    async with opened(broker) as feed:
+        broker.commits = 9
+        for number in range(1, 10):
+            broker.push(commit(number))
+        assert await collect(feed, 9) == [f"e{number}" for number in range(1, 10)]
