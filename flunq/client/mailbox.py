@@ -99,28 +99,35 @@ class Mailbox:
     async def _ask_again(self) -> None:
         while True:
             await asyncio.sleep(ASK_AGAIN_SECONDS)
-            if self._waiters:
-                await self._ask_for(list(self._waiters))
+            if self._waiters and await self._ask_for(list(self._waiters)):
+                # A push went astray, as when a node dies: others may have gone the same way.
+                await self._ask_for(list(self._expected))
 
-    async def _ask_for(self, executions: list[str]) -> None:
+    async def _ask_for(self, executions: list[str]) -> bool:
+        """Ask their owners; tell whether one knew results that had not been pushed."""
         by_partition: dict[int, list[str]] = {}
         for execution in executions:
             number = partition_of(execution, self.partitions)
             by_partition.setdefault(number, []).append(execution)
-        for number, ids in by_partition.items():
-            for start in range(0, len(ids), 1000):
-                await self._ask_partition(number, ids[start : start + 1000])
+        found = await asyncio.gather(*(self._ask_in_parts(*part) for part in by_partition.items()))
+        return any(found)
 
-    async def _ask_partition(self, number: int, ids: list[str]) -> None:
+    async def _ask_in_parts(self, number: int, ids: list[str]) -> bool:
+        found = False
+        for start in range(0, len(ids), 1000):
+            found |= await self._ask_partition(number, ids[start : start + 1000])
+        return found
+
+    async def _ask_partition(self, number: int, ids: list[str]) -> bool:
         question = msgspec.json.encode(Watch(ids=ids, mailbox=self.subject))
         subject = ask_subject(self._tenant, number)
         try:
             body = await self._requests.request(subject, question, timeout=ASK_AGAIN_SECONDS)
         except (NoResponderError, RequestTimeoutError):
-            return
+            return False
         answer = _answer(body)
         if answer.problem is not None:
-            return
+            return False
         results = _results(answer.value)
         for result in results.results:
             self._take(result)
@@ -132,3 +139,4 @@ class Mailbox:
                         f"no execution {execution}", hint="list the newest with: flunq list"
                     )
                 )
+        return bool(results.results)

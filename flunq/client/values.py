@@ -59,6 +59,8 @@ class Values:
         if b'"$flunq.blob"' not in bytes(event.data):
             return event
         data = event.value()
-        for member, value in data.items():
-            data[member] = await self.full(value)
+        for members in (data, data.get("dispatch"), data.get("command")):
+            if isinstance(members, dict):
+                for member, value in members.items():
+                    members[member] = await self.full(value)
         return msgspec.structs.replace(event, data=msgspec.Raw(msgspec.json.encode(data)))

@@ -22,6 +22,7 @@ Bound = tuple[tuple[Any, ...], dict[str, Any]]
 _ABSENT = object()
 _NOTHING: dict[str, Any] = {}
 _SCALARS = frozenset({str, int, float, bool, type(None)})
+_PLAIN_RESULTS = frozenset({int, bool, type(None)})
 _AT = re.compile(r"^(?P<problem>.*?)(?: - at `\$\.?(?P<path>.*)`)?$", re.DOTALL)
 _FIELD = re.compile(
     r"^(?P<problem>Object (?:missing required|contains unknown) field) `(?P<name>.*)`$"
@@ -154,10 +155,11 @@ class Binder:
 
 def to_json(result: Any, name: str = "the function") -> JSON:
     """Turn a function's result into JSON values that nobody else holds."""
-    if type(result) in _SCALARS:
+    if type(result) in _PLAIN_RESULTS:
         return typing.cast(JSON, result)
     try:
-        return typing.cast(JSON, msgspec.to_builtins(result, str_keys=True, enc_hook=_dump))
+        # Through the text, so that what the engine holds is what the journal says (NaN is null).
+        return typing.cast(JSON, msgspec.json.decode(msgspec.json.encode(result, enc_hook=_dump)))
     except (TypeError, ValueError, RecursionError) as error:
         raise TaskError(
             "runtime", 500, "The result is not JSON", f"{name}: {str(error)[:300]}"

@@ -104,7 +104,10 @@ class PartitionManager:
             partition.stop()
         if partitions:
             await asyncio.wait([task for _, task in partitions], timeout=self._lease_ttl)
-        await self._leases.release(self.context.settings.node)
+        try:
+            await self._leases.release(self.context.settings.node)
+        except OutcomeUnknownError as error:
+            log.warning("the lease of %s expires by itself: %s", self.context.settings.node, error)
 
     # -- leases ----------------------------------------------------------------------------------
 
@@ -146,7 +149,8 @@ class PartitionManager:
             await self._look()
             self._assign()
             self._settle(group)
-            if self._wanted and all(self.partition(n) for n in self._wanted):
+            # A node may well own nothing: more nodes than partitions, or an executor alone.
+            if all(self.partition(n) for n in self._wanted):
                 self._ready.set()
             try:
                 async with asyncio.timeout(self._pause()):

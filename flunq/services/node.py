@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 from importlib.metadata import version
@@ -78,7 +79,22 @@ async def run_node(settings: NodeSettings, ready: Callable[[], None], stop: asyn
     async with event_stream(stream_settings) as stream, database(stream_settings) as store:
         await stream.ensure(settings.partitions)
         await store.ensure()
-        await Node(settings, stream, store, SystemClock()).run(ready, stop)
+
+        def begin() -> None:
+            _collect_rarely()
+            ready()
+
+        await Node(settings, stream, store, SystemClock()).run(begin, stop)
+
+
+def _collect_rarely() -> None:
+    """Make the garbage collector look less often: hardly anything here is part of a cycle.
+
+    At its default it takes a sixth of the time, looking again and again at what lives on.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 50)
 
 
 class Node:

@@ -28,7 +28,7 @@ PROCESS: ContextVar[Process | None] = ContextVar("PROCESS", default=None)
 
 
 class StuckError(Exception):
-    """Nothing is ready and no timer is set: what the caller waits for cannot happen."""
+    """What the caller waits for cannot happen: nothing will run, or something runs for ever."""
 
 
 class Process:
@@ -127,7 +127,9 @@ class Callback:
 class VirtualLoop(asyncio.AbstractEventLoop):
     """An event loop in virtual time, in whole microseconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, patience: int = 2_000_000) -> None:
+        self.patience = patience
+        """How many callbacks may run in all."""
         self.ready: deque[Callback] = deque()
         self.failures: list[dict[str, Any]] = []
         """What nobody caught."""
@@ -232,6 +234,8 @@ class VirtualLoop(asyncio.AbstractEventLoop):
             process.backlog.append(handle)
             return
         self.steps += 1
+        if self.steps > self.patience:
+            raise StuckError(f"{self.steps} callbacks have run; the last is {handle.callback!r}")
         try:
             handle.context.run(handle.callback, *handle.args)
         except Exception as error:  # noqa: BLE001 - as every event loop does
@@ -306,6 +310,7 @@ def run_virtually(main: Coroutine[Any, Any, T], loop: VirtualLoop) -> T:
 
 
 def _unwind(loop: VirtualLoop) -> None:
+    loop.patience = loop.steps + 100_000
     leftover = sorted(
         (task for task in asyncio.all_tasks(loop) if isinstance(task, VirtualTask)),
         key=lambda task: task.number,

@@ -57,7 +57,7 @@ def simulate(
     seed: int, *, defect: Defect | None = None, tell: Callable[[str], None] | None = None
 ) -> Outcome:
     """Run one seed."""
-    loop = VirtualLoop()
+    loop = VirtualLoop(patience=400_000)
     clock = VirtualClock(loop)
     source = random.Random(seed)
     wire = Wire(loop, clock.now, random.Random(source.random()))

@@ -109,6 +109,7 @@ class _Compiler:
 
     def __init__(self, value: dict[str, Any]) -> None:
         self._use = value.get("use") or {}
+        self._evaluate = value.get("evaluate") or {}
         self.tasks: dict[str, Task] = {}
         for name, definition in self.named("functions").items():
             # A scope of one task that is not a list in the document: only its reference differs.
@@ -121,11 +122,15 @@ class _Compiler:
         table = self._use.get(what)
         return table if isinstance(table, dict) else {}
 
-    def problem(self) -> str:
-        """Tell why no execution of the document can run."""
+    def problem(self) -> tuple[str, str] | None:
+        """Tell where and why the document asks for what this version cannot do."""
         if self._use.get("extensions"):
-            return "use.extensions is not supported by this version"
-        return ""
+            return "/use/extensions", "extensions are not supported by this version"
+        if self._evaluate.get("language", "jq") != "jq":
+            return "/evaluate/language", "only the expression language jq is supported"
+        if self._evaluate.get("mode", "strict") != "strict":
+            return "/evaluate/mode", "only strict evaluation is supported by this version"
+        return None
 
     def scope(self, tasks: list[dict[str, Any]], prefix: str, *, sequential: bool = True) -> str:
         """Compile a task list; return the reference of its first task."""

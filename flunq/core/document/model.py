@@ -250,8 +250,8 @@ class Workflow(msgspec.Struct, frozen=True, kw_only=True):
     input: DataStage
     output: DataStage
     timeout: DurationSpec | None
-    problem: str = ""
-    """Why no execution of it can run."""
+    problem: tuple[str, str] | None = None
+    """Where and why it asks for what no execution of this version can give."""
 
     @property
     def namespace(self) -> str:

@@ -98,6 +98,4 @@ class Continue(msgspec.Struct, frozen=True, kw_only=True, tag="continue"):
     id: str
 
 
-Command = (
-    Start | Report | Fire | Deliver | Cancel | Suspend | Resume | Delete | Continue
-)
+Command = Start | Report | Fire | Deliver | Cancel | Suspend | Resume | Delete | Continue

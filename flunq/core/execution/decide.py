@@ -160,8 +160,8 @@ def _prepare_start(turn: Turn, data: dict[str, Any]) -> Failure | None:
     try:
         workflow = turn.env.workflow
         if workflow.problem:
-            failure = faults.standard("configuration", workflow.problem)
-            return faults.at(failure, "/use/extensions")
+            instance, detail = workflow.problem
+            return faults.at(faults.standard("configuration", detail), instance)
         if workflow.timeout is not None:
             data["timeout"] = turn.duration(workflow.timeout, None).after(turn.now)
         _prepare(turn, data)

@@ -44,6 +44,8 @@ INLINE_INPUT = 2048
 INTERRUPTIONS = 64
 """Tasks that one transition cancels at most."""
 EVENT_OVERHEAD = 400
+SHALLOW = 512
+"""Fewer bytes than this cannot be nested too deeply: a level takes two."""
 MAX_VALUE = 64 << 20
 """A value that an execution makes may have up to this many bytes."""
 LEVELS_ABOVE = 24
@@ -184,6 +186,12 @@ class Turn:
 
     def _measure(self, value: Any) -> int:
         """Encode with some levels around it, as deep as it may stand in events and states."""
+        try:
+            size = len(_encode(value))
+        except (RecursionError, UnicodeEncodeError):
+            size = SHALLOW
+        if size < SHALLOW:
+            return size
         shell: Any = value
         for _ in range(LEVELS_ABOVE):
             shell = [shell]

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from flunq.core.events import CloudEvent
     from flunq.log.ports import Blobs
 
-VALUE_MEMBERS = ("input", "output", "context", "arguments", "value", "error")
+STRUCTURES = ("dispatch", "command")
+"""Members of the engine's own making, in which the large values lie one level down."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -24,28 +25,37 @@ _encode = msgspec.json.Encoder().encode
 def check_in(event: CloudEvent, threshold: int) -> tuple[CloudEvent, list[tuple[str, bytes]]]:
     """Replace the large members of an event's data by references; return them as blobs."""
     blobs: list[tuple[str, bytes]] = []
-    data = event.data
-    if not isinstance(data, dict):
+    if not isinstance(event.data, dict):
         return event, blobs
-    slim = dict(data)
-    for member in VALUE_MEMBERS:
-        if member not in slim:
+    return msgspec.structs.replace(event, data=_slim(event.data, threshold, blobs)), blobs
+
+
+def _slim(
+    members: dict[str, Any], threshold: int, blobs: list[tuple[str, bytes]]
+) -> dict[str, Any]:
+    slim = dict(members)
+    for name, value in members.items():
+        if not isinstance(value, (str, list, dict)):
             continue
-        body = _encode(slim[member])
+        if name in STRUCTURES and isinstance(value, dict):
+            slim[name] = _slim(value, threshold, blobs)
+            continue
+        body = _encode(value)
         if len(body) > threshold:
-            key, slim[member] = reference_to(body)
+            key, slim[name] = reference_to(body)
             blobs.append((key, body))
-    return msgspec.structs.replace(event, data=slim), blobs
+    return slim
 
 
 async def check_out(data: Any, blobs: Blobs) -> Any:
     """Replace the references in an event's data by their values."""
     if not isinstance(data, dict):
         return data
-    for member in VALUE_MEMBERS:
-        value = data.get(member)
+    for name, value in data.items():
         if is_reference(value):
-            data[member] = await resolve(value, blobs)
+            data[name] = await resolve(value, blobs)
+        elif name in STRUCTURES:
+            data[name] = await check_out(value, blobs)
     return data
 
 

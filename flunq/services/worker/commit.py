@@ -97,8 +97,6 @@ class Committer:
         self._turn = turn
         self._entries: deque[Entry] = deque()
         self._wanted = asyncio.Event()
-        self._idle = asyncio.Event()
-        self._idle.set()
         self._added = 0
         self._acknowledged = 0
         self._barriers: list[tuple[int, asyncio.Future[None]]] = []
@@ -107,18 +105,22 @@ class Committer:
         self.facts: dict[str, Any] = {}
         """What the last acknowledged commit recorded."""
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether everything that was added is acknowledged."""
+        return self._acknowledged >= self._added
+
     def add(self, entry: Entry) -> None:
         """Put an entry into the next commit."""
         entry.size = sum(map(len, entry.events)) + 1
         self._entries.append(entry)
         self.buffered_bytes += entry.size
         self._added += 1
-        self._idle.clear()
         self._wanted.set()
 
     async def flushed(self) -> None:
         """Wait until everything added so far is acknowledged."""
-        if self._acknowledged >= self._added:
+        if self.is_idle:
             return
         barrier = asyncio.get_running_loop().create_future()
         self._barriers.append((self._added, barrier))
@@ -208,8 +210,6 @@ class Committer:
         self.commits += 1
         self._acknowledged += len(batch)
         self._release(sequence, batch)
-        if self._acknowledged >= self._added:
-            self._idle.set()
         if self._barriers:
             due = [b for b in self._barriers if b[0] <= self._acknowledged]
             self._barriers = [b for b in self._barriers if b[0] > self._acknowledged]

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from flunq.core.claims import is_reference
 from flunq.core.execution.effects import Dispatch
-from flunq.log.ports import OutcomeUnknownError, StoreFullError
+from flunq.log.ports import MessageTooLargeError, OutcomeUnknownError, StoreFullError
+from flunq.services.worker.claims import resolve
 from flunq.services.worker.crashpoints import crash_point
 
 if TYPE_CHECKING:
@@ -70,6 +72,9 @@ class Outbox:
             try:
                 await self._send(item, open_dispatch)
                 break
+            except MessageTooLargeError as error:
+                log.error("partition %d: an outbox item is dropped: %s", self._partition, error)
+                break
             except (OutcomeUnknownError, StoreFullError) as error:
                 log.warning("partition %d: outbox item waits: %s", self._partition, error)
                 await asyncio.sleep(delay)
@@ -91,6 +96,8 @@ class Outbox:
             await context.dispatcher.withdraw(execution, task, kind)
         elif "publish" in item:
             message_id, event = item["publish"]
+            if is_reference(event):
+                event = await resolve(event, context.database.blobs)
             await context.stream.bus.publish(
                 "eng", msgspec.json.encode(event), type=event["type"], message_id=message_id
             )

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from flunq.core.claims import is_reference
+from flunq.core.claims import is_reference, reference_to
 from flunq.core.events import (
     DELETED,
     QUARANTINED,
@@ -22,6 +23,7 @@ from flunq.core.execution.commands import (
     Continue,
     Delete,
     Deliver,
+    Failure,
     Fire,
     Start,
     WorkflowRef,
@@ -53,11 +55,15 @@ from flunq.services.worker.records import (
 from flunq.services.worker.timers import Timers
 
 if TYPE_CHECKING:
+    from flunq.core.execution.state import State
     from flunq.core.expressions import Need
     from flunq.services.worker.context import WorkerContext
     from flunq.services.worker.inbox import InboxPosition
 
 log = logging.getLogger(__name__)
+
+RUNTIME = {"name": "flunq", "version": version("flunq"), "metadata": {}}
+_to_json = msgspec.json.Encoder().encode
 
 WATCH_MICROSECONDS = 60_000_000
 
@@ -154,7 +160,12 @@ class Owner:
             self._nothing(job, Reply(code=404, id=execution, problem=_unknown(execution)))
 
     def _start(self, start: Start, job: Job) -> None:
-        workflow = self.context.definitions.cached(start.workflow.digest)
+        definitions = self.context.definitions
+        ref = start.workflow
+        if not ref.digest and (known := definitions.resolved(_name_of(ref))) is not None:
+            job.command = start = msgspec.structs.replace(start, workflow=known)
+            ref = known
+        workflow = definitions.cached(ref.digest)
         if workflow is None or is_reference(start.input):
             self._load_then(start.id, job)
             return
@@ -262,12 +273,13 @@ class Owner:
         entry = Entry(events=[], inbox=job.inbox, share=job.share)
         self._encode(decision.events, entry)
         self._sort_effects(live, decision.effects, entry)
-        if not decision.events and job.settle is None:
-            self._nothing(job, None)
+        reply = _reply_to(job.command, state, decision.rejection)
+        if not decision.events and (job.settle is None or self.committer.is_idle):
+            self._nothing(job, reply)
+            if not state.seq:
+                self.executions.forget(state.id)
             return
         live.dirty = True
-        code = 201 if isinstance(job.command, Start) else 200
-        reply = Reply(code=code, id=state.id, status=state.status)
         more = decision.need is None and state.has_work
         execution = state.id
 
@@ -292,6 +304,15 @@ class Owner:
                 encoded = encode_event(slim)
             entry.events.append(encoded)
 
+    def _slim(self, value: dict[str, Any], entry: Entry) -> dict[str, Any]:
+        """Return a value, or a reference to it if it is large."""
+        body = _to_json(value)
+        if len(body) <= self.context.settings.blob_threshold:
+            return value
+        key, reference = reference_to(body)
+        entry.blobs.append((key, body))
+        return reference
+
     def _sort_effects(self, live: Live, effects: Iterable[Effect], entry: Entry) -> None:
         """Split effects into those of this process and those that the commit must remember."""
         dispatcher = self.context.dispatcher
@@ -305,7 +326,7 @@ class Owner:
             elif isinstance(effect, Withdraw):
                 entry.outbox.append({"withdraw": [effect.execution, effect.task, effect.kind]})
             elif isinstance(effect, Publish):
-                entry.outbox.append({"publish": [effect.id, effect.event]})
+                entry.outbox.append({"publish": [effect.id, self._slim(effect.event, entry)]})
             else:
                 entry.effects.append(effect)
 
@@ -318,6 +339,7 @@ class Owner:
                 tenant=self.context.settings.tenant,
                 partition=self.partition,
                 source=self.source,
+                runtime=RUNTIME,
             )
         return environment
 
@@ -364,8 +386,9 @@ class Owner:
         live.tainted = True
         event = self._event(command.id, ref, live.seq, QUARANTINED, facts)
         finished = quarantined_record(live.state, event, live.fingerprint)
-        entry = Entry(events=[encode_event(event)], inbox=job.inbox)
-        entry.outbox.append({"dead": [event.id, msgspec.to_builtins(event)]})
+        entry = Entry(events=[], inbox=job.inbox)
+        self._encode([event], entry)
+        entry.outbox.append({"dead": [event.id, msgspec.json.decode(entry.events[0])]})
 
         def settled(sequence: int) -> None:
             self.executions.live.pop(command.id, None)
@@ -603,6 +626,19 @@ class Owner:
         self.outbox.close()
         for task in list(self._tasks):
             task.cancel()
+
+
+def _reply_to(command: Command, state: State, rejection: Failure | None) -> Reply:
+    if rejection is None:
+        code = 201 if isinstance(command, Start) else 200
+        return Reply(code=code, id=state.id, status=state.status)
+    problem = {
+        "type": rejection.type,
+        "title": rejection.title,
+        "status": rejection.status,
+        "detail": rejection.detail,
+    }
+    return Reply(code=rejection.status, id=state.id, status=state.status, problem=problem)
 
 
 def _name_of(ref: WorkflowRef) -> str:

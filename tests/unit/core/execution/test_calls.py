@@ -138,10 +138,17 @@ def test_what_this_version_cannot_run_is_a_configuration_error(task: str, named:
     assert named in (failure.detail or "")
 
 
-def test_extensions_are_refused_rather_than_ignored() -> None:
-    text = "{use: {extensions: [{log: {extend: all}}]}, do: [{a: {set: 1}}]}"
-    failure = run(text).failure
-    assert (failure.type, failure.instance) == (BASE + "configuration", "/use/extensions")
+@pytest.mark.parametrize(
+    ("extra", "instance"),
+    [
+        ("use: {extensions: [{log: {extend: all}}]}", "/use/extensions"),
+        ("evaluate: {language: js}", "/evaluate/language"),
+        ("evaluate: {mode: loose}", "/evaluate/mode"),
+    ],
+)
+def test_what_concerns_every_task_is_refused_rather_than_ignored(extra: str, instance: str) -> None:
+    failure = run(f"{{{extra}, do: [{{a: {{set: 1}}}}]}}").failure
+    assert (failure.type, failure.instance) == (BASE + "configuration", instance)
 
 
 def test_a_new_owner_dispatches_open_tasks_and_arms_timers_again() -> None:

@@ -1,0 +1,47 @@
+"""What kills processes or breaks decisions is set aside; its neighbours never notice."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.processes import check_histories, running_cluster
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = [pytest.mark.serial, pytest.mark.timeout(60)]
+DIE = """
+document: {dsl: 1.0.3, namespace: test, name: die, version: 1.0.0}
+do:
+  - last: {call: die, with: {}}
+"""
+BUMP = """
+document: {dsl: 1.0.3, namespace: test, name: bump, version: 1.0.0}
+do:
+  - slow: {call: dawdle, with: {n: '${ .n }', seconds: 0.5}}
+  - up: {call: bump, with: {n: '${ .n }'}}
+"""
+
+
+async def test_a_function_that_kills_its_process_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flunq.services.supervising.child._LONGEST_BACKOFF", 0.1)
+    async with running_cluster(tmp_path) as cluster, cluster.client() as client:
+        await client.apply(DIE)
+        await client.apply(BUMP)
+        neighbours = [
+            await client.start("bump", {"n": n}, id=f"near-{n}", timeout=20) for n in range(20)
+        ]
+        killer = await client.start("die", {}, id="killer", timeout=20)
+        result = await killer.wait(30)
+        assert result.status == "faulted"
+        assert result.failure is not None
+        assert "died" in (result.failure.detail or "")
+        assert cluster.calls().of("killer") == 3
+        for n, run in enumerate(neighbours):
+            assert await run.result(20) == {"n": n + 2}
+        await check_histories(client, ["killer", *(run.id for run in neighbours)])
+        assert cluster.service("node-1").restarts == 3
