@@ -279,7 +279,23 @@ def _convert(name: str, raw: Any, where: str) -> Any:
     try:
         return _converted(field.type, raw)
     except (msgspec.ValidationError, ValueError) as error:
-        raise UsageError(f"{error}", where=where) from None
+        if (known := _choices(field.type)) and raw not in known:
+            raise UsageError(
+                f"{raw!r} is no {name}", where=where, hint=f"one of {', '.join(known)}"
+            ) from None
+        raise UsageError(f"{name}: {_plainly(error)}", where=where) from None
+
+
+def _choices(kind: Any) -> list[str]:
+    """Return the words that a setting can be, if it is one of a few."""
+    wanted = get_args(kind)[0] if get_origin(kind) is Annotated else kind
+    return list(get_args(wanted)) if get_origin(wanted) is Literal else []
+
+
+def _plainly(error: Exception) -> str:
+    """Say what is wrong in the user's words rather than in those of the type."""
+    text = str(error).replace("`int`", "a whole number").replace("`float`", "a number")
+    return text[:1].lower() + text[1:].replace("`", "")
 
 
 def _converted(kind: Any, raw: Any) -> Any:

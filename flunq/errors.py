@@ -3,7 +3,8 @@
     FlunqError
     ├── UsageError              the command or call was wrong                     exit 2
     ├── RejectedError           a document or an input breaks a rule              exit 3
-    │   └── IdConflictError     same execution id, other workflow or input        exit 3
+    │   ├── IdConflictError     same execution id, other workflow or input        exit 3
+    │   └── ConflictError       not possible in the present state                 exit 3
     ├── NotFoundError           no such execution, workflow, context ...          exit 4
     ├── WaitTimeoutError        the wait ended before the thing waited for        exit 5
     ├── UnavailableError        the cluster cannot be reached or does not answer  exit 6
@@ -63,6 +64,12 @@ class IdConflictError(RejectedError):
     """An execution with this id exists, with another workflow or input."""
 
     code, title, status = "id-conflict", "The id is taken", 409
+
+
+class ConflictError(RejectedError):
+    """What was asked for is not possible in the present state."""
+
+    code, title, status = "conflict", "Not possible now", 409
 
 
 class NotFoundError(FlunqError):

@@ -77,6 +77,8 @@ class _Demo:
             self._showing.cancel()
             return 0
         self._showing.result()
+        if self._stays:
+            diagnostics.say("", "the cluster has stopped")
         return 0
 
     def _on_ready(self, state: ClusterState) -> None:

@@ -13,6 +13,7 @@ from flunq.services.supervising.process import resident_bytes
 from flunq.services.supervising.statefile import DURABILITY_IN_WORDS, ClusterState, ServiceStatus
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterator
 
 SERVICE_COLUMNS = [
@@ -27,6 +28,8 @@ SERVICE_COLUMNS = [
 _CLEAR_LINE = "\x1b[K"
 _CLEAR_TO_END = "\x1b[J"
 _HIDE_CURSOR, _SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
+_CLEAR_SCREEN = "\x1b[H\x1b[2J"
+_ENDINGS = {"ready": "  Ctrl-C stops it", "stopping": "  Ctrl-C again ends it at once"}
 _STATE_STYLES = {"unhealthy": "red", "backoff": "yellow", "failed": "red"}
 
 
@@ -75,16 +78,23 @@ class LiveStatus:
         self._version = version
         self._drawn = 0
         self._last = ""
+        self._size: os.terminal_size | None = None
         self.rates: str | None = None
 
     def show(self, state: ClusterState) -> None:
         """Draw the block over the one before, unless nothing changed."""
-        rows = max(3, shutil.get_terminal_size().lines - 1)
+        size = shutil.get_terminal_size()
+        resized = self._size is not None and size != self._size
+        self._size = size
+        rows = max(3, size.lines - 1)
         lines = [_cut(line) for line in self._lines(state)][:rows]
         block = "\n".join(lines)
-        if block == self._last:
+        if block == self._last and not resized:
             return
         up = f"\x1b[{self._drawn}A" if self._drawn else ""
+        if resized:
+            # The terminal has wrapped and moved what was drawn, nobody knows where to.
+            up = _CLEAR_SCREEN
         drawn = "".join(f"{line}{_CLEAR_LINE}\n" for line in lines)
         diagnostics.write_status(f"{_HIDE_CURSOR}\r{up}{drawn}{_CLEAR_TO_END}")
         self._drawn, self._last = len(lines), block
@@ -96,7 +106,7 @@ class LiveStatus:
     def _lines(self, state: ClusterState) -> Iterator[str]:
         uptime = tables.render_duration(max(0.0, time.time() - state.started_at))
         status = text.paint(state.status, text.status_style(state.status) or "dim", sys.stderr)
-        ending = "" if state.status != "ready" else "  Ctrl-C stops it"
+        ending = _ENDINGS.get(state.status, "")
         yield f"flunq {self._version}  {status}  {uptime}{text.paint(ending, 'dim', sys.stderr)}"
         for name, value in head_lines(state):
             yield f"{name.ljust(12)}{text.neutralise(value)}"

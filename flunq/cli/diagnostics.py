@@ -22,6 +22,15 @@ if TYPE_CHECKING:
     from typer._click.exceptions import ClickException
 
 
+_CLICK_JARGON = (
+    ("a valid int range", "a whole number"),
+    ("a valid float range", "a number"),
+    ("a valid integer", "a whole number"),
+    ("a valid int", "a whole number"),
+    ("a valid float", "a number"),
+)
+
+
 def say(*lines: str) -> None:
     """Tell what changed and what to do next; silent with ``-q``."""
     if not current().quiet:
@@ -110,6 +119,8 @@ def _from_click(error: ClickException) -> UsageError:
     context = error.ctx if isinstance(error, ClickUsageError) else None
     hint = f"{context.command_path} --help" if context else None
     message = error.format_message().rstrip(".")
+    for jargon, words in _CLICK_JARGON:
+        message = message.replace(jargon, words)
     if isinstance(error, NoSuchOption) and context:
         message = f"no such option: {error.option_name}"
         options = [name for param in context.command.params for name in param.opts]

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from flunq.core.protocol import Details
 
 _SHOWN = 5
+_QUOTING = 'quote JSON for the shell: \'{"name": "Ada"}\', or use @file or -'
 
 
 @asynccontextmanager
@@ -82,7 +83,7 @@ def read_input_option(value: str | None) -> Any:
         raise RejectedError(
             f"the input is rejected: {problem.message} (line {problem.line}, "
             f"column {problem.column})",
-            hint='quote JSON for the shell: \'{"name": "Ada"}\', or use @file or -',
+            hint=None if value.startswith(("@", "-")) else _QUOTING,
         ) from None
 
 

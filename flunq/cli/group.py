@@ -39,6 +39,11 @@ class FlunqCommand(TyperCommand):
 
         return run_async(result)
 
+    def collect_usage_pieces(self, ctx: Context) -> list[str]:
+        """Name the arguments as the list of arguments does, without Typer's braces."""
+        pieces = super().collect_usage_pieces(ctx)
+        return [piece[1:-1] if piece.startswith("{") else piece for piece in pieces]
+
     def format_help(self, ctx: Context, formatter: HelpFormatter) -> None:
         """Write the example first."""
         help_format.write_help(self, ctx, formatter)

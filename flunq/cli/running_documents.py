@@ -109,6 +109,9 @@ async def _run_privately(options: RunOptions) -> int:
             if broken.done():
                 broken.result()
             return ending.result()
+        except asyncio.CancelledError:
+            diagnostics.say(f"stopped; execution {run.id} ends with its private cluster")
+            raise
         except WaitTimeoutError as error:
             error.hint = "its private cluster ended with it; run it on one that stays: flunq up"
             raise

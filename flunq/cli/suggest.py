@@ -11,11 +11,13 @@ if TYPE_CHECKING:
 
 def nearest(word: str, candidates: Iterable[str]) -> str | None:
     """Return the candidate most like ``word``, if one is like it at all."""
-    known = sorted(candidates)
-    matches = get_close_matches(word, known, n=1, cutoff=0.6)
-    if not matches and len(word) > 1:
-        matches = [name for name in known if name.startswith(word)][:1]
-    return matches[0] if matches else None
+    # Dashes would make any two options alike.
+    known = {name.lstrip("-"): name for name in sorted(candidates, reverse=True)}
+    bare = word.lstrip("-")
+    matches = get_close_matches(bare, known, n=1, cutoff=0.6)
+    if not matches and len(bare) > 1:
+        matches = [name for name in sorted(known) if name.startswith(bare)][:1]
+    return known[matches[0]] if matches else None
 
 
 def did_you_mean(word: str, candidates: Iterable[str]) -> str | None:

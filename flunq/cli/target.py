@@ -43,11 +43,11 @@ def is_private(options: RunOptions) -> bool:
 def _cluster_runs(loaded: Loaded) -> bool:
     """Look for the selected cluster; one that was named on purpose has to be there."""
     url = loaded.settings.nats_url
-    if url is None:
-        return False
     named = loaded.origins["nats_url"].source in _DELIBERATE or current().context is not None
     if named or loaded.origins["context"].source in _DELIBERATE:
         return True
+    if url is None:
+        return False
     context = loaded.context
     # Only `flunq up` notes the data folder: other people's clusters do not come and go.
     if context is None or context.data_dir is None:

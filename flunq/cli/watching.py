@@ -15,7 +15,7 @@ from flunq.cli.session import ProgressMode
 from flunq.cli.tables import render_duration
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
     from flunq.cli.progress import Progress
     from flunq.client import Client
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 _PATIENCE = 0.25
 _PAUSE = 0.25
+_SILENCE = 2.0
+_STUCK_SECONDS = 3.0
+QUEUED = "queue"
+"""The node of a task that has been put on the queue."""
 _NAMED = 3
 _MICROSECONDS = 1_000_000
 
@@ -51,15 +55,53 @@ async def _follow(client: Client, execution: str, board: Board, shown: Progress)
     cursor = 0
     while True:
         try:
-            events, cursor, _ = await client.history_page(execution, cursor)
+            events, cursor = await _news(client, execution, cursor, shown)
         except FlunqError:
-            events = []  # who waits for the result hears of it; this is only the decoration
+            # Who waits for the result hears of it; this is only the decoration.
+            await asyncio.sleep(_PAUSE)
+            continue
         for event in events:
             line = board.take(event)
             if line is not None and board.live:
                 diagnostics.write_status(f"\r\x1b[K{line}\n")
+        if board.is_stuck_on_calls():
+            await _tell_queued(client, execution)
         shown.update(board.message() or f"running {execution}")
         await asyncio.sleep(_PAUSE)
+
+
+async def _news(
+    client: Client, execution: str, cursor: int, shown: Progress
+) -> tuple[Sequence[LazyEvent], int]:
+    """Ask for what happened since; say so when nobody answers, as while a cluster is away."""
+    asking = asyncio.ensure_future(client.history_page(execution, cursor))
+    try:
+        answered, _ = await asyncio.wait([asking], timeout=_SILENCE)
+        if not answered:
+            shown.update("the cluster does not answer; waiting for it")
+        events, cursor, _ = await asking
+    finally:
+        asking.cancel()
+    return events, cursor
+
+
+async def _tell_queued(client: Client, execution: str) -> None:
+    """Name the calls that no executor was free for: perhaps none hosts the function."""
+    from flunq.errors import FlunqError
+
+    try:
+        details = await client.get(execution)
+    except FlunqError:
+        return
+    for item in details.waiting:
+        kind = str(item.get("kind", ""))
+        if item.get("node") == QUEUED and kind.startswith("function:"):
+            name = kind.partition(":")[2]
+            diagnostics.write_status("\r\x1b[K" if effective_mode() is ProgressMode.AUTO else "")
+            diagnostics.say(
+                f"{name} is on the queue: its executors are busy, or none hosts it",
+                "host it with: flunq up --functions FILE",
+            )
 
 
 @dataclass(kw_only=True, slots=True)
@@ -79,6 +121,7 @@ class Board:
         self.live = live
         """Whether lines update in place, so that a countdown makes sense."""
         self._open: dict[int, _Open] = {}
+        self._told: set[int] = set()
 
     def take(self, event: LazyEvent) -> str | None:
         """Note an event; returns the line that tells of a task's end."""
@@ -97,6 +140,16 @@ class Board:
             ended = self._open.pop(step, None)
             return None if ended is None else _end_line(ended, event)
         return None
+
+    def is_stuck_on_calls(self) -> bool:
+        """Tell, once for each, that a call has been open for a while."""
+        limit = time.time() - _STUCK_SECONDS
+        stuck = {
+            step for step, task in self._open.items() if task.kind == "call" and task.since < limit
+        }
+        fresh = stuck - self._told
+        self._told |= fresh
+        return bool(fresh)
 
     def message(self) -> str:
         """Return what the execution is doing now."""

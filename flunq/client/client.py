@@ -50,6 +50,7 @@ from flunq.core.protocol import (
     feed_subject,
 )
 from flunq.errors import (
+    ConflictError,
     FlunqError,
     IdConflictError,
     InternalError,
@@ -69,12 +70,15 @@ Definitions: TypeAlias = list[Definition]
 Names: TypeAlias = list[str]
 Sequences: TypeAlias = list[int]
 
+ANSWER_SECONDS = 2.0
+"""How long an answer may take before the question is asked again, first of all."""
 PATIENCE = 10.0
 """Seconds in which an owner must be found; a fail-over takes less."""
+ID_CONFLICT = f"urn:flunq:error:{IdConflictError.code}"
 _BY_STATUS: dict[int, type[FlunqError]] = {
     400: UsageError,
     404: NotFoundError,
-    409: IdConflictError,
+    409: ConflictError,
     422: RejectedError,
     503: UnavailableError,
 }
@@ -317,17 +321,23 @@ class Client:
         payload = msgspec.json.encode(question)
         loop = asyncio.get_running_loop()
         deadline = loop.time() + PATIENCE
+        wait = ANSWER_SECONDS
         while True:
             left = deadline - loop.time()
             try:
-                body = await self._stream.requests.request(subject, payload, timeout=max(left, 0.1))
+                body = await self._stream.requests.request(
+                    subject, payload, timeout=max(min(wait, left), 0.1)
+                )
             except NoResponderError:
                 # A partition between two owners answers again within the lease's time.
                 if left <= 0:
                     raise _nobody(self.tenant) from None
                 await asyncio.sleep(0.05)
             except RequestTimeoutError:
-                raise _nobody(self.tenant) from None
+                # The owner may have died with the question in hand; a repeat does no harm.
+                if left <= wait:
+                    raise _nobody(self.tenant) from None
+                wait *= 2
             else:
                 answer = msgspec.json.decode(body, type=Answer)
                 if answer.problem is not None:
@@ -341,8 +351,9 @@ def error_of(problem: dict[str, Any]) -> FlunqError:
     status = details.pop("status", 500)
     message = details.pop("detail", "the engine refused")
     hint = details.pop("hint", None)
-    for member in ("type", "title"):
-        details.pop(member, None)
+    details.pop("title", None)
+    if details.pop("type", "") == ID_CONFLICT:
+        return IdConflictError(message, hint=hint, **details)
     return _BY_STATUS.get(status, InternalError)(message, hint=hint, **details)
 
 

@@ -9,14 +9,21 @@ import msgspec
 
 from flunq.core.claims import is_reference, reference_key, reference_to
 from flunq.core.protocol import GetBlob, Piece, PutBlob
+from flunq.errors import UnavailableError
 
 if TYPE_CHECKING:
     from flunq.core.events import LazyEvent
 
 LARGE = 256 * 1024
 PIECE = 512 * 1024
+MAX_ROUNDS = 5
+"""How often a value may be sent anew because its receiver died."""
 
 Ask = Callable[[Any], Awaitable[bytes]]
+
+
+class _Taken(msgspec.Struct, frozen=True):
+    next: int
 
 
 class Values:
@@ -33,11 +40,21 @@ class Values:
         if len(body) <= LARGE:
             return value
         key, reference = reference_to(body)
-        for number, start in enumerate(range(0, len(body), PIECE)):
-            piece = body[start : start + PIECE]
-            last = start + PIECE >= len(body)
-            await self._ask(PutBlob(key=key, piece=piece, number=number, last=last))
+        await self._put(key, body)
         return reference
+
+    async def _put(self, key: str, body: bytes) -> None:
+        """Send a value in pieces; whoever takes them says which one it lacks."""
+        count = -(-len(body) // PIECE)
+        number = 0
+        for _ in range(count * MAX_ROUNDS):
+            piece = body[number * PIECE : (number + 1) * PIECE]
+            last = number == count - 1
+            answer = await self._ask(PutBlob(key=key, piece=piece, number=number, last=last))
+            number = msgspec.json.decode(answer, type=_Taken).next
+            if number == count:
+                return
+        raise UnavailableError("a large value could not be sent", hint="flunq status")
 
     async def full(self, value: Any) -> Any:
         """Return the value that a reference stands for; other values as they are."""

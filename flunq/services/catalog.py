@@ -38,6 +38,7 @@ log = logging.getLogger(__name__)
 
 PIECE = 512 * 1024
 MAX_VALUE = 64 * 1024 * 1024
+MAX_UPLOADS = 64
 RESERVED_TYPES = ("io.flunq.", "io.serverlessworkflow.")
 
 _encode = msgspec.json.Encoder().encode
@@ -116,20 +117,21 @@ class Catalog:
         await self._stream.requests.notify(changed_subject(self._tenant), b"")
 
     async def _put_blob(self, question: PutBlob) -> dict[str, Any]:
-        if question.number == 0:
-            self._uploads[question.key] = []
-        pieces = self._uploads.get(question.key)
-        if pieces is None or len(pieces) != question.number:
-            raise RejectedError("the pieces of a value must come in order", hint="send it again")
-        pieces.append(question.piece)
-        size = sum(map(len, pieces))
-        if size > MAX_VALUE:
-            del self._uploads[question.key]
-            raise RejectedError(f"a value may have {MAX_VALUE:,} bytes; this one has more")
-        if question.last:
+        """Take a piece; the answer says which one is ``next``, as the sender or we may be new."""
+        pieces = self._uploads.setdefault(question.key, [])
+        if len(pieces) == question.number:
+            pieces.append(question.piece)
+            if sum(map(len, pieces)) > MAX_VALUE:
+                del self._uploads[question.key]
+                raise RejectedError(f"a value may have {MAX_VALUE:,} bytes; this one has more")
+        if question.last and len(pieces) == question.number + 1:
             await self._database.blobs.put(question.key, b"".join(pieces))
-            del self._uploads[question.key]
-        return {"size": size}
+            self._uploads.pop(question.key, None)
+            return {"next": question.number + 1}
+        if len(self._uploads) > MAX_UPLOADS:
+            # Somebody began and never came back.
+            del self._uploads[next(iter(self._uploads))]
+        return {"next": min(len(pieces), question.number + 1)}
 
     async def _get_blob(self, question: GetBlob) -> Piece:
         if self._open_blob is None or self._open_blob[0] != question.key:

@@ -147,7 +147,9 @@ class NodeDispatcher:
             await asyncio.sleep(0.02)
 
     def _begin(self, dispatch: Dispatch) -> bool:
-        return self._pool.submit(dispatch, self._done, stopped=self._fill_slots)
+        return self._pool.submit(
+            dispatch, self._done, stopped=self._fill_slots, delivery=dispatch.delivery
+        )
 
     def _done(self, report: Report) -> None:
         # A withdrawn task is no longer held, and nobody wants its outcome.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from flunq.core.protocol import Reply, catalog_subject
-from flunq.log.ports import Leases, OutcomeUnknownError
+from flunq.log.ports import Leases, OutcomeUnknownError, RequestTimeoutError
 from flunq.services.assignment import NodeLease, assigned_node, role_name
 from flunq.services.background import Background
 from flunq.services.worker.commit import FencedError
@@ -56,6 +57,11 @@ class PartitionManager:
         self._ready = asyncio.Event()
         self._changed = asyncio.Event()
         self._leaving = False
+
+    @property
+    def name(self) -> str:
+        """Return the node's name."""
+        return self.context.settings.node
 
     def leases(self) -> Mapping[str, NodeLease]:
         """Return the live nodes as last seen."""
@@ -119,10 +125,23 @@ class PartitionManager:
 
     async def _put_lease(self) -> None:
         self._lease.partitions = sorted(self._running)
+        loop = asyncio.get_running_loop()
+        asked = loop.time()
         try:
             await self._leases.renew(self.context.settings.node, msgspec.json.encode(self._lease))
-        except OutcomeUnknownError as error:
+        except (OutcomeUnknownError, RequestTimeoutError) as error:
             log.warning("the lease of %s was not renewed: %s", self.context.settings.node, error)
+            return
+        if loop.time() > self.context.certain_until:
+            self._note_lapse()
+        self.context.certain_until = asked + self._lease_ttl
+
+    def _note_lapse(self) -> None:
+        """Others may have taken our partitions over: find out, also where nothing happens."""
+        self.context.lapses += 1
+        for partition, _ in self._running.values():
+            if partition.owner is not None:
+                partition.owner.spawn(partition.is_certain(partition.owner))
 
     async def _watch(self) -> None:
         async for _ in self._leases.changes():
@@ -131,8 +150,10 @@ class PartitionManager:
     async def _look(self) -> None:
         try:
             found = await self._leases.live()
-        except OutcomeUnknownError:
+        except (OutcomeUnknownError, RequestTimeoutError):
             return
+        if self.context.settings.node not in found and self.context.certain_until < math.inf:
+            self._note_lapse()
         live: dict[str, NodeLease] = {}
         for node, value in found.items():
             try:

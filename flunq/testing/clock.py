@@ -37,6 +37,8 @@ class Process:
     def __init__(self, name: str) -> None:
         self.name = name
         self.alive = True
+        self.killed = False
+        """It did not end by itself: what its code makes of that does not matter."""
         self.frozen = False
         self.backlog: list[Callback] = []
         """What would have run while the process was frozen."""
@@ -67,10 +69,12 @@ class Process:
 
     def kill(self, loop: VirtualLoop) -> None:
         """End it; its ports must refuse it from here on, so that unwinding changes nothing."""
+        self.killed = self.killed or self.alive
         self.alive = False
         self.thaw(loop)
         for task in self.tasks:
-            task.cancel()
+            if not task.done():
+                task.cancel()
 
 
 class VirtualTask(asyncio.Task[Any]):
@@ -81,6 +85,7 @@ class VirtualTask(asyncio.Task[Any]):
         process = PROCESS.get() if context is None else context.get(PROCESS)
         self.process: Process | None = process
         super().__init__(coro, loop=loop, name=name or f"task-{self.number}", context=context)
+        loop.tasks.append(self)
         if process is not None:
             process.adopt(self)
 
@@ -133,6 +138,8 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self.ready: deque[Callback] = deque()
         self.failures: list[dict[str, Any]] = []
         """What nobody caught."""
+        self.tasks: list[VirtualTask] = []
+        """All there ever were."""
         self.steps = 0
         self._timers: list[Callback] = []
         self._now = 0
@@ -177,7 +184,8 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self, when: float, callback: Any, *args: Any, context: Context | None = None
     ) -> Any:
         """Run a callback at a time of this loop, never early."""
-        due = math.ceil(when * 1_000_000 - 0.01)
+        due = math.ceil(when * 1_000_000)
+        due += due / 1_000_000 < when
         handle = Callback(due, self.next_number(), callback, args, context)
         heapq.heappush(self._timers, handle)
         return handle
@@ -222,6 +230,16 @@ class VirtualLoop(asyncio.AbstractEventLoop):
             asyncio._set_running_loop(None)
             sys.set_asyncgen_hooks(*hooks)
         return goal.result()
+
+    def unnoticed(self) -> list[BaseException]:
+        """Return the errors of tasks that ended with one which nobody asked for."""
+        found: list[BaseException] = []
+        for task in self.tasks:
+            if task.done() and getattr(task, "_log_traceback", False):
+                error = task.exception()
+                if error is not None and (task.process is None or not task.process.killed):
+                    found.append(error)
+        return found
 
     def _step(self) -> None:
         if not self.ready:

@@ -96,6 +96,7 @@ class Machine:
             return
         self._cluster.wire.note(f"{process.name} is killed")
         process.alive = False
+        process.killed = True
         if self._stream is not None:
             self._stream.lose("killed")
         process.kill(self._cluster.loop)
@@ -160,6 +161,7 @@ class Machine:
         if not process.alive:
             return
         error = None if main.cancelled() else main.exception()
+        process.alive = False
         process.kill(self._cluster.loop)
         if error is None:
             self._cluster.wire.note(f"{process.name} ended")

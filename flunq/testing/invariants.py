@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 _split = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _event = msgspec.json.Decoder(CloudEvent).decode
+GHOST = "'"
+"""Marks what happened under an id before a deletion."""
 _TERMINAL = types.TERMINAL_TYPES
 
 
@@ -72,11 +74,19 @@ class Archive:
             event = _event(raw)
             story = self.stories.setdefault(event.subject, Story(event.subject))
             if event.type == types.DELETED:
-                story.deleted = True
+                self._bury(story)
                 continue
             if b"$flunq.blob" in bytes(raw):
                 self._check_out(event)
             story.events.append(Stored(event, place))
+
+    def _bury(self, story: Story) -> None:
+        """Put a deleted execution aside: a late copy of its start may begin the id anew."""
+        ghost = story.id
+        while ghost in self.stories:
+            ghost += GHOST
+        self.stories[ghost] = msgspec.structs.replace(story, id=ghost, deleted=True)
+        del self.stories[story.id]
 
     def _check_out(self, event: CloudEvent) -> None:
         for member, value in event.data.items():
@@ -86,6 +96,10 @@ class Archive:
                     self.problems.append(f"{event.id}: the blob of {member} is missing")
                 else:
                     event.data[member] = msgspec.json.decode(body)
+
+    def story(self, execution: str) -> Story | None:
+        """Return the story of an execution: its first life, if there were several."""
+        return self.stories.get(execution + GHOST) or self.stories.get(execution)
 
     def _fold(self, story: Story) -> None:
         numbers = [stored.event.seq for stored in story.events]
@@ -114,9 +128,11 @@ def check(cluster: Cluster, plans: list[Plan]) -> Iterator[str]:
     if archive.problems:
         return
     for plan in plans:
-        yield from _plan(plan, archive.stories.get(plan.id))
+        yield from _plan(plan, archive.story(plan.id))
     known = {plan.id for plan in plans}
-    yield from (f"{one}: nobody started it" for one in archive.stories if one not in known)
+    yield from (
+        f"{one}: nobody started it" for one in archive.stories if one.rstrip(GHOST) not in known
+    )
     yield from _effects(cluster.ledger.effects, archive)
     yield from _steps(cluster.ledger.effects, archive, plans)
     for story in archive.stories.values():
@@ -206,7 +222,10 @@ def _dispatches(archive: Archive) -> dict[str, tuple[Stored, dict[str, Any]]]:
 def _effects(effects: list[Effect], archive: Archive) -> Iterator[str]:
     """No effect before its commit, and under the key that the journal names."""
     dispatches = _dispatches(archive)
+    reborn = {one for one in archive.stories if one + GHOST in archive.stories}
     for effect in effects:
+        if effect.execution in reborn:
+            continue  # its task ids name tasks of two lives
         if effect.task not in dispatches:
             yield f"{effect.task} was run by {effect.process}, but the journal does not know it"
             continue
@@ -228,7 +247,7 @@ def _steps(effects: list[Effect], archive: Archive, plans: list[Plan]) -> Iterat
             data = stored.event.data
             if stored.event.type == types.TASK_STARTED and "dispatch" in data:
                 dispatch = started[data["step"]] = data["dispatch"]
-                keys[story.id].add(dispatch["key"])
+                keys[story.id.rstrip(GHOST)].add(dispatch["key"])
                 step = (story.id, data["task"], data.get("path", ""))
                 steps[step].add(dispatch["key"])
             elif stored.event.type == types.TASK_COMPLETED and data["step"] in started:
@@ -237,7 +256,7 @@ def _steps(effects: list[Effect], archive: Archive, plans: list[Plan]) -> Iterat
                     yield f"{task} is completed, but was never run"
     yield from (f"the step {s} has the keys {k}" for s, k in steps.items() if len(k) > 1)
     for plan in plans:
-        story = archive.stories.get(plan.id)
+        story = archive.story(plan.id)
         state = None if story is None else story.state
         calls = plan.expected.calls
         if state is not None and state.status == "completed" and calls is not None:

@@ -71,11 +71,13 @@ def simulate(
     try:
         with _surroundings(cluster), nullcontext() if defect is None else defect():
             problems = run_virtually(Scenario.run(scenario, cluster), loop)
+            unnoticed = loop.unnoticed()
     finally:
         random.setstate(known)
         if collecting:
             gc.enable()
     problems += [_failure(context) for context in loop.failures]
+    problems += [f"a task failed: {error!r}" for error in unnoticed]
     wire.note("; ".join(problems))
     tasks = [effect.task for effect in cluster.ledger.effects]
     return Outcome(
@@ -84,7 +86,7 @@ def simulate(
         digest=wire.digest.hexdigest(),
         operations=wire.operations,
         repeats=len(tasks) - len(set(tasks)),
-        errors=cluster.errors,
+        errors=[*cluster.errors, *unnoticed],
     )
 
 

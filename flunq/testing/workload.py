@@ -93,6 +93,7 @@ class Customer:
             return
         self._cluster.wire.note(f"{process.name} is killed")
         process.alive = False
+        process.killed = True
         if self._stream is not None:
             self._stream.lose("killed")
         process.kill(self._cluster.loop)
@@ -168,15 +169,23 @@ class _Errand:
         plan, client = self._plan, self._client
         if what == "cancel":
             plan.cancel_sent = True
-            plan.cancel_status = await self._insist(lambda: client.cancel(plan.id, "enough"))
+            plan.cancel_status = await self._steer(lambda: client.cancel(plan.id, "enough"))
         elif what == "suspend":
-            await self._insist(lambda: client.suspend(plan.id))
+            await self._steer(lambda: client.suspend(plan.id))
         elif what == "resume":
-            await self._insist(lambda: client.resume(plan.id))
+            await self._steer(lambda: client.resume(plan.id))
         elif what == "repeat":
             await self._start()
         else:
             await self._clash()
+
+    async def _steer(self, ask: Callable[[], Awaitable[str]]) -> str:
+        """Send a control command; one that comes too late is refused."""
+        try:
+            status: str = await self._insist(ask)
+        except IdConflictError:
+            return "too late"
+        return status
 
     async def _clash(self) -> None:
         """Start something else under the same id."""
@@ -194,10 +203,11 @@ class _Errand:
         plan = self._plan
         while True:
             try:
-                result = await self._insist(
-                    lambda: self._client.result(plan.id, timeout=PATIENCE)
-                )
+                result = await self._insist(lambda: self._client.result(plan.id, timeout=PATIENCE))
             except WaitTimeoutError:
+                if any(what == "suspend" for _, what in plan.steps):
+                    # A late copy of the suspension may have come after the resumption.
+                    await self._do("resume")
                 continue
             plan.results.append(result)
             return

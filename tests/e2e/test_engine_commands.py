@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import select
+import signal
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -195,6 +199,24 @@ def test_tail_of_one_execution_ends_with_it(cluster: Flunq) -> None:
     cluster("start", "hello", "--id", "tailed", "--wait")
     lines = cluster("tail", "tailed", "-o", "jsonl", "--type", "workflow").out.splitlines()
     assert [json.loads(line)["seq"] for line in lines] == [1, 5]
+
+
+def test_tail_of_all_shows_what_happens_from_now_on(cluster: Flunq) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "flunq", "tail", "-o", "jsonl", "--status", "completed"],
+        stdout=subprocess.PIPE,
+        env=cluster.environment(),
+    ) as tail:
+        assert tail.stdout is not None
+        for attempt in range(50):
+            cluster("start", "hello", "--id", f"seen-{attempt}")
+            if select.select([tail.stdout], [], [], 0)[0]:
+                break
+        event = json.loads(tail.stdout.readline())
+        tail.send_signal(signal.SIGINT)
+        assert tail.wait(30) == 0
+    assert event["subject"].startswith("seen-")
+    assert event["type"].endswith(".completed.v1")
 
 
 def test_ctrl_c_ends_a_tail_with_zero(cluster: Flunq) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
@@ -37,7 +38,12 @@ async def test_large_inputs_and_outputs_survive_a_kill(tmp_path: Path) -> None:
             assert await taken.result(20) == {"length": size}
             grown = await client.start("large", {"size": size}, id=f"large-{megabytes}")
             assert await grown.result(20) == {"text": "x" * size}
+        starting = asyncio.create_task(
+            client.start("take", {"text": "z" * 30 * MEGABYTE}, id="late", timeout=30)
+        )
+        await asyncio.sleep(0.1)  # in the middle of the upload, wherever that is
         cluster.kill("node-1")
+        assert await (await starting).result(20) == {"length": 30 * MEGABYTE}
         details = await client.get("large-5")
         assert details.output == {"text": "x" * 5 * MEGABYTE}
         events = await history(client, "large-5")

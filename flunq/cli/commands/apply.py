@@ -8,6 +8,7 @@ from flunq.cli import diagnostics, output, text
 from flunq.cli.engine import as_rows, connected
 from flunq.cli.exits import ExitCode
 from flunq.cli.options import DryRunOption, FilesArgument, read_bytes
+from flunq.cli.unsupported import warn_unsupported
 from flunq.errors import RejectedError
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ async def command(files: FilesArgument, dry_run: DryRunOption = False) -> int:
     async with connected() as client:
         rows = [await _register(client, document, dry_run) for document in documents]
     _show(rows)
+    for document in documents:
+        warn_unsupported(document)
     return ExitCode.DONE
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
+
 from flunq.cli.controlling import control
 from flunq.cli.engine import ExecutionsArgument, ReasonOption  # noqa: TC001 - Typer reads annotations
-from flunq.cli.options import YesOption  # noqa: TC001 - Typer reads annotations
 
 
 async def command(
-    executions: ExecutionsArgument, reason: ReasonOption = "", yes: YesOption = True
+    executions: ExecutionsArgument,
+    reason: ReasonOption = "",
+    yes: Annotated[bool, typer.Option("-y", "--yes", hidden=True)] = True,
 ) -> int:
     """Cancel executions: running tasks are told to stop, late results change nothing.
 

@@ -63,11 +63,21 @@ async def _checks(loaded: Loaded) -> list[Check]:
     from flunq.services.supervising.statefile import running_state
 
     chosen = loaded.settings
-    state = running_state(DataDirectory(Path(chosen.data)))
+    elsewhere = _cluster_elsewhere(loaded)
+    state = None if elsewhere else running_state(DataDirectory(Path(chosen.data)))
     checkers: list[tuple[str, Checker]] = list(machine_checks(chosen, running=state is not None))
     if state is not None:
         checkers += cluster_checks(state, chosen.tenant)
     checks = await run_checks(checkers)
     if state is None:
-        checks.append(ok("cluster", f"none runs on {chosen.data}; flunq up starts one"))
+        here = f"none runs on {chosen.data}; flunq up starts one"
+        checks.append(ok("cluster", elsewhere or here))
     return checks
+
+
+def _cluster_elsewhere(loaded: Loaded) -> str | None:
+    """Say so when the selected context's cluster is not one of this machine's."""
+    context = loaded.context
+    if context is None or context.data_dir is not None or loaded.origins["data"].source == "flag":
+        return None
+    return f"context {context.name} is elsewhere; only this machine was checked"

@@ -28,7 +28,9 @@ async def command(
     ] = None,
     data: Annotated[
         str | None,
-        typer.Option("--data", metavar="JSON|@FILE|-", help="Its data.", rich_help_panel="Input"),
+        typer.Option(
+            "-i", "--data", metavar="JSON|@FILE|-", help="Its data.", rich_help_panel="Input"
+        ),
     ] = None,
     subject: Annotated[
         str | None, typer.Option("--subject", metavar="TEXT", help="Its subject.")

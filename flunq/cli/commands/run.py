@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path  # noqa: TC003 - Typer reads annotations
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,6 +11,39 @@ from flunq.cli.engine import TagsOption, read_tags
 from flunq.cli.options import FileArgument, InputOption, NewIdOption, TimeoutOption  # noqa: TC001 - Typer reads annotations
 from flunq.errors import UsageError
 
+DetachOption = Annotated[
+    bool, typer.Option("--detach", help="Print the id and return; needs a cluster.")
+]
+TraceOption = Annotated[
+    bool, typer.Option("--trace", help="Add events, lifecycle and tasks to the JSON.")
+]
+FunctionsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--functions", metavar="MODULE|FILE", help="Python functions to host; repeatable."
+    ),
+]
+IncludeOption = Annotated[
+    list[Path] | None,
+    typer.Option("--include", metavar="FILE", help="Register this too; repeatable."),
+]
+EventsOption = Annotated[
+    Path | None,
+    typer.Option("--events", metavar="FILE", help="CloudEvents to publish once it has started."),
+]
+SecretsOption = Annotated[
+    Path | None,
+    typer.Option("--secrets", metavar="FILE", help="Secrets by name; only with --private."),
+]
+PrivateOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--private/--no-private",
+        help="Use a cluster of its own, which ends with it [if none runs].",
+        rich_help_panel="Connection",
+    ),
+]
+
 
 async def command(
     file: FileArgument,
@@ -18,40 +51,13 @@ async def command(
     id: NewIdOption = None,
     tag: TagsOption = None,
     within: TimeoutOption = None,
-    detach: Annotated[
-        bool, typer.Option("--detach", help="Print the id and return; needs a cluster.")
-    ] = False,
-    trace: Annotated[
-        bool, typer.Option("--trace", help="Add events, lifecycle and tasks to the JSON.")
-    ] = False,
-    functions: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--functions", metavar="MODULE|FILE", help="Python functions to host; repeatable."
-        ),
-    ] = None,
-    include: Annotated[
-        list[Path] | None,
-        typer.Option("--include", metavar="FILE", help="Register this too; repeatable."),
-    ] = None,
-    events: Annotated[
-        Path | None,
-        typer.Option(
-            "--events", metavar="FILE", help="CloudEvents to publish once it has started."
-        ),
-    ] = None,
-    secrets: Annotated[
-        Path | None,
-        typer.Option("--secrets", metavar="FILE", help="Secrets by name; only with --private."),
-    ] = None,
-    private: Annotated[
-        bool | None,
-        typer.Option(
-            "--private/--no-private",
-            help="Use a cluster of its own, which ends with it [if none runs].",
-            rich_help_panel="Connection",
-        ),
-    ] = None,
+    detach: DetachOption = False,
+    trace: TraceOption = False,
+    functions: FunctionsOption = None,
+    include: IncludeOption = None,
+    events: EventsOption = None,
+    secrets: SecretsOption = None,
+    private: PrivateOption = None,
 ) -> int:
     """Run a workflow document and print its output.
 

@@ -34,7 +34,7 @@ def command(
 
     $ flunq status
 
-    $ flunq status -o json --jq .services
+    $ flunq status -o json | jq .services
 
     Exit code 0: everything is ready; 1: something is not; 6: no cluster runs.
     """

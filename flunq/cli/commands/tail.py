@@ -29,7 +29,10 @@ def command(
         ),
     ] = None,
     follow: Annotated[
-        bool, typer.Option("--follow/--no-follow", "-f", help="Go on with what comes [yes].")
+        bool,
+        typer.Option(
+            "--follow/--no-follow", "-f", help="Go on with what comes [yes].", show_default=False
+        ),
     ] = True,
     status: Annotated[
         list[str] | None,

@@ -25,12 +25,16 @@ def command(files: FilesArgument) -> ExitCode:
     Every problem is one line, FILE:LINE:COLUMN: MESSAGE [RULE]. The exit code is 3 when a document
     is rejected.
     """
-    checked = [(path, _check(path)) for path in files]
+    contents = {path: read_bytes(path) for path in files}
+    checked = [(path, _check(path, content)) for path, content in contents.items()]
     if current().output is OutputFormat.TABLE:
         for path, problems in checked:
             _show(path, problems)
     else:
         output.emit(_results(checked))
+    for path, problems in checked:
+        if not problems:
+            _warn(path, contents[path])
     rejected = any(problems for _, problems in checked)
     return ExitCode.REJECTED if rejected else ExitCode.DONE
 
@@ -41,10 +45,17 @@ def verdict(problems: list[Problem]) -> dict[str, Any]:
     return {"status": status, "errors": [problem.to_json() for problem in problems]}
 
 
-def _check(path: Path) -> list[Problem]:
+def _check(path: Path, content: bytes) -> list[Problem]:
     from flunq.core.reading import check_document  # schemas are loaded only where needed
 
-    return list(check_document(read_bytes(path), name=_name(path)))
+    return list(check_document(content, name=_name(path)))
+
+
+def _warn(path: Path, content: bytes) -> None:
+    from flunq.cli.unsupported import warn_unsupported
+    from flunq.core.reading import read_document
+
+    warn_unsupported(read_document(content, name=_name(path)))
 
 
 def _results(checked: list[tuple[Path, list[Problem]]]) -> Any:

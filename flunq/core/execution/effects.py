@@ -21,6 +21,8 @@ class Dispatch(msgspec.Struct, frozen=True, kw_only=True, tag="dispatch"):
     key: str
     """The idempotency key: the same for every attempt."""
     attempt: int
+    delivery: int = 1
+    """Raised by each re-dispatch after a crash."""
     arguments: Any
     deadline: int | None = None
     """Microseconds since the epoch at which the engine gives up on it, if it has a timeout."""

@@ -32,6 +32,8 @@ class OpenTask(msgspec.Struct, kw_only=True, omit_defaults=True):
     deadline: int | None = None
     node: str = ""
     """Who holds it; set by the partition's owner, which alone knows."""
+    delivery: int = 1
+    """How often it was begun: once, and again after each crash of its holder."""
 
     def dispatch(self, execution: str, task: str, traceparent: str | None) -> Dispatch:
         """Return the effect that (again) hands it to an executor."""
@@ -42,6 +44,7 @@ class OpenTask(msgspec.Struct, kw_only=True, omit_defaults=True):
             reference=self.reference,
             key=self.key,
             attempt=self.attempt,
+            delivery=self.delivery,
             arguments=self.arguments,
             deadline=self.deadline,
             traceparent=traceparent,

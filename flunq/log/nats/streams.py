@@ -100,16 +100,20 @@ async def _ensure_one(js: JetStream, config: Config) -> None:
     except ApiError as error:
         if error.err_code != NAME_IN_USE:
             raise
-        await _follow_replicas(js, config)
+        await _follow(js, config)
 
 
-async def _follow_replicas(js: JetStream, config: Config) -> None:
+async def _follow(js: JetStream, config: Config) -> None:
+    """Bring an existing stream up to what this version declares, as far as it can be changed."""
     actual = (await js.insist(f"STREAM.INFO.{config['name']}"))["config"]
-    if actual.get("num_replicas") != config["num_replicas"]:
-        changed = actual | {"num_replicas": config["num_replicas"]}
-        await js.insist(f"STREAM.UPDATE.{config['name']}", changed)
-    for difference in differences(config, actual):
-        _log.warning("%s", difference)
+    found = differences(config, actual)
+    if not found:
+        return
+    try:
+        await js.insist(f"STREAM.UPDATE.{config['name']}", actual | config)
+    except ApiError as error:
+        for difference in found:
+            _log.warning("%s (%s)", difference, error)
 
 
 def _stream(name: str, subjects: list[str], replicas: int) -> Config:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -20,6 +21,12 @@ class _Readiness(msgspec.Struct):
     problems: dict[str, str] = {}
 
 
+def _why(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno and error.errno > 0:
+        return os.strerror(error.errno).lower()
+    return str(error) or "timed out"
+
+
 def remote_state(context: Context) -> ClusterState:
     """Ask the API of a context's cluster how it is."""
     url = context.api_url or ""
@@ -28,8 +35,8 @@ def remote_state(context: Context) -> ClusterState:
         answer = msgspec.json.decode(body, type=_Readiness)
     except (OSError, TimeoutError, msgspec.DecodeError) as error:
         raise UnavailableError(
-            f"{url} does not answer: {error or 'timed out'}",
-            hint="check the context: flunq context show",
+            f"{url} does not answer: {_why(error)}",
+            hint=f"check the context: flunq context show {context.name}",
             where=f"context {context.name}",
         ) from error
     reason = "; ".join(answer.problems.values()) or None

@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 SLICE = 200
 """Executions encoded before the partition gets its turn again."""
 REWRITE_PER_CHECKPOINT = 2
+SOON = 30_000_000
+"""Executions with a timer due in less (microseconds) stay in memory, so that it is punctual."""
+FAR = 600_000_000
+"""Executions that wait longer than this leave memory at the first opportunity."""
 
 
 class _Draft(msgspec.Struct):
@@ -170,22 +174,35 @@ class Checkpointer:
         owner = self._owner
         settings = owner.context.settings
         idle_since = asyncio.get_running_loop().time() - settings.hibernate_seconds
+        now = owner.context.clock.now()
         for draft in drafts:
             if draft.ended:
                 owner.executions.finished.pop(draft.id, None)
         for execution, live in list(owner.executions.live.items()):
-            if _may_sleep(live, idle_since):
+            if _is_settled(live) and _may_sleep(live, idle_since, now):
                 del owner.executions.live[execution]
 
 
-def _may_sleep(live: Live, idle_since: float) -> bool:
+def _may_sleep(live: Live, idle_since: float, now: int) -> bool:
+    """Tell whether nothing is expected soon: a timer, or another input like the last one."""
+    assert live.state is not None
+    state = live.state
+    due = min(state.timers.values(), default=None)
+    if due is not None and due < now + SOON:
+        return False
+    if live.touched <= idle_since:
+        return True
+    return due is not None and due > now + FAR and not state.listeners
+
+
+def _is_settled(live: Live) -> bool:
+    """Tell whether the stored state is all there is of an execution."""
     state = live.state
     return (
         state is not None
         and not live.dirty
         and not live.evaluating
         and not live.tainted
-        and live.touched <= idle_since
         and not state.tasks
         and not state.has_work
     )

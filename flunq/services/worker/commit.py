@@ -46,8 +46,8 @@ class Entry(msgspec.Struct):
     share: BusShare | None = None
     settled: Callable[[int], None] | None = None
     """Called with the journal sequence once the commit is acknowledged."""
-    claims: list[tuple[str, str]] = []
-    """Open tasks (execution, task) that this process takes over from a dead one."""
+    claims: list[tuple[str, str, int]] = []
+    """Open tasks (execution, task, delivery) that this process takes over from a dead one."""
     blobs: list[tuple[str, bytes]] = []
     """Large values that must be stored before the events that refer to them."""
     size: int = 0

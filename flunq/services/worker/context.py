@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
@@ -101,4 +102,10 @@ class WorkerContext:
         self.dispatcher = dispatcher
         self.engine = engine
         self.commit_turn = asyncio.Semaphore(settings.commits_in_flight)
+        self.lapses = 0
+        """How often other nodes may have thought that this one was dead."""
+        self.certain_until = math.inf
+        """Loop time up to which none of them can think so."""
+        self.suspect_turn = asyncio.Lock()
+        """Held while a task runs that may have killed processes before."""
         self.post = Post(stream.requests, database.blobs.put)

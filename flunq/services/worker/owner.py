@@ -39,7 +39,14 @@ from flunq.core.execution.effects import (
     Withdraw,
 )
 from flunq.core.protocol import Reply, Result
-from flunq.errors import FlunqError, IdConflictError, NotFoundError, UnavailableError
+from flunq.errors import (
+    ConflictError,
+    FlunqError,
+    IdConflictError,
+    NotFoundError,
+    UnavailableError,
+)
+from flunq.log.ports import OutcomeUnknownError, RequestTimeoutError, StoreFullError
 from flunq.services.worker.claims import check_in, resolve
 from flunq.services.worker.commit import CommitSettings, Committer, Entry
 from flunq.services.worker.crashpoints import crash_point
@@ -53,6 +60,7 @@ from flunq.services.worker.records import (
     quarantined_record,
 )
 from flunq.services.worker.timers import Timers
+from flunq.services.worker.watchers import Watchers
 
 if TYPE_CHECKING:
     from flunq.core.execution.state import State
@@ -64,8 +72,6 @@ log = logging.getLogger(__name__)
 
 RUNTIME = {"name": "flunq", "version": version("flunq"), "metadata": {}}
 _to_json = msgspec.json.Encoder().encode
-
-WATCH_MICROSECONDS = 60_000_000
 
 Settle = Callable[[Reply], None]
 
@@ -103,10 +109,12 @@ class Owner:
         self.inbox = inbox
         self.bus = bus
         self.listeners = Listeners()
-        self.mailboxes: dict[str, dict[str, int]] = {}
+        self.watchers = Watchers(context.clock)
         self.timers = Timers(context.clock, self._timer_due)
         self.journal_bytes = 0
         """Bytes committed since the last checkpoint."""
+        self.much_written = asyncio.Event()
+        """The next checkpoint is wanted now."""
         settings = context.settings
         self.source = f"/flunq/{settings.tenant}/partitions/{partition}"
         self._load = load
@@ -218,7 +226,12 @@ class Owner:
         """Run something beside the inputs; it ends with the owner."""
         task = asyncio.get_running_loop().create_task(coroutine)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._spawned_ended)
+
+    def _spawned_ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("partition %d: work beside the inputs failed", self.partition, exc_info=error)
 
     # -- deciding -------------------------------------------------------------------------------
 
@@ -264,7 +277,7 @@ class Owner:
         live.seq = state.seq
         live.touched = asyncio.get_running_loop().time()
         if job.mailbox:
-            self.watch(state.id, job.mailbox)
+            self.watchers.add(state.id, job.mailbox)
         if decision.need is not None:
             self._evaluate(live, decision.need)
         else:
@@ -317,6 +330,8 @@ class Owner:
         """Split effects into those of this process and those that the commit must remember."""
         dispatcher = self.context.dispatcher
         for effect in effects:
+            if isinstance(effect, Dispatch) and not _is_open(live, effect.task):
+                continue  # what the same call has interrupted again, as the loser of a race
             if isinstance(effect, Dispatch) and not dispatcher.takes(effect.kind):
                 entry.outbox.append({"queue": [effect.execution, effect.task]})
             elif isinstance(effect, Dispatch):
@@ -419,7 +434,7 @@ class Owner:
             self._nothing(job, _conflict(start.id))
             return
         if job.mailbox:
-            self.watch(start.id, job.mailbox)
+            self.watchers.add(start.id, job.mailbox)
         reply = Reply(code=200, id=start.id, status=live.state.status)
         if live.first:
             self._nothing(job, reply)
@@ -500,7 +515,20 @@ class Owner:
     async def _store_blobs(self, batch: Sequence[Entry]) -> None:
         blobs = {key: body for entry in batch for key, body in entry.blobs}
         for key, body in blobs.items():
-            await self.context.database.blobs.put(key, body)
+            await self._store_blob(key, body)
+
+    async def _store_blob(self, key: str, body: bytes) -> None:
+        """Store a large value, for as long as it takes: the commit cannot go without it."""
+        delay = 0.05
+        while True:
+            try:
+                await self.context.database.blobs.put(key, body)
+            except (OutcomeUnknownError, RequestTimeoutError, StoreFullError) as error:
+                log.warning("partition %d: a value is not stored yet: %s", self.partition, error)
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, 1.0)
+            else:
+                return
 
     def _release(self, sequence: int, batch: Sequence[Entry]) -> None:
         """Let the effects of an acknowledged commit happen."""
@@ -511,6 +539,8 @@ class Owner:
                 entry.settled(sequence)
             for effect in entry.effects:
                 self._perform(effect, sequence, results)
+        if self.journal_bytes > self.context.settings.checkpoint_bytes:
+            self.much_written.set()
         crash_point("before-release")
         for result in results:
             self._tell(result)
@@ -553,25 +583,8 @@ class Owner:
 
     # -- results ---------------------------------------------------------------------------------
 
-    def watch(self, execution: str, mailbox: str) -> None:
-        """Push an execution's result to a mailbox once it has ended.
-
-        Watchers ask again from time to time, so one that is gone is forgotten.
-        """
-        expires = self.context.clock.now() + WATCH_MICROSECONDS
-        self.mailboxes.setdefault(execution, {})[mailbox] = expires
-
-    def forget_watchers(self) -> None:
-        """Drop the mailboxes that nobody asked for again."""
-        now = self.context.clock.now()
-        for execution, boxes in list(self.mailboxes.items()):
-            for box in [box for box, expires in boxes.items() if expires < now]:
-                del boxes[box]
-            if not boxes:
-                del self.mailboxes[execution]
-
     def _tell(self, result: Result) -> None:
-        for mailbox in self.mailboxes.pop(result.id, {}):
+        for mailbox in self.watchers.take(result.id):
             self.context.post.add(mailbox, result)
 
     def leave_gracefully(self) -> None:
@@ -641,6 +654,10 @@ def _reply_to(command: Command, state: State, rejection: Failure | None) -> Repl
     return Reply(code=rejection.status, id=state.id, status=state.status, problem=problem)
 
 
+def _is_open(live: Live, task: str) -> bool:
+    return live.state is not None and task in live.state.tasks
+
+
 def _name_of(ref: WorkflowRef) -> str:
     name = f"{ref.namespace}/{ref.name}" if ref.namespace else ref.name
     return f"{name}:{ref.version}" if ref.version else name
@@ -668,6 +685,6 @@ def _full(execution: str) -> Reply:
 
 
 def _still_running(execution: str) -> dict[str, Any]:
-    return IdConflictError(
+    return ConflictError(
         f"execution {execution} has not ended", hint=f"end it first: flunq cancel {execution}"
     ).problem()

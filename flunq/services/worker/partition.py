@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -27,6 +28,7 @@ from flunq.core.protocol import (
 )
 from flunq.log.ports import OutcomeUnknownError, StoreFullError
 from flunq.services.wire import claim_in, decode_commands
+from flunq.services.worker.adoption import Adoption
 from flunq.services.worker.checkpoint import Checkpointer
 from flunq.services.worker.commit import Entry, FencedError
 from flunq.services.worker.crashpoints import crash_point
@@ -36,7 +38,6 @@ from flunq.services.worker.owner import Job, Owner
 from flunq.services.worker.packs import Packs, StaleCheckpointError
 from flunq.services.worker.questions import Questions
 from flunq.services.worker.recovery import (
-    QUEUED,
     Recovered,
     Recovery,
     finished_from_pack,
@@ -79,6 +80,8 @@ class Partition:
         settings = context.settings
         self._packs = Packs(context.database.state, context.database.blobs, settings.tenant, number)
         self._stop = asyncio.Event()
+        self._questions: Questions
+        self._lapses = context.lapses
         self._checkpointer: Checkpointer | None = None
         self._suspects = Suspects(context.database.state, settings.tenant, number)
         self._watched_until = 0.0
@@ -126,7 +129,8 @@ class Partition:
     async def _serve(self, owner: Owner, recovered: Recovered, serving: Callable[[], None]) -> None:
         requests = self.context.stream.requests
         tenant = self.context.settings.tenant
-        questions = Questions(owner, self._packs, self._checkpoint)
+        self._questions = Questions(owner, self._packs, self._checkpoint)
+        adoption = Adoption(self.context, owner, graceful=recovered.graceful)
         self.owner = owner
         bus_start: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         async with asyncio.TaskGroup() as group:
@@ -134,11 +138,12 @@ class Partition:
                 group.create_task(owner.committer.run()),
                 group.create_task(self._read_inbox(owner)),
                 group.create_task(self._keep_checkpoints(owner)),
-                group.create_task(self._sweep(owner)),
+                group.create_task(self._sweep(owner, adoption)),
                 group.create_task(self._heed_wakes(owner)),
                 group.create_task(self._follow_bus(owner, bus_start)),
             ]
             await self._go_on(owner, recovered)
+            await adoption.adopt()
             if not owner.listeners:
                 # Nobody listened so far: what was published before concerns nobody here.
                 owner.bus = InboxPosition(floor=await self.context.stream.bus.last_seq())
@@ -146,7 +151,7 @@ class Partition:
             async with (
                 requests.serve(start_subject(tenant, self.number), self._take_commands),
                 requests.serve(report_subject(tenant, self.number), self._take_reports),
-                requests.serve(ask_subject(tenant, self.number), questions.answer),
+                requests.serve(ask_subject(tenant, self.number), self._take_question),
             ):
                 serving()
                 await self._stop.wait()
@@ -167,13 +172,13 @@ class Partition:
                 owner.timers.arm(execution, "", mark.due)
         for live in list(owner.executions.live.values()):
             await self._revive(owner, live)
+        await self._suspects.clear()
         for execution, reason in recovered.poisoned.items():
             broken = owner.executions.live.get(execution)
             if broken is not None and broken.state is not None:
                 owner.quarantine(broken, reason, Job(Continue(id=execution)))
         for sequence, items in recovered.outbox:
             owner.outbox.add(sequence, items, owner.open_dispatch)
-        await self._adopt_tasks(owner)
 
     async def _revive(self, owner: Owner, live: Live) -> None:
         state = live.state
@@ -191,40 +196,6 @@ class Partition:
             else:
                 owner.submit(job)
 
-    async def _adopt_tasks(self, owner: Owner) -> None:
-        """Take over the open tasks of processes that are dead, or that do not hold them."""
-        me = self.context.settings.writer
-        by_holder: dict[str, list[tuple[str, str]]] = {}
-        for execution, live in owner.executions.live.items():
-            if live.state is None or live.tainted:
-                continue
-            for task, opened in live.state.tasks.items():
-                if opened.node not in (me, QUEUED):
-                    by_holder.setdefault(opened.node, []).append((execution, task))
-        for holder, tasks in by_holder.items():
-            held = await self.context.dispatcher.held_by(holder) or set()
-            self._claim(owner, [(e, t) for e, t in tasks if t not in held])
-
-    def _claim(self, owner: Owner, tasks: list[tuple[str, str]]) -> None:
-        """Dispatch tasks again, once the journal says that this process holds them now."""
-        if not tasks:
-            return
-        entry = Entry(events=[])
-        for execution, task in tasks:
-            dispatch = owner.open_dispatch(execution, task)
-            live = owner.executions.live.get(execution)
-            if dispatch is None or live is None or live.state is None:
-                continue
-            if self.context.dispatcher.takes(dispatch.kind):
-                entry.claims.append((execution, task))
-                live.state.tasks[task].node = self.context.settings.writer
-                entry.effects.append(dispatch)
-            else:
-                entry.outbox.append({"queue": [execution, task]})
-                live.state.tasks[task].node = QUEUED
-            live.dirty = True
-        owner.committer.add(entry)
-
     # -- requests --------------------------------------------------------------------------------
 
     async def _take_commands(self, payload: bytes) -> bytes | None:
@@ -236,6 +207,25 @@ class Partition:
             return _encode([_FORBIDDEN] * len(request.commands))
         replies = await gather_replies(owner, list(request.commands), request.mailbox)
         return _encode(replies)
+
+    async def _take_question(self, payload: bytes) -> bytes | None:
+        if self.owner is None or not await self.is_certain(self.owner):
+            return None
+        return await self._questions.answer(payload)
+
+    async def is_certain(self, owner: Owner) -> bool:
+        """Tell whether this still is the owner; after a lapse of the lease the journal says so."""
+        context = self.context
+        lapses, now = context.lapses, asyncio.get_running_loop().time()
+        if lapses == self._lapses and now < context.certain_until:
+            return True
+        owner.committer.add(Entry(events=[]))
+        try:
+            await owner.committer.flushed()
+        except FencedError:
+            return False
+        self._lapses = max(self._lapses, lapses)
+        return True
 
     async def _take_reports(self, payload: bytes) -> bytes | None:
         owner = self.owner
@@ -251,6 +241,7 @@ class Partition:
             for record in batch:
                 if owner.inbox.read(record.seq):
                     await self._take_from_inbox(owner, record)
+            await self._suspects.clear()
             await self._room(owner)
 
     async def _take_from_inbox(self, owner: Owner, record: Record) -> None:
@@ -326,7 +317,10 @@ class Partition:
     async def _keep_checkpoints(self, owner: Owner) -> None:
         settings = self.context.settings
         while True:
-            await asyncio.sleep(settings.checkpoint_seconds)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(settings.checkpoint_seconds):
+                    await owner.much_written.wait()
+            owner.much_written.clear()
             if owner.journal_bytes or owner.executions.finished or owner.executions.live:
                 await self._checkpoint()
 
@@ -337,24 +331,28 @@ class Partition:
         except (OutcomeUnknownError, StoreFullError) as error:
             log.warning("partition %d: no checkpoint this time: %s", self.number, error)
 
-    async def _sweep(self, owner: Owner) -> None:
+    async def _sweep(self, owner: Owner, adoption: Adoption) -> None:
         """Look after what no event will remind us of."""
         while True:
             await asyncio.sleep(self.context.settings.sweep_seconds)
             await self._suspects.clear()
-            owner.forget_watchers()
+            owner.watchers.forget()
             for execution in owner.timers.take_near():
                 owner.wake(execution)
-            await self._adopt_tasks(owner)
+            await adoption.adopt()
             await self._set_wake(owner)
 
     async def _set_wake(self, owner: Owner) -> None:
         """Let the broker remind whoever owns the partition of its next far timers."""
         buckets = owner.timers.far_buckets()
         if buckets and buckets[0] != owner.wake_bucket:
-            owner.wake_bucket = buckets[0]
             due = start_of(buckets[0])
-            await self.context.stream.schedules.wake_at(self.number, str(buckets[0]), due)
+            try:
+                await self.context.stream.schedules.wake_at(self.number, str(buckets[0]), due)
+            except (OutcomeUnknownError, StoreFullError) as error:
+                log.warning("partition %d: the broker will be asked again: %s", self.number, error)
+            else:
+                owner.wake_bucket = buckets[0]
 
     async def _heed_wakes(self, owner: Owner) -> None:
         async for _ in self.context.stream.schedules.wakes(self.number):

@@ -133,7 +133,7 @@ class Questions:
                 else:
                     results.append(result)
             else:
-                self._owner.watch(execution, question.mailbox)
+                self._owner.watchers.add(execution, question.mailbox)
         return Results(results=results, missing=missing)
 
     async def _list(self, question: ListPage) -> list[Summary]:
@@ -185,9 +185,10 @@ class Questions:
     async def _commits(self, question: Commits) -> Page:
         items: list[msgspec.Raw] = []
         size = 0
-        after = question.after
+        position = self._owner.committer.position
+        after = min(question.after, position)
         journal = self._owner.context.stream.journal
-        upto = min(question.upto, self._owner.committer.position)
+        upto = min(question.upto, position)
         async for record in journal.read(self._owner.partition, after=after, upto=upto):
             size += len(record.data)
             if items and size > MAX_MESSAGE:
@@ -261,5 +262,18 @@ def _waiting(state: State) -> list[dict[str, Any]]:
         }
         for opened in state.tasks.values()
     ]
-    timers = [{"for": "timer", "timer": timer, "due": due} for timer, due in state.timers.items()]
-    return tasks + timers
+    timers = [
+        {"for": "timer", "task": _timer_of(state, timer), "timer": timer, "due": due}
+        for timer, due in state.timers.items()
+    ]
+    listeners = [
+        {"for": "event", "task": state.frames[step].reference, "listener": listener}
+        for listener, step in state.listeners.items()
+    ]
+    return tasks + timers + listeners
+
+
+def _timer_of(state: State, timer: str) -> str:
+    """Return the task that a timer belongs to; its id begins with the number of the frame."""
+    frame = state.frames.get(int(timer[:-1])) if timer[:-1].isdigit() else None
+    return frame.reference if frame else "/"

@@ -62,7 +62,7 @@ class Head(msgspec.Struct, kw_only=True):
     bus: dict[str, Any] | None = None
     releasedThrough: int = 0
     outbox: list[dict[str, Any]] = []
-    claims: list[tuple[str, str]] = []
+    claims: list[tuple[str, str, int]] = []
     graceful: bool = False
 
 
@@ -225,8 +225,8 @@ class Recovery:
         queued = {item["queue"][1] for item in head.outbox if "queue" in item}
         for live in touched.values():
             self._settle(live, head, queued)
-        for execution, task in head.claims:
-            self._claim(execution, task, head.node)
+        for execution, task, delivery in head.claims:
+            self._claim(execution, task, delivery, head.node)
         return head
 
     async def _fold_event(self, event: CloudEvent, sequence: int) -> Live | None:
@@ -287,10 +287,11 @@ class Recovery:
             self._executions.live.pop(state.id, None)
             self._executions.finished[state.id] = (finished_record(live), live.first, live.last)
 
-    def _claim(self, execution: str, task: str, node: str) -> None:
+    def _claim(self, execution: str, task: str, delivery: int, node: str) -> None:
         live = self._executions.live.get(execution)
         if live is not None and live.state is not None and task in live.state.tasks:
             live.state.tasks[task].node = node
+            live.state.tasks[task].delivery = delivery
 
     def _quarantined(self, live: Live, event: CloudEvent) -> None:
         finished = quarantined_record(live.state, event, live.fingerprint)

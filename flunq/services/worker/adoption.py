@@ -1,0 +1,131 @@
+"""Open tasks whose holder is dead are taken over, and those that kill their holders given up.
+
+The journal counts how often each task was begun (``delivery``). One that was in the hands of
+processes that died is tried alone from its third delivery on, so that the next death tells
+whether it was the one, and its neighbours are not given up for what they did not do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from flunq.core.execution.commands import Failure, Report
+from flunq.core.execution.faults import BASE
+from flunq.services.worker.commit import Entry
+from flunq.services.worker.owner import Job
+from flunq.services.worker.recovery import QUEUED
+
+if TYPE_CHECKING:
+    from flunq.core.execution.state import OpenTask
+    from flunq.services.worker.context import WorkerContext
+    from flunq.services.worker.owner import Owner
+
+log = logging.getLogger(__name__)
+
+TOGETHER = 2
+"""Deliveries for which a task runs beside others."""
+MAX_DELIVERIES = 5
+ALONE_SECONDS = 5.0
+"""A task that has run alone for so long does not hold up the next suspect any longer."""
+_LOOK_SECONDS = 0.02
+
+
+class Adoption:
+    """Takes the open tasks of one partition over from processes that do not hold them."""
+
+    def __init__(self, context: WorkerContext, owner: Owner, *, graceful: bool) -> None:
+        self._context = context
+        self._owner = owner
+        self._step = 0 if graceful else 1
+        """What a take-over adds to a delivery: an orderly leave is nobody's fault."""
+        self._suspects: set[str] = set()
+
+    async def adopt(self) -> None:
+        """Take over what belongs to dead processes, or what its holder does not know."""
+        me = self._context.settings.writer
+        by_holder: dict[str, list[tuple[str, str]]] = {}
+        for execution, live in self._owner.executions.live.items():
+            if live.state is None or live.tainted:
+                continue
+            for task, opened in live.state.tasks.items():
+                if opened.node not in (me, QUEUED) and task not in self._suspects:
+                    by_holder.setdefault(opened.node, []).append((execution, task))
+        for holder, tasks in by_holder.items():
+            held = await self._context.dispatcher.held_by(holder) or set()
+            self._take(holder, [(e, t) for e, t in tasks if t not in held])
+        self._step = 1
+
+    def _take(self, holder: str, tasks: list[tuple[str, str]]) -> None:
+        together: list[tuple[str, str]] = []
+        alone: list[tuple[int, str, str]] = []
+        for execution, task in tasks:
+            opened = self._open(execution, task)
+            # While the holder was asked, the task may have ended or been taken already.
+            if opened is None or opened.node != holder:
+                continue
+            delivery = opened.delivery + self._step
+            if delivery > MAX_DELIVERIES:
+                self._give_up(execution, task, opened.delivery)
+            elif delivery > TOGETHER and self._context.dispatcher.takes(opened.kind):
+                alone.append((delivery, execution, task))
+            else:
+                together.append((execution, task))
+        self._claim(together)
+        if alone:
+            self._suspects.update(task for _, _, task in alone)
+            self._owner.spawn(self._try_alone(sorted(alone)))
+
+    def _open(self, execution: str, task: str) -> OpenTask | None:
+        live = self._owner.executions.live.get(execution)
+        if live is None or live.state is None or live.tainted:
+            return None
+        return live.state.tasks.get(task)
+
+    def _claim(self, tasks: list[tuple[str, str]]) -> None:
+        """Dispatch tasks again, once the journal says that this process holds them now."""
+        entry = Entry(events=[])
+        for execution, task in tasks:
+            opened = self._open(execution, task)
+            if opened is None:
+                continue
+            if self._context.dispatcher.takes(opened.kind):
+                opened.node = self._context.settings.writer
+                opened.delivery += self._step
+                entry.claims.append((execution, task, opened.delivery))
+                dispatch = self._owner.open_dispatch(execution, task)
+                assert dispatch is not None
+                entry.effects.append(dispatch)
+            else:
+                opened.node = QUEUED
+                entry.outbox.append({"queue": [execution, task]})
+            self._owner.executions.live[execution].dirty = True
+        if tasks:
+            self._owner.committer.add(entry)
+
+    async def _try_alone(self, tasks: list[tuple[int, str, str]]) -> None:
+        """Run suspects one after the other, of all partitions of this process."""
+        for _, execution, task in tasks:
+            async with self._context.suspect_turn:
+                self._claim([(execution, task)])
+                await self._outlived(execution, task)
+            self._suspects.discard(task)
+
+    async def _outlived(self, execution: str, task: str) -> None:
+        try:
+            async with asyncio.timeout(ALONE_SECONDS):
+                while self._open(execution, task) is not None:
+                    await asyncio.sleep(_LOOK_SECONDS)
+        except TimeoutError:
+            log.info("task %s runs on, others are tried beside it", task)
+
+    def _give_up(self, execution: str, task: str, deliveries: int) -> None:
+        log.error("task %s is given up: its process died %d times", task, deliveries)
+        failure = Failure(
+            type=f"{BASE}runtime",
+            status=500,
+            title="Given up",
+            detail=f"the process that ran it died {deliveries} times",
+        )
+        self._owner.submit(Job(Report(id=execution, task=task, failure=failure)))

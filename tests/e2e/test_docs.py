@@ -1,0 +1,104 @@
+"""The pages of docs/: their commands do what they say, their links and snippets are whole."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shlex
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from flunq.core.reading import check_document
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.support.cli import Flunq
+
+DOCS = Path(__file__).parents[2] / "docs"
+PAGES = sorted(DOCS.rglob("*.md"))
+BLOCK = re.compile(r"<!-- (file|run)(?:: (\S+))? -->\n```\w+\n(.*?)```", re.DOTALL)
+SNIPPET = re.compile(r"```(python|yaml)\n(.*?)```", re.DOTALL)
+LINK = re.compile(r"\]\((?!https?:)([^)#]+)[^)]*\)")
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One line of a console block, and what the page shows below it."""
+
+    line: str
+    shown: tuple[str, ...]
+    code: int
+
+
+def commands(body: str, code: int) -> Iterator[Command]:
+    for part in re.split(r"^\$ ", body, flags=re.MULTILINE)[1:]:
+        line, *shown = part.rstrip("\n").split("\n")
+        yield Command(line, tuple(shown), code)
+
+
+def pattern(shown: str) -> re.Pattern[str]:
+    """A shown line matches however wide its columns are; ``...`` is anything."""
+    parts = [r"\s+".join(map(re.escape, part.split())) for part in shown.split("...")]
+    return re.compile(r"^\s*" + r".*".join(parts), re.MULTILINE)
+
+
+def run(command: Command, flunq: Flunq) -> str:
+    own = f'flunq() {{ {shlex.quote(sys.executable)} -m flunq "$@"; }}\n'
+    done = subprocess.run(
+        ["bash", "-c", own + command.line],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=flunq.home,
+        env=flunq.environment(),
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == command.code, f"$ {command.line}\n{done.stdout}"
+    return done.stdout
+
+
+@pytest.mark.timeout(180)
+def test_the_tutorial_works_as_it_is_written(flunq: Flunq) -> None:
+    text = (DOCS / "getting-started.md").read_text(encoding="utf-8")
+    blocks = BLOCK.findall(text)
+    assert len(blocks) > 10
+    try:
+        for kind, argument, body in blocks:
+            if kind == "file":
+                (flunq.home / argument).write_text(body, encoding="utf-8")
+                continue
+            for command in commands(body, int(argument or 0)):
+                printed = run(command, flunq)
+                missing = [line for line in command.shown if not pattern(line).search(printed)]
+                assert missing == [], f"$ {command.line}\n{printed}"
+    finally:
+        flunq("down")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))
+def test_the_links_of_a_page_lead_somewhere(page: Path) -> None:
+    links = LINK.findall(page.read_text(encoding="utf-8"))
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))
+def test_the_snippets_of_a_page_can_be_read(page: Path) -> None:
+    for language, body in SNIPPET.findall(page.read_text(encoding="utf-8")):
+        if language == "python":
+            ast.parse(body)
+        elif body.startswith("document:") and "secnds" not in body:
+            assert check_document(body, name=page.name) == []
+
+
+def test_every_page_is_reachable_from_the_index() -> None:
+    index = (DOCS / "index.md").read_text(encoding="utf-8")
+    pages = {page.name for page in DOCS.glob("*.md")} - {"index.md"}
+    assert [page for page in sorted(pages) if f"({page})" not in index] == []
