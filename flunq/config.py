@@ -283,7 +283,7 @@ def _convert(name: str, raw: Any, where: str) -> Any:
             raise UsageError(
                 f"{raw!r} is no {name}", where=where, hint=f"one of {', '.join(known)}"
             ) from None
-        raise UsageError(f"{name}: {_plainly(error)}", where=where) from None
+        raise UsageError(f"{name}: {_plainly(error, raw)}", where=where) from None
 
 
 def _choices(kind: Any) -> list[str]:
@@ -292,9 +292,10 @@ def _choices(kind: Any) -> list[str]:
     return list(get_args(wanted)) if get_origin(wanted) is Literal else []
 
 
-def _plainly(error: Exception) -> str:
+def _plainly(error: Exception, raw: Any) -> str:
     """Say what is wrong in the user's words rather than in those of the type."""
     text = str(error).replace("`int`", "a whole number").replace("`float`", "a number")
+    text = text.replace("got `str`", f"got {raw!r}")
     return text[:1].lower() + text[1:].replace("`", "")
 
 
@@ -341,4 +342,4 @@ def _read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{error}", where=str(path)) from None
+        raise UsageError(f"not valid TOML: {error}", where=str(path)) from None

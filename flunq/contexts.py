@@ -148,8 +148,15 @@ class ContextStore:
 
     def _write(self, path: Path, content: str) -> None:
         """Replace a file at once and with mode 0600, so that no half and no open one is seen."""
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-")
+        except OSError as error:
+            raise UsageError(
+                f"cannot write to the configuration folder: {error.strerror}",
+                hint="name another one with FLUNQ_CONFIG_DIR",
+                where=str(path.parent),
+            ) from error
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(content)
         Path(temporary).replace(path)

@@ -10,7 +10,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flunq.bench.processes import CLIENT, cpu_between, memory_of, read_usage
 from flunq.errors import InternalError
+from flunq.services.supervising.layout import DataDirectory
+from flunq.services.supervising.statefile import read_state
 
 if TYPE_CHECKING:
     from flunq.bench.cluster import BenchCluster
@@ -24,8 +27,8 @@ do:
 _REPEATS = 3
 
 
-async def cold_starts(cluster: BenchCluster) -> dict[str, Any]:
-    """Time ``--help``, ``run`` without a cluster and ``up``; the best of three counts."""
+async def cold_starts(cluster: BenchCluster, seconds: float) -> dict[str, Any]:
+    """Time ``--help``, ``run`` without a cluster and ``up``, and watch that cluster idle."""
     cluster.tell("cold starts")
     with tempfile.TemporaryDirectory(prefix="flunq-bench-") as name:
         folder = Path(name)
@@ -35,7 +38,7 @@ async def cold_starts(cluster: BenchCluster) -> dict[str, Any]:
         return {
             "help_seconds": await _best(folder, "--help"),
             "run_hello_seconds": await _best(folder, *run),
-            "up_ready_seconds": await _up(folder),
+            **await _up(cluster, folder, seconds),
         }
 
 
@@ -43,13 +46,41 @@ async def _best(folder: Path, *arguments: str) -> float:
     return round(min([await _time(folder, *arguments) for _ in range(_REPEATS)]), 3)
 
 
-async def _up(folder: Path) -> float:
+async def _up(cluster: BenchCluster, folder: Path, seconds: float) -> dict[str, Any]:
     taken = []
+    idle: dict[str, Any] = {}
     for number in range(_REPEATS):
-        data = ("--data", str(folder / f"data-{number}"))
-        taken.append(await _time(folder, "up", "--detach", *data))
-        await _time(folder, "down", *data)
-    return round(min(taken), 3)
+        data = folder / f"data-{number}"
+        taken.append(await _time(folder, "up", "--detach", "--data", str(data)))
+        if number == 0:
+            cluster.tell("watching an idle cluster")
+            idle = await _idle(data, seconds)
+        await _time(folder, "down", "--data", str(data))
+    return {"up_ready_seconds": round(min(taken), 3), **idle}
+
+
+async def _idle(data: Path, seconds: float) -> dict[str, Any]:
+    """Watch every process of a cluster that has nothing to do."""
+    state = read_state(DataDirectory(data))
+    if state is None:
+        raise InternalError(f"the cluster on {data} has left no state")
+    pids = {"supervisor": state.pid, **{s.name: s.pid for s in state.services if s.pid}}
+    await asyncio.sleep(seconds / 2)
+    before = read_usage(pids)
+    began = time.perf_counter()
+    await asyncio.sleep(seconds)
+    taken = max(time.perf_counter() - began, 0.001)
+    after = read_usage(pids)
+    cpu = {name: used / taken * 100 for name, used in cpu_between(before, after).items()}
+    memory = memory_of(after)
+    del cpu[CLIENT], memory[CLIENT]
+    return {
+        "idle_bytes": {**memory, "all": sum(memory.values())},
+        "idle_cpu_percent": {
+            **{name: round(share, 2) for name, share in cpu.items()},
+            "all": round(sum(cpu.values()), 2),
+        },
+    }
 
 
 async def _time(folder: Path, *arguments: str) -> float:

@@ -52,7 +52,7 @@ SCENARIOS: dict[str, Scenario] = {
     ),
     "footprint": Scenario(
         "memory and CPU when idle, asleep and under load; cold starts",
-        "bytes_per_sleeping_execution",
+        "bytes_per_further_sleeping_execution",
         "",
     ),
     "limits": Scenario(

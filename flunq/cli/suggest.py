@@ -12,8 +12,9 @@ if TYPE_CHECKING:
 def nearest(word: str, candidates: Iterable[str]) -> str | None:
     """Return the candidate most like ``word``, if one is like it at all."""
     # Dashes would make any two options alike.
-    known = {name.lstrip("-"): name for name in sorted(candidates, reverse=True)}
     bare = word.lstrip("-")
+    names = [name for name in sorted(candidates, reverse=True) if len(name.lstrip("-")) > 1]
+    known = {name.lstrip("-"): name for name in names}
     matches = get_close_matches(bare, known, n=1, cutoff=0.6)
     if not matches and len(bare) > 1:
         matches = [name for name in sorted(known) if name.startswith(bare)][:1]

@@ -25,8 +25,8 @@ _PATIENCE = 0.25
 _PAUSE = 0.25
 _SILENCE = 2.0
 _STUCK_SECONDS = 3.0
-QUEUED = "queue"
-"""The node of a task that has been put on the queue."""
+QUEUED = ("", "queue")
+"""The node of a task that no node holds in its memory."""
 _NAMED = 3
 _MICROSECONDS = 1_000_000
 
@@ -95,7 +95,7 @@ async def _tell_queued(client: Client, execution: str) -> None:
         return
     for item in details.waiting:
         kind = str(item.get("kind", ""))
-        if item.get("node") == QUEUED and kind.startswith("function:"):
+        if item.get("node") in QUEUED and kind.startswith("function:"):
             name = kind.partition(":")[2]
             diagnostics.write_status("\r\x1b[K" if effective_mode() is ProgressMode.AUTO else "")
             diagnostics.say(

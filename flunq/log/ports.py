@@ -29,7 +29,7 @@ class NoResponderError(Exception):
     """Nobody serves the subject of a request."""
 
 
-class RequestTimeoutError(Exception):
+class RequestTimeoutError(OutcomeUnknownError):
     """A request got no answer before its deadline."""
 
 
@@ -128,6 +128,10 @@ class Inbox(Protocol):
 
         Raises StreamGoneError when the stream was made again, or ends before ``after``.
         """
+        ...
+
+    async def newest(self, partition: int) -> int:
+        """Return the sequence of a partition's newest input, 0 if none is stored."""
         ...
 
     async def purge(self, partition: int, upto: int) -> None:

@@ -64,6 +64,8 @@ class NodeDispatcher:
         self._route = route
         self._backlog: deque[Dispatch] = deque()
         self._held: set[str] = set()
+        # Tasks from the queue share the slots, and free some too.
+        pool.when_free(self._fill_slots)
         self._unreported: dict[str, tuple[float, Report]] = {}
 
     def takes(self, kind: str) -> bool:
@@ -147,15 +149,12 @@ class NodeDispatcher:
             await asyncio.sleep(0.02)
 
     def _begin(self, dispatch: Dispatch) -> bool:
-        return self._pool.submit(
-            dispatch, self._done, stopped=self._fill_slots, delivery=dispatch.delivery
-        )
+        return self._pool.submit(dispatch, self._done, delivery=dispatch.delivery)
 
     def _done(self, report: Report) -> None:
         # A withdrawn task is no longer held, and nobody wants its outcome.
         if report.task in self._held:
             self._send(report)
-        self._fill_slots()
 
     def _send(self, report: Report) -> None:
         self._unreported[report.task] = (asyncio.get_running_loop().time(), report)

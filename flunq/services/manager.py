@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from flunq.core.protocol import Reply, catalog_subject
-from flunq.log.ports import Leases, OutcomeUnknownError, RequestTimeoutError
+from flunq.log.ports import Leases, OutcomeUnknownError
 from flunq.services.assignment import NodeLease, assigned_node, role_name
 from flunq.services.background import Background
 from flunq.services.worker.commit import FencedError
@@ -129,7 +129,7 @@ class PartitionManager:
         asked = loop.time()
         try:
             await self._leases.renew(self.context.settings.node, msgspec.json.encode(self._lease))
-        except (OutcomeUnknownError, RequestTimeoutError) as error:
+        except OutcomeUnknownError as error:
             log.warning("the lease of %s was not renewed: %s", self.context.settings.node, error)
             return
         if loop.time() > self.context.certain_until:
@@ -150,7 +150,7 @@ class PartitionManager:
     async def _look(self) -> None:
         try:
             found = await self._leases.live()
-        except (OutcomeUnknownError, RequestTimeoutError):
+        except OutcomeUnknownError:
             return
         if self.context.settings.node not in found and self.context.certain_until < math.inf:
             self._note_lapse()

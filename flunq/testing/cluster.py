@@ -71,6 +71,7 @@ class Machine:
         self._stream: MemoryEventStream | None = None
         self._stop: asyncio.Event | None = None
         self._main: asyncio.Task[None] | None = None
+        self._back_after: float | None = None
 
     @property
     def is_up(self) -> bool:
@@ -113,8 +114,9 @@ class Machine:
             self._cluster.wire.note(f"{self.process.name} thaws")
             self.process.thaw(self._cluster.loop)
 
-    def ask_to_stop(self) -> None:
-        """Begin a graceful stop."""
+    def ask_to_stop(self, *, back_after: float | None = None) -> None:
+        """Begin a graceful stop; perhaps it is started again so long after its end."""
+        self._back_after = back_after
         if self._stop is not None and self.is_up:
             self._cluster.wire.note(f"{self.name} is asked to stop")
             self._stop.set()
@@ -165,6 +167,8 @@ class Machine:
         process.kill(self._cluster.loop)
         if error is None:
             self._cluster.wire.note(f"{process.name} ended")
+            if self._back_after is not None:
+                self._cluster.wire.later(self._back_after, self.start)
             return
         self._cluster.wire.note(f"{process.name} died: {_plainly(error)}")
         if not _may_die_of(error):

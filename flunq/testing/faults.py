@@ -28,18 +28,9 @@ Result = TypeVar("Result")
 
 ANSWER_PATIENCE = 1.0
 """Seconds after which an unanswered write counts as unknown."""
-READS = frozenset(
-    {
-        "get",
-        "keys",
-        "last",
-        "read",
-        "first_seq",
-        "partitions",
-        "created",
-        "live",
-        "last_seq",
-    }
+WRITES = frozenset(
+    "append publish withdraw ack retry drop extend put swap delete renew release"
+    " wake_at cancel purge trim".split()
 )
 UNSAFE = frozenset({"definitions"})
 """Ports that only an operator writes to; their writes are not disturbed."""
@@ -214,7 +205,7 @@ class _Flight:
         weather = self._weather
         if port == "requests":
             return self._request_mishap(random, verb)
-        if verb in READS or port in UNSAFE or not weather.unknown:
+        if verb not in WRITES or port in UNSAFE or not weather.unknown:
             return ""
         if random.random() >= weather.unknown:
             return ""

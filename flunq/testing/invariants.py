@@ -6,7 +6,7 @@ it was trimmed since or not.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -222,9 +222,9 @@ def _dispatches(archive: Archive) -> dict[str, tuple[Stored, dict[str, Any]]]:
 def _effects(effects: list[Effect], archive: Archive) -> Iterator[str]:
     """No effect before its commit, and under the key that the journal names."""
     dispatches = _dispatches(archive)
-    reborn = {one for one in archive.stories if one + GHOST in archive.stories}
+    lives = Counter(one.rstrip(GHOST) for one in archive.stories)
     for effect in effects:
-        if effect.execution in reborn:
+        if lives[effect.execution] > 1:
             continue  # its task ids name tasks of two lives
         if effect.task not in dispatches:
             yield f"{effect.task} was run by {effect.process}, but the journal does not know it"

@@ -244,8 +244,7 @@ class _Run:
         elif mishap.kind == "freeze":
             self._freeze(machine, mishap.lasts)
         elif mishap.kind == "stop":
-            machine.ask_to_stop()
-            self._wire.later(mishap.lasts + 2.0, machine.start)
+            machine.ask_to_stop(back_after=mishap.lasts)
         elif mishap.kind in ("storm", "stall"):
             self._storm(mishap)
         elif mishap.kind == "customer":

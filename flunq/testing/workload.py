@@ -9,7 +9,13 @@ import msgspec
 
 from flunq.client.client import Client
 from flunq.core.protocol import Details, Result
-from flunq.errors import IdConflictError, NotFoundError, UnavailableError, WaitTimeoutError
+from flunq.errors import (
+    ConflictError,
+    IdConflictError,
+    NotFoundError,
+    UnavailableError,
+    WaitTimeoutError,
+)
 from flunq.log.memory import MemoryEventStream
 from flunq.log.select import StreamSettings
 from flunq.testing.clock import Process
@@ -183,7 +189,7 @@ class _Errand:
         """Send a control command; one that comes too late is refused."""
         try:
             status: str = await self._insist(ask)
-        except IdConflictError:
+        except ConflictError:
             return "too late"
         return status
 
@@ -215,8 +221,8 @@ class _Errand:
     async def _delete(self) -> None:
         try:
             await self._client.delete(self._plan.id)
-        except NotFoundError:
-            return  # an earlier try did it
+        except (ConflictError, IdConflictError, NotFoundError):
+            return  # an earlier try did it, and a late copy of the start may have come since
 
     def _wrong(self, text: str) -> None:
         self._cluster.problems.append(text)

@@ -127,3 +127,10 @@ async def test_inputs_of_clients_are_told_from_those_of_nodes(stream: EventStrea
                 break
     await close(batches)
     assert found == [(b"client", True, 3), (b"node", False, 3)]
+
+
+async def test_the_newest_input_of_a_partition_is_known(stream: EventStream) -> None:
+    assert await stream.inbox.newest(3) == 0
+    *_, newest = await send(stream.inbox, 3, "a", "b")
+    await send(stream.inbox, 4, "c")
+    assert await stream.inbox.newest(3) == newest

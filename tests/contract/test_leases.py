@@ -17,7 +17,7 @@ def node() -> str:
     return f"node.{uuid4().hex[:8]}"
 
 
-async def until(database: Database, node: str, *, present: bool, within: float = 5.0) -> None:
+async def until(database: Database, node: str, *, present: bool, within: float = 20.0) -> None:
     """Watch changes until a lease is there, or gone."""
     changes = database.leases.changes()
     try:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from flunq.core.reading import check_document
+from tests.support.cluster import running_cluster
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,6 +25,11 @@ DOCS = Path(__file__).parents[2] / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
 BLOCK = re.compile(r"<!-- (file|run)(?:: (\S+))? -->\n```\w+\n(.*?)```", re.DOTALL)
 SNIPPET = re.compile(r"```(python|yaml)\n(.*?)```", re.DOTALL)
+ORDER = """\
+document: {dsl: 1.0.3, namespace: shop, name: order, version: 1.0.0}
+do:
+  - pay: {set: {paid: "${ .id }"}}
+"""
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)[^)]*\)")
 
 
@@ -81,6 +87,34 @@ def test_the_tutorial_works_as_it_is_written(flunq: Flunq) -> None:
                 assert missing == [], f"$ {command.line}\n{printed}"
     finally:
         flunq("down")
+
+
+def blocks_of(page: str, language: str) -> list[str]:
+    text = (DOCS / page).read_text(encoding="utf-8")
+    return [body for found, body in SNIPPET.findall(text) if found == language]
+
+
+def test_the_functions_of_the_page_can_be_called(flunq: Flunq) -> None:
+    (flunq.home / "steps.py").write_text("\n\n".join(blocks_of("functions.md", "python")))
+    (flunq.home / "loud.yaml").write_text(blocks_of("functions.md", "yaml")[0])
+    shown = flunq("run", "loud.yaml", "--functions", "steps.py", "-i", '{"text": "hey"}')
+    assert (shown.code, shown.json) == (0, "HEY"), shown.err
+
+
+def test_the_programs_of_the_client_page_print_the_result(flunq: Flunq) -> None:
+    (flunq.home / "order.yaml").write_text(ORDER)
+    with running_cluster(flunq.home) as cluster:
+        cluster("apply", "order.yaml")
+        for program in blocks_of("python-client.md", "python"):
+            done = subprocess.run(
+                [sys.executable, "-c", program],
+                capture_output=True,
+                text=True,
+                env=flunq.environment(),
+                timeout=60,
+                check=False,
+            )
+            assert done.stdout == "{'paid': 'A1'}\n", done.stderr
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.processes import eventually, running_cluster
 from tests.support.http_stub import HttpStub
+from tests.support.processes import eventually, running_cluster
 from tests.support.workload import Load
 
 if TYPE_CHECKING:

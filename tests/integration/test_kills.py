@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.processes import running_cluster
 from tests.support.http_stub import HttpStub
+from tests.support.processes import running_cluster
 from tests.support.workload import Load
 
 if TYPE_CHECKING:
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.serial, pytest.mark.timeout(120)]
 EXECUTIONS = 200
+SEEDS = [(1, 1), (2, 2)]
+"""Nodes and seed; FLUNQ_TEST_SEEDS=N adds N runs of each kind."""
+SEEDS += [(1 + n % 2, 3 + n) for n in range(2 * int(os.environ.get("FLUNQ_TEST_SEEDS", "0")))]
 
 
 class Chaos:
@@ -49,9 +53,7 @@ class Chaos:
                     await asyncio.sleep(seconds)
 
 
-@pytest.mark.parametrize(
-    ("workers", "seed"), [(1, 1), (2, 2)], ids=["one node", "two nodes"]
-)
+@pytest.mark.parametrize(("workers", "seed"), SEEDS, ids=[f"{w} nodes, seed {s}" for w, s in SEEDS])
 async def test_executions_survive_kills_and_pauses_of_every_process(
     tmp_path: Path, workers: int, seed: int
 ) -> None:

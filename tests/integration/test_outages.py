@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = [pytest.mark.serial, pytest.mark.timeout(60)]
-DAWDLE = """
-document: {dsl: 1.0.3, namespace: test, name: dawdle, version: 1.0.0}
+HOLD = """
+document: {dsl: 1.0.3, namespace: test, name: hold, version: 1.0.0}
 do:
-  - slow: {call: dawdle, with: {n: '${ .n }', seconds: '${ .seconds }'}}
+  - until: {call: hold, with: {path: '${ .path }'}}
 """
 
 
@@ -73,52 +73,58 @@ async def test_a_node_that_slept_past_its_lease_cannot_write_any_more(tmp_path: 
 async def test_tasks_of_a_dead_node_run_again_and_those_of_a_live_one_do_not(
     tmp_path: Path,
 ) -> None:
+    go = tmp_path / "go"
     async with running_cluster(tmp_path, workers=2) as cluster, cluster.client() as client:
-        await client.apply(DAWDLE)
-        runs = [
-            await client.start("dawdle", {"n": n, "seconds": 2}, id=f"slow-{n}") for n in range(24)
-        ]
+        await client.apply(HOLD)
+        runs = [await client.start("hold", {"path": str(go)}, id=f"held-{n}") for n in range(24)]
         await eventually(lambda: len(cluster.calls().keys) == len(runs))
         dead, alive = cluster.pid("node-1"), cluster.pid("node-2")
-        cluster.kill("node-1")
-        assert [await run.result(20) for run in runs] == [{"n": n + 1} for n in range(len(runs))]
-        calls = cluster.calls()
-        lost = {key for key, pids in calls.by_key.items() if dead in pids}
+        before = cluster.calls().by_key
+        lost = {key for key, pids in before.items() if pids == [dead]}
+        kept = {key for key, pids in before.items() if pids == [alive]}
         assert lost
-        assert all(len(calls.by_key[key]) == 2 for key in lost)
-        kept = calls.by_key.keys() - lost
         assert kept
-        assert all(calls.by_key[key] == [alive] for key in kept)
+        cluster.kill("node-1")
+        await eventually(lambda: all(cluster.calls().keys[key] == 2 for key in lost))
+        go.touch()
+        assert [await run.result(20) for run in runs] == [{"found": str(go)}] * len(runs)
+        after = cluster.calls().keys
+        assert {after[key] for key in lost} == {2}
+        assert {after[key] for key in kept} == {1}
 
 
 async def test_a_commit_whose_answer_is_lost_is_recognised(tmp_path: Path) -> None:
     (port,) = free_ports(1)
     async with HttpStub() as ledger, proxy_to(port) as proxy:
         node = {"nats_url": f"nats://127.0.0.1:{proxy.port}"}
-        async with running_cluster(tmp_path, node=node, nats_port=port) as cluster:
-            async with cluster.client() as client:
-                load = Load(cluster, client, ledger)
-                async with asyncio.TaskGroup() as group:
-                    group.create_task(load.run(60))
-                    for done in (5, 15, 25, 35, 45):
-                        await load.reached(done)
-                        proxy.lose_answer_to(b"flunq.journal.")
-                await load.check()
-                assert proxy.cuts >= 3
+        async with (
+            running_cluster(tmp_path, node=node, nats_port=port) as cluster,
+            cluster.client() as client,
+        ):
+            load = Load(cluster, client, ledger)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(load.run(60))
+                for done in (5, 15, 25, 35, 45):
+                    await load.reached(done)
+                    proxy.lose_answer_to(b"flunq.journal.")
+            await load.check()
+            assert proxy.cuts >= 3
 
 
 async def test_a_partition_of_the_network_heals(tmp_path: Path) -> None:
     (port,) = free_ports(1)
     async with HttpStub() as ledger, proxy_to(port) as proxy:
         node = {"nats_url": f"nats://127.0.0.1:{proxy.port}"}
-        async with running_cluster(tmp_path, node=node, nats_port=port) as cluster:
-            async with cluster.client() as client:
-                load = Load(cluster, client, ledger)
-                async with asyncio.TaskGroup() as group:
-                    group.create_task(load.run(40))
-                    await load.reached(5)
-                    async with proxy.stalled():
-                        await asyncio.sleep(4)
-                    await load.reached(15)
-                    proxy.reset()
-                await load.check()
+        async with (
+            running_cluster(tmp_path, node=node, nats_port=port) as cluster,
+            cluster.client() as client,
+        ):
+            load = Load(cluster, client, ledger)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(load.run(40))
+                await load.reached(5)
+                async with proxy.stalled():
+                    await asyncio.sleep(4)
+                await load.reached(15)
+                proxy.reset()
+            await load.check()

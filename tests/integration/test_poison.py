@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.processes import check_histories, running_cluster
+from tests.support.processes import check_histories, running_cluster, start_insistently
+from tests.support.steps import DEFECT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,3 +46,25 @@ async def test_a_function_that_kills_its_process_is_given_up(
             assert await run.result(20) == {"n": n + 2}
         await check_histories(client, ["killer", *(run.id for run in neighbours)])
         assert cluster.service("node-1").restarts == 5
+
+
+async def test_an_input_that_breaks_or_kills_the_engine_sets_its_execution_alone_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flunq.services.supervising.child._LONGEST_BACKOFF", 0.1)
+    defect = {DEFECT: "1"}
+    async with (
+        running_cluster(tmp_path, environment=defect) as cluster,
+        cluster.client() as client,
+    ):
+        await client.apply(BUMP)
+        near = [await client.start("bump", {"n": n}, id=f"near-{n}") for n in range(8)]
+        for name in ("broken", "deadly"):
+            run = await start_insistently(client, "bump", {"n": 1}, name)
+            result = await run.wait(30)
+            assert (name, result.status) == (name, "quarantined")
+        assert [await run.result(20) for run in near] == [{"n": n + 2} for n in range(8)]
+        later = await client.start("bump", {"n": 5}, timeout=20)
+        assert await later.result(10) == {"n": 7}
+        assert (await client.get("deadly")).status == "quarantined"
+        assert cluster.service("node-1").restarts >= 2

@@ -1,4 +1,4 @@
-"""Orderly ends and new beginnings: drains, restarts on the same data, starts while nobody is there."""
+"""Orderly ends and new beginnings: drains, restarts on the same data, starts in the dark."""
 
 from __future__ import annotations
 

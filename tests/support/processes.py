@@ -1,4 +1,4 @@
-"""A cluster of real processes for tests: the supervisor runs here, its children are ``flunq serve``.
+"""A cluster of real processes for tests: supervised from here, its children are ``flunq serve``.
 
 What a test may do to them: kill, stop and continue by name. What it may ask afterwards: every
 history, and who was called with which idempotency key.

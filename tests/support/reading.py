@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 
 
-async def take(items: AsyncIterator[Item], count: int, *, within: float = 10.0) -> list[Item]:
+async def take(items: AsyncIterator[Item], count: int, *, within: float = 30.0) -> list[Item]:
     """Return the next items and close the iterator."""
     taken: list[Item] = []
     try:
@@ -23,7 +23,7 @@ async def take(items: AsyncIterator[Item], count: int, *, within: float = 10.0) 
     return taken
 
 
-async def next_within(items: AsyncIterator[Item], within: float = 10.0) -> Item:
+async def next_within(items: AsyncIterator[Item], within: float = 30.0) -> Item:
     """Return the next item; raises TimeoutError."""
     async with asyncio.timeout(within):
         return await anext(items)

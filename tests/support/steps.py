@@ -1,7 +1,8 @@
 """Functions for clusters under test: each call is written down with its idempotency key.
 
 ``FLUNQ_TEST_STEPS`` names the file; a line is written before the work begins, in one write, so that
-a killed process leaves whole lines behind.
+a killed process leaves whole lines behind. ``FLUNQ_TEST_DEFECT`` gives the engine that loads this
+module a defect: decisions about execution ``broken`` raise, those about ``deadly`` end the process.
 """
 
 from __future__ import annotations
@@ -9,11 +10,31 @@ from __future__ import annotations
 import asyncio
 import os
 from pathlib import Path
+from typing import Any
 
 import flunq
-from flunq.sdk.functions import Step
+from flunq.sdk.functions import Step  # noqa: TC001 - annotations are read at run time
+from flunq.services.worker import owner
 
 FILE = "FLUNQ_TEST_STEPS"
+DEFECT = "FLUNQ_TEST_DEFECT"
+
+
+def _break_decisions() -> None:
+    sound = getattr(owner, "decide")  # noqa: B009 - the module does not export it
+
+    def decide(state: Any, command: Any, *others: Any) -> Any:
+        if command.id == "broken":
+            raise RuntimeError("a defect")
+        if command.id == "deadly":
+            os._exit(86)
+        return sound(state, command, *others)
+
+    setattr(owner, "decide", decide)  # noqa: B010 - the module does not export it
+
+
+if os.environ.get(DEFECT):
+    _break_decisions()
 
 
 def _note(step: Step) -> None:

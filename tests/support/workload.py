@@ -1,4 +1,4 @@
-"""A workflow with a bit of everything, run many times, and the checks that hold whatever happens."""
+"""A workflow with a bit of everything, run many times, and the checks that always hold."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from flunq.core.ids import partition_of
 from flunq.errors import NotFoundError
 from flunq.log.nats import NatsEventStream
 from flunq.services.wire import encode_commands
-from tests.support.processes import check_histories, check_keys, eventually, start_insistently
 from tests.support.http_stub import Answer
+from tests.support.processes import check_histories, check_keys, eventually, start_insistently
 
 if TYPE_CHECKING:
     from flunq.client.client import Client
     from flunq.core.protocol import Result
-    from tests.support.processes import Cluster
     from tests.support.http_stub import HttpStub, Request
+    from tests.support.processes import Cluster
 
 MIXED = """
 document: {dsl: 1.0.3, namespace: test, name: mixed, version: 1.0.0}
@@ -110,9 +110,7 @@ class Load:
                 start = Start(id=f"stored-{n}", workflow=ref, input={"n": n, "url": url})
                 body = encode_commands([start])
                 number = partition_of(start.id, partitions)
-                await stream.inbox.publish(
-                    number, body, message_id=start.id, external=True
-                )
+                await stream.inbox.publish(number, body, message_id=start.id, external=True)
                 self.acknowledged[start.id] = n
         for id in [f"stored-{n}" for n in range(count)]:
             self.results[id] = await self._ended(id, within)

@@ -1,4 +1,4 @@
-"""What flunq takes: cold starts, idle memory and CPU, memory per sleeping execution, the peak."""
+"""What flunq takes: memory under load and per sleeping execution; cold starts; the idle cost."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from flunq.bench.options import Sizes
 from flunq.bench.processes import (
     CLIENT,
     Usage,
-    cpu_between,
     memory_of,
     peak_of,
     read_usage,
@@ -24,35 +23,43 @@ if TYPE_CHECKING:
 
     from flunq.bench.cluster import BenchCluster
 
-DEFAULTS = Sizes(executions=100_000, steps=5, in_flight=200, milliseconds=40_000)
+DEFAULTS = Sizes(executions=100_000, steps=5, in_flight=200, milliseconds=15_000)
 _HOURS = 12
 _LOAD = 0.02
 """The share of executions that the throughput run before has."""
 _STARTERS = 500
+_ROUNDS = 4
+"""The first round shows what starting takes, the others what sleeping takes."""
+_MILLION = 1_000_000
 
 
 async def measure(cluster: BenchCluster, sizes: Sizes) -> dict[str, Any]:
-    """Look at an idle cluster, load it, then let many executions sleep in it."""
+    """Load a cluster, let many executions sleep in it, then look at cold starts."""
     executions, pause = sizes.executions or 1, (sizes.milliseconds or 0) / 1000
-    idle = await _idle(cluster, pause / 8)
     await _load(cluster, sizes)
     peak = peak_of(read_usage(cluster.pids))
-    before = await _settled(cluster, pause)
-    began = time.perf_counter()
-    await _put_to_sleep(cluster, executions)
-    seconds = time.perf_counter() - began
-    after = await _settled(cluster, pause)
-    node = _nodes(after) - _nodes(before)
+    asleep = [_nodes(await _settled(cluster, pause))]
+    seconds = 0.0
+    part = max(1, executions // _ROUNDS)
+    for _ in range(_ROUNDS):
+        began = time.perf_counter()
+        await _put_to_sleep(cluster, part)
+        seconds += time.perf_counter() - began
+        after = await _settled(cluster, pause)
+        asleep.append(_nodes(after))
+    before, first, full = asleep[0], asleep[1], asleep[-1]
+    slope = (full - first) / (part * (_ROUNDS - 1))
     return {
-        **await cold_starts(cluster),
-        **idle,
-        "peak_bytes": peak,
+        **await cold_starts(cluster, pause / 2),
+        "load_peak_bytes": peak,
         "sleeping_executions": executions,
         "sleeping_started_per_second": round(executions / seconds, 1),
-        "node_bytes_before": _nodes(before),
-        "node_bytes_asleep": _nodes(after),
+        "node_bytes_before": before,
+        "node_bytes_asleep": full,
         "node_bytes_peak": _nodes(_peaks(cluster)),
-        "bytes_per_sleeping_execution": round(node / executions, 1),
+        "bytes_per_sleeping_execution": round((full - before) / executions, 1),
+        "bytes_per_further_sleeping_execution": round(slope, 1),
+        "node_bytes_at_a_million": round(full + slope * (_MILLION - executions)),
         "bytes_asleep": {name: size for name, size in memory_of(after).items() if name != CLIENT},
     }
 
@@ -61,26 +68,6 @@ def _peaks(cluster: BenchCluster) -> dict[str, Usage]:
     """Return readings whose resident bytes are the highest there were."""
     readings = read_usage(cluster.pids)
     return {name: Usage(resident=usage.peak) for name, usage in readings.items()}
-
-
-async def _idle(cluster: BenchCluster, seconds: float) -> dict[str, Any]:
-    """Watch a cluster that has nothing to do."""
-    cluster.tell("watching the idle cluster")
-    before = read_usage(cluster.pids)
-    began = time.perf_counter()
-    await asyncio.sleep(seconds)
-    taken = max(time.perf_counter() - began, 0.001)
-    after = read_usage(cluster.pids)
-    cpu = {name: used / taken * 100 for name, used in cpu_between(before, after).items()}
-    memory = memory_of(after)
-    del cpu[CLIENT], memory[CLIENT]
-    return {
-        "idle_bytes": {**memory, "all": sum(memory.values())},
-        "idle_cpu_percent": {
-            **{name: round(share, 2) for name, share in cpu.items()},
-            "all": round(sum(cpu.values()), 2),
-        },
-    }
 
 
 async def _load(cluster: BenchCluster, sizes: Sizes) -> None:

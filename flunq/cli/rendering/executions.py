@@ -32,7 +32,7 @@ WORKFLOW_COLUMNS = (
     Column("digest"),
     Column("title"),
 )
-_QUEUED = "queue"
+_QUEUED = ("", "queue")
 _TIMERS = {"w": "wait", "r": "retry", "t": "timeout", "a": "timeout of the attempt"}
 
 
@@ -199,6 +199,6 @@ def _waiting_text(item: dict[str, Any]) -> str:
     if "due" in item:
         return f"{_purpose(item)}, due {render_time(timestamp(item['due']))}"
     where = f" on {item['node']}" if item.get("node") else ""
-    if item.get("node") == _QUEUED:
+    if item.get("node") in _QUEUED:
         where = ", on the queue for an executor that hosts it"
     return f"{item.get('kind', item.get('for'))}, attempt {item.get('attempt', 1)}{where}"

@@ -181,6 +181,16 @@ class MemoryInbox(_Port):
             else:
                 await log.wait(str(partition))
 
+    async def newest(self, partition: int) -> int:
+        """Return the sequence of the newest input."""
+
+        def look() -> int:
+            record = self._log.last(str(partition))
+            return record.seq if record is not None else 0
+
+        seq: int = await self._do("newest", partition, look)
+        return seq
+
     async def purge(self, partition: int, upto: int) -> None:
         """Forget a partition's inputs up to a sequence."""
         await self._do("purge", partition, lambda: self._log.purge(upto, str(partition)))

@@ -46,6 +46,11 @@ class NatsInbox:
         async for batch in reader.batches():
             yield [_with_origin(record, partition) for record in batch]
 
+    async def newest(self, partition: int) -> int:
+        """Return the sequence of a partition's newest input, 0 if none is stored."""
+        record = await self._js.last(self._stream, self._names.inbox(partition))
+        return record.seq if record is not None else 0
+
     async def purge(self, partition: int, upto: int) -> None:
         """Forget a partition's inputs up to and including a sequence."""
         if upto > 0:

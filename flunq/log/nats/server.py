@@ -335,7 +335,12 @@ class NatsServer:
             pause = min(pause * 1.5, 0.05)
         try:
             version = await _greeting(self.config.host, self.config.port)
-            require_version(version or "", str(binary))
+            if version is None:
+                raise UnavailableError(
+                    f"nats-server does not answer on {self.config.host}:{self.config.port}",
+                    hint="is the loopback interface of this machine up?",
+                )
+            require_version(version, str(binary))
         except UnavailableError:
             await self.stop()
             raise

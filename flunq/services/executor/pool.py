@@ -79,6 +79,7 @@ class ExecutorPool:
         self._grace = grace
         self._watched = watched
         self._runs: dict[str, _Running] = {}
+        self._on_free: list[Callable[[], None]] = []
         self._names: dict[asyncio.Task[object], str] = {}
         self._idle = asyncio.Event()
         self._idle.set()
@@ -119,6 +120,10 @@ class ExecutorPool:
     def free(self) -> int:
         """Return how many more tasks fit."""
         return 0 if self._draining else max(0, self._capacity - len(self._runs))
+
+    def when_free(self, call: Callable[[], None]) -> None:
+        """Have something called whenever a task has left a slot, whoever submitted it."""
+        self._on_free.append(call)
 
     def running(self) -> list[str]:
         """Return the ids of the tasks in flight."""
@@ -246,6 +251,7 @@ class ExecutorPool:
             self._names.pop(run.task, None)
         if not self._runs:
             self._idle.set()
+        _call_each(self._on_free)
 
     def _expire(self, run: _Running) -> None:
         run.expired = True

@@ -115,7 +115,8 @@ class Adoption:
     async def _outlived(self, execution: str, task: str) -> None:
         try:
             async with asyncio.timeout(ALONE_SECONDS):
-                while self._open(execution, task) is not None:
+                # The many ways in which a task ends all show in the state.
+                while self._open(execution, task) is not None:  # noqa: ASYNC110
                     await asyncio.sleep(_LOOK_SECONDS)
         except TimeoutError:
             log.info("task %s runs on, others are tried beside it", task)

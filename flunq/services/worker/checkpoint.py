@@ -86,7 +86,11 @@ class Checkpointer:
         committer = owner.committer
         position, number, facts = committer.position, committer.number, dict(committer.facts)
         released = owner.outbox.released_through
+        # Later deletions come after this position in the journal, like the events before them.
+        deleted = dict(owner.executions.deleted)
         owner.journal_bytes = 0
+        for pack in owner.executions.take_abandoned():
+            self._counts[pack] -= 1
         async for draft in self._drafts():
             drafts.append(draft)
         # A stored state may hold events of commits still under way: they must be durable first.
@@ -95,9 +99,12 @@ class Checkpointer:
         new_packs = [await self._store(group) for group in _groups([*drafts, *carried])]
         dropped = set(thin) | {n for n in self._checkpoint.packs if not self._counts[n]}
         packs = [n for n in self._checkpoint.packs if n not in dropped] + new_packs
-        deleted = owner.executions.deleted
-        for execution in [e for e, pack in deleted.items() if pack not in packs]:
-            del deleted[execution]
+        oldest = min(packs, default=self._next + 1)
+        for execution, pack in list(deleted.items()):
+            if pack < oldest:
+                del deleted[execution]
+                if owner.executions.deleted.get(execution) == pack:
+                    del owner.executions.deleted[execution]
         self._checkpoint = Checkpoint(
             epoch=self._epoch,
             seq=position,
@@ -106,7 +113,7 @@ class Checkpointer:
             bus=facts.get("bus", self._checkpoint.bus),
             released_through=released,
             packs=packs,
-            deleted=dict(deleted),
+            deleted=deleted,
         )
         crash_point("before-checkpoint")
         await self._packs.store_checkpoint(self._checkpoint)
@@ -159,14 +166,18 @@ class Checkpointer:
         places = self._owner.executions.places
         packed = [_packed(draft) for draft in drafts]
         await self._packs.store(number, packed, [draft.mark for draft in drafts])
+        self._counts[number] = self._sizes[number] = len(drafts)
         for draft in drafts:
             mark = draft.mark
+            if not self._owner.executions.knows(draft.id):
+                self._owner.executions.deleted[draft.id] = number  # it was deleted meanwhile
+                self._counts[number] -= 1
+                continue
             old = places.get(draft.id)
             if old is not None:
                 self._counts[Place.of(old).pack] -= 1
             place = Place(pack=number, status=mark.status, started_at=mark.started_at)
             places[draft.id] = place.packed()
-        self._counts[number] = self._sizes[number] = len(drafts)
         return number
 
     def _let_go(self, drafts: list[_Draft]) -> None:

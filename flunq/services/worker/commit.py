@@ -24,7 +24,7 @@ from flunq.log.ports import (
     StoreFullError,
 )
 from flunq.services.worker.crashpoints import crash_point
-from flunq.services.worker.listeners import BusShare  # noqa: TC001 - the struct below names it
+from flunq.services.worker.listeners import BusShare
 
 NONCE_HEADER = "Flunq-Nonce"
 EPOCH_HEADER = "Flunq-Epoch"

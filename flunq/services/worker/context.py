@@ -30,7 +30,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     checkpoint_bytes: int = 8 * 1024 * 1024
     sweep_seconds: float = 5.0
     hibernate_seconds: float = 5.0
-    commits_in_flight: int = 2
+    commits_in_flight: int = 4
     handover_seconds: float = 5.0
     max_buffered: int = 8 * 1024 * 1024
 

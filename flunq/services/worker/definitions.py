@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -49,6 +50,7 @@ class Definitions:
         self._prefix = token(tenant)
         self._compiled: dict[str, Workflow] = {}
         self._resolved: dict[str, tuple[int, WorkflowRef]] = {}
+        self._lookups: dict[str, asyncio.Future[WorkflowRef]] = {}
 
     def cached(self, digest: str) -> Workflow | None:
         """Return a workflow if it is in memory."""
@@ -57,6 +59,8 @@ class Definitions:
     def forget_names(self) -> None:
         """Ask again which version of a name is the newest."""
         self._resolved.clear()
+        # What is being looked up may be older than what was just registered.
+        self._lookups.clear()
 
     def resolved(self, name: str) -> WorkflowRef | None:
         """Return what a name stands for if it was looked up a moment ago."""
@@ -81,6 +85,20 @@ class Definitions:
         known = self.resolved(name)
         if known is not None:
             return known
+        lookup = self._lookups.get(name)
+        if lookup is None:
+            # One question for all who ask at the same time: a busy node has hundreds of starts.
+            lookup = self._lookups[name] = asyncio.ensure_future(self._look_up(name))
+            lookup.add_done_callback(lambda done: self._looked_up(name, done))
+        return await asyncio.shield(lookup)
+
+    def _looked_up(self, name: str, done: asyncio.Future[WorkflowRef]) -> None:
+        if self._lookups.get(name) is done:
+            del self._lookups[name]
+            if not done.cancelled() and done.exception() is None:
+                self._resolved[name] = (self._clock.now() + LATEST_MICROSECONDS, done.result())
+
+    async def _look_up(self, name: str) -> WorkflowRef:
         namespace, plain, version = split_name(name)
         found_namespace, versions = await self._find(namespace, plain, name)
         chosen = versions.latest if version in (None, "latest") else version
@@ -90,14 +108,12 @@ class Definitions:
                 f"workflow {found_namespace}/{plain} has no version {chosen}",
                 hint=f"registered versions: {have}",
             )
-        ref = WorkflowRef(
+        return WorkflowRef(
             namespace=found_namespace,
             name=plain,
             version=chosen,
             digest=versions.versions[chosen][0],
         )
-        self._resolved[name] = (self._clock.now() + LATEST_MICROSECONDS, ref)
-        return ref
 
     async def apply(
         self, document: dict[str, Any], text: str, digest: str, now: int

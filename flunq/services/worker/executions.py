@@ -71,7 +71,13 @@ class Live:
     )
 
     def __init__(
-        self, state: State | None, workflow: Workflow | None, fingerprint: str, *, first: int, last: int
+        self,
+        state: State | None,
+        workflow: Workflow | None,
+        fingerprint: str,
+        *,
+        first: int,
+        last: int,
     ) -> None:
         self.state = state
         self.workflow = workflow
@@ -123,8 +129,9 @@ class Executions:
         self.places: dict[str, int] = {}
         """Those in packs; an id may also be live, then the live one counts."""
         self.deleted: dict[str, int] = {}
-        """Deleted ones that a pack still holds, with the pack's number."""
+        """Deleted ones, with the newest pack that holds them; older ones may hold them too."""
         self._recalled: dict[str, Finished] = {}
+        self._abandoned: list[int] = []
 
     def __len__(self) -> int:
         return len(self.live.keys() | self.finished.keys() | self.places.keys())
@@ -147,7 +154,14 @@ class Executions:
         self._recalled.pop(execution, None)
         packed = self.places.pop(execution, None)
         if packed is not None:
-            self.deleted[execution] = Place.of(packed).pack
+            pack = Place.of(packed).pack
+            self.deleted[execution] = pack
+            self._abandoned.append(pack)
+
+    def take_abandoned(self) -> list[int]:
+        """Return the packs of deleted executions, each once per execution, since the last call."""
+        abandoned, self._abandoned = self._abandoned, []
+        return abandoned
 
     def knows(self, execution: str) -> bool:
         """Tell whether there is such an execution."""

@@ -46,14 +46,15 @@ from flunq.errors import (
     NotFoundError,
     UnavailableError,
 )
-from flunq.log.ports import OutcomeUnknownError, RequestTimeoutError, StoreFullError
+from flunq.log.ports import OutcomeUnknownError, StoreFullError
 from flunq.services.worker.claims import check_in, resolve
-from flunq.services.worker.commit import CommitSettings, Committer, Entry
+from flunq.services.worker.commit import EPOCH_HEADER, CommitSettings, Committer, Entry
 from flunq.services.worker.crashpoints import crash_point
 from flunq.services.worker.executions import Executions, Finished, Live
 from flunq.services.worker.fingerprint import fingerprint, same_start
 from flunq.services.worker.listeners import BusShare, Listeners
 from flunq.services.worker.outbox import Outbox
+from flunq.services.worker.packs import StaleCheckpointError
 from flunq.services.worker.records import (
     finished_record,
     quarantine_facts,
@@ -165,7 +166,7 @@ class Owner:
         elif isinstance(job.command, Start):
             self._start(job.command, job)
         else:
-            self._nothing(job, Reply(code=404, id=execution, problem=_unknown(execution)))
+            self._refuse(job, Reply(code=404, id=execution, problem=_unknown(execution)))
 
     def _start(self, start: Start, job: Job) -> None:
         definitions = self.context.definitions
@@ -181,6 +182,17 @@ class Owner:
         self.executions.live[start.id] = live
         self._apply(live, job)
 
+    async def prepare(self, job: Job) -> None:
+        """Fetch what a command needs, so that :meth:`submit` applies it at once."""
+        command = job.command
+        try:
+            if command.id in self.executions.places:
+                await self._load(command.id)
+            elif isinstance(command, Start) and not self.executions.knows(command.id):
+                job.command = await self._complete(command)
+        except FlunqError as error:
+            log.info("%s meets its error again when it is applied: %s", command.id, error)
+
     def _load_then(self, execution: str, job: Job) -> None:
         self._loading[execution] = [job]
         self.spawn(self._load_and_apply(execution))
@@ -191,6 +203,11 @@ class Owner:
             await self._bring_in(execution)
         except FlunqError as error:
             problem = error
+        except StaleCheckpointError:
+            # Whoever sent them hears nothing, and asks the new owner.
+            del self._loading[execution]
+            self.doubt()
+            return
         jobs = self._loading.pop(execution, [])
         for job in jobs:
             if problem is not None:
@@ -266,7 +283,7 @@ class Owner:
             return early
         if isinstance(command, Delete):
             problem = _still_running(command.id)
-            self._nothing(job, Reply(code=409, id=command.id, problem=problem))
+            self._refuse(job, Reply(code=409, id=command.id, problem=problem))
             return True
         return False
 
@@ -427,6 +444,32 @@ class Owner:
         if job.settle is not None and reply is not None:
             job.settle(reply)
 
+    def _refuse(self, job: Job, reply: Reply) -> None:
+        """Say no, unless another owner knows better by now."""
+        self._nothing(job, None)
+        if job.settle is not None:
+            self.spawn(self._refuse_as_owner(job.settle, reply))
+
+    async def _refuse_as_owner(self, settle: Settle, reply: Reply) -> None:
+        if await self.still_owns():
+            settle(reply)
+
+    async def still_owns(self) -> bool:
+        """Tell whether nobody has taken the partition over, asking the journal."""
+        try:
+            last = await self.context.stream.journal.last(self.partition)
+        except OutcomeUnknownError:
+            return False
+        epoch = str(self.committer.settings.epoch)
+        owns = last is not None and last.headers.get(EPOCH_HEADER) == epoch
+        if not owns:
+            self.doubt()
+        return owns
+
+    def doubt(self) -> None:
+        """Commit nothing at all: an owner that was replaced learns it that way, and stops."""
+        self.committer.add(Entry(events=[]))
+
     def _answer_started(self, live: Live, start: Start, job: Job) -> None:
         """A repeated start: the same execution, once its first commit is durable."""
         assert live.state is not None
@@ -523,7 +566,7 @@ class Owner:
         while True:
             try:
                 await self.context.database.blobs.put(key, body)
-            except (OutcomeUnknownError, RequestTimeoutError, StoreFullError) as error:
+            except (OutcomeUnknownError, StoreFullError) as error:
                 log.warning("partition %d: a value is not stored yet: %s", self.partition, error)
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, 1.0)
@@ -611,21 +654,24 @@ class Owner:
 
     def _timer_due(self, execution: str, timer: str, due: int) -> None:
         live = self.executions.live.get(execution)
-        if live is not None and live.state is not None and live.state.timers.get(timer) != due:
-            return
         if live is None and execution not in self.executions.places:
             return
-        if timer:
-            self.submit(Job(Fire(id=execution, timer=timer)))
-        else:
+        if not timer:
+            # The next timer of an execution that lay in a pack, and may have come back since.
             self.wake(execution)
+        elif live is None or live.state is None or live.state.timers.get(timer) == due:
+            self.submit(Job(Fire(id=execution, timer=timer)))
 
     def wake(self, execution: str) -> None:
         """Bring an execution back and arm its timers."""
         self.spawn(self._wake(execution))
 
     async def _wake(self, execution: str) -> None:
-        await self._load(execution)
+        try:
+            await self._load(execution)
+        except StaleCheckpointError:
+            self.doubt()
+            return
         live = self.executions.live.get(execution)
         if live is not None and live.state is not None:
             for timer, due in live.state.timers.items():

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from flunq.core.ids import token
-from flunq.log.ports import Blobs, KeyValue, RevisionConflictError
+from flunq.log.ports import Blobs, KeyValue, OutcomeUnknownError, RevisionConflictError
 from flunq.services.worker.executions import Mark, Packed
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Checkpoint(msgspec.Struct, kw_only=True):
     released_through: int = 0
     packs: list[int] = []
     deleted: dict[str, int] = {}
-    """Executions that were deleted though a listed pack still holds them."""
+    """Deleted executions: what packs up to this number hold of them does not count any more."""
 
 
 class StaleCheckpointError(Exception):
@@ -60,6 +60,26 @@ class Packs:
             return Checkpoint()
         self._revision = entry.revision
         return msgspec.msgpack.decode(entry.value, type=Checkpoint)
+
+    async def claim_checkpoint(self, epoch: int) -> Checkpoint:
+        """Sign the newest checkpoint record as the owner of ``epoch`` and return it.
+
+        From then on no earlier owner can write one, nor discard the packs that this one lists.
+        """
+        while True:
+            found = await self.load_checkpoint()
+            if found.epoch >= epoch:
+                if found.epoch > epoch:
+                    raise StaleCheckpointError(self._prefix)
+                return found
+            found.epoch = epoch
+            value = msgspec.msgpack.encode(found)
+            key = f"{self._prefix}.checkpoint"
+            try:
+                self._revision = await self._state.swap(key, value, revision=self._revision)
+            except (RevisionConflictError, OutcomeUnknownError):
+                continue
+            return found
 
     async def store_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Write the checkpoint record; raises StaleCheckpointError if a newer one is there."""
@@ -97,9 +117,10 @@ class Packs:
             self._cache.move_to_end(number)
             return pack
         entry = await self._state.get(f"{self._prefix}.pack.{number}")
-        body = entry.value if entry else b""
-        if entry is not None and not body:
-            body = await self._blobs.get(f"pack-{self._prefix}.{number}") or b""
+        if entry is None:
+            # What a checkpoint lists is there, until a later owner writes another checkpoint.
+            raise StaleCheckpointError(f"{self._prefix}.pack.{number} is gone")
+        body = entry.value or await self._blobs.get(f"pack-{self._prefix}.{number}") or b""
         items = msgspec.msgpack.decode(body, type=list[Packed]) if body else []
         pack = {item.id: item for item in items}
         self._cache[number] = pack

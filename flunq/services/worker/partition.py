@@ -84,6 +84,8 @@ class Partition:
         self._lapses = context.lapses
         self._checkpointer: Checkpointer | None = None
         self._suspects = Suspects(context.database.state, settings.tenant, number)
+        self._caught_up = asyncio.Event()
+        """What was waiting has been read: among it may be what killed the last owner."""
         self._watched_until = 0.0
         """Inputs stored before this moment (seconds) are tried under watch."""
 
@@ -96,18 +98,25 @@ class Partition:
 
         ``serving`` is called once the partition answers.
         """
-        recovered = await Recovery(self.context, self.number, self._packs).run(wanted)
-        if recovered is None:
-            return
+        try:
+            recovered = await Recovery(self.context, self.number, self._packs).run(wanted)
+            if recovered is None:
+                return
+            await self._suspects.look(graceful=recovered.graceful)
+        except StaleCheckpointError:
+            raise FencedError(f"partition {self.number} has another owner") from None
+        except OutcomeUnknownError as error:
+            raise FencedError(f"partition {self.number} is out of reach: {error}") from None
         owner = self._make_owner(recovered)
-        await self._suspects.look(graceful=recovered.graceful)
         if not recovered.graceful:
             self._watched_until = self.context.clock.now() / 1_000_000
         self._checkpointer = Checkpointer(owner, self._packs, recovered.checkpoint, recovered.epoch)
         try:
             await self._serve(owner, recovered, serving)
-        except* (FencedError, StaleCheckpointError):
-            raise FencedError(f"partition {self.number} has another owner") from None
+        except* (FencedError, StaleCheckpointError, OutcomeUnknownError) as group:
+            unreached = group.subgroup(OutcomeUnknownError)
+            why = "has another owner" if unreached is None else "is out of reach"
+            raise FencedError(f"partition {self.number} {why}") from None
         finally:
             self.owner = None
             owner.close()
@@ -184,8 +193,6 @@ class Partition:
         state = live.state
         if state is None or live.tainted:
             return
-        if live.workflow is None:
-            live.workflow = await self.context.definitions.get(state.workflow.digest)
         owner.listeners.note(live)
         for timer, due in state.timers.items():
             owner.timers.arm(state.id, timer, due)
@@ -205,6 +212,7 @@ class Partition:
             return None
         if not all(isinstance(command, CLIENT_COMMANDS) for command in request.commands):
             return _encode([_FORBIDDEN] * len(request.commands))
+        await self._caught_up.wait()
         replies = await gather_replies(owner, list(request.commands), request.mailbox)
         return _encode(replies)
 
@@ -237,11 +245,16 @@ class Partition:
     async def _read_inbox(self, owner: Owner) -> None:
         inbox = self.context.stream.inbox
         owner.inbox.rebase(await inbox.created())
+        backlog = await inbox.newest(self.number) if self._watched_until else 0
+        if backlog <= owner.inbox.floor:
+            self._caught_up.set()
         async for batch in inbox.read(self.number, after=owner.inbox.floor):
             for record in batch:
                 if owner.inbox.read(record.seq):
                     await self._take_from_inbox(owner, record)
             await self._suspects.clear()
+            if batch[-1].seq >= backlog:
+                self._caught_up.set()
             await self._room(owner)
 
     async def _take_from_inbox(self, owner: Owner, record: Record) -> None:
@@ -271,6 +284,8 @@ class Partition:
 
     async def _try(self, owner: Owner, name: str, jobs: list[Job]) -> None:
         """Apply commands under watch; what killed a process before is set aside untried."""
+        for job in jobs:
+            await owner.prepare(job)
         killer = await self._suspects.is_killer(name)
         for job in jobs:
             if killer:

@@ -27,6 +27,7 @@ from flunq.core.protocol import (
 from flunq.errors import FlunqError, NotFoundError
 from flunq.services.worker.commit import Entry
 from flunq.services.worker.executions import Finished, Place
+from flunq.services.worker.packs import StaleCheckpointError
 from flunq.services.worker.recovery import finished_from_pack, live_from_pack
 
 if TYPE_CHECKING:
@@ -50,17 +51,28 @@ class Questions:
         self._checkpoint = checkpoint
         self._packs = packs
 
-    async def answer(self, payload: bytes) -> bytes:
-        """Answer one encoded question; never raises for what somebody asked."""
+    async def answer(self, payload: bytes) -> bytes | None:
+        """Answer one encoded question; never raises for what somebody asked.
+
+        An owner that was replaced says nothing: the new one may know what it does not.
+        """
         try:
             value = await self._value(_question(payload))
             body = _encode(value)
+        except StaleCheckpointError:
+            self._owner.doubt()
+            return None
+        except NotFoundError as error:
+            return _encode(Answer(problem=error.problem())) if await self._may_deny() else None
         except FlunqError as error:
             return _encode(Answer(problem=error.problem()))
         except msgspec.MsgspecError as error:
             problem = {"type": "urn:flunq:error:usage", "status": 400, "detail": str(error)}
             return _encode(Answer(problem=problem))
         return _encode(Answer(value=msgspec.Raw(body)))
+
+    async def _may_deny(self) -> bool:
+        return await self._owner.still_owns()
 
     async def _value(self, question: Question) -> Any:
         if isinstance(question, Get):
@@ -134,6 +146,8 @@ class Questions:
                     results.append(result)
             else:
                 self._owner.watchers.add(execution, question.mailbox)
+        if missing and not await self._may_deny():
+            missing = []
         return Results(results=results, missing=missing)
 
     async def _list(self, question: ListPage) -> list[Summary]:

@@ -116,8 +116,8 @@ class Recovery:
         if fenced is None:
             return None
         last, epoch, number, position, graceful = fenced
-        # Another owner may have written one between our first look and our fence.
-        checkpoint = await self._packs.load_checkpoint()
+        # An earlier owner may still be writing one, and discard packs that we would rely on.
+        checkpoint = await self._packs.claim_checkpoint(epoch)
         await self._read_marks(checkpoint)
         inbox = InboxPosition.from_facts(checkpoint.inbox)
         bus = InboxPosition.from_facts(checkpoint.bus)
@@ -131,6 +131,7 @@ class Recovery:
                     inbox = InboxPosition.from_facts(head.inbox)
                 if head.bus is not None:
                     bus = InboxPosition.from_facts(head.bus)
+        await self._load_definitions()
         return Recovered(
             epoch=epoch,
             position=position,
@@ -145,6 +146,13 @@ class Recovery:
             outbox=[(seq, items) for seq, items in self._outbox if seq > released],
             poisoned=self._poisoned,
         )
+
+    async def _load_definitions(self) -> None:
+        """Inputs and timers may reach an execution before its turn to be revived comes."""
+        for live in self._executions.live.values():
+            if live.workflow is None and live.state is not None:
+                digest = live.state.workflow.digest
+                live.workflow = await self._context.definitions.get(digest)
 
     async def _fence(
         self, checkpoint: Checkpoint, wanted: Callable[[], bool]
@@ -201,7 +209,7 @@ class Recovery:
         self._executions.deleted = dict(checkpoint.deleted)
         for number in checkpoint.packs:
             for mark in await self._packs.marks(number):
-                if checkpoint.deleted.get(mark.id) == number:
+                if checkpoint.deleted.get(mark.id, -1) >= number:
                     continue
                 self._marks[mark.id] = mark
                 place = Place(pack=number, status=mark.status, started_at=mark.started_at)
@@ -236,8 +244,11 @@ class Recovery:
             executions.forget(execution)
             return None
         live = await self._base(execution, sequence)
-        if live is None or event.seq <= live.seq:
+        if live is None:
             return None
+        if event.seq <= live.seq:
+            # A stored state may hold the end already, of a commit that was under way.
+            return live if live.state is not None and live.state.is_terminal else None
         live.last = sequence
         live.seq = event.seq
         if event.type == QUARANTINED:

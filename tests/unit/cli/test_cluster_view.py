@@ -55,6 +55,16 @@ def test_the_next_block_is_drawn_over_the_last(capsys: pytest.CaptureFixture[str
     assert f"\x1b[{drawn}A" in capsys.readouterr().err
 
 
+def test_a_resized_terminal_is_cleared_because_it_moved_what_was_drawn(
+    capsys: pytest.CaptureFixture[str], terminal: Callable[[int, int], None]
+) -> None:
+    view = LiveStatus("1.0")
+    view.show(cluster(NODE))
+    terminal(60, 20)
+    view.show(cluster(NODE))
+    assert "\x1b[H\x1b[2J" in capsys.readouterr().err
+
+
 def test_no_line_is_longer_than_the_terminal(
     capsys: pytest.CaptureFixture[str], terminal: Callable[[int, int], None]
 ) -> None:

@@ -16,3 +16,9 @@ def test_a_beginning_finds_the_whole_word() -> None:
 def test_something_else_entirely_finds_nothing() -> None:
     assert nearest("xyzzy", ["validate", "list"]) is None
     assert did_you_mean("xyzzy", ["list"]) is None
+
+
+def test_dashes_do_not_make_options_alike() -> None:
+    assert nearest("--where", ["--verbose", "--limit"]) is None
+    assert nearest("--jq", ["-q", "--id"]) is None
+    assert nearest("--orign", ["--origin", "-o"]) == "--origin"

@@ -12,12 +12,12 @@ from flunq.core.events import LazyEvent
 NOW = 1_800_000_000
 
 
-def take(board: Board, kind: str, *, at: str = "10:00:00", **data: Any) -> str | None:
+def take(board: Board, word: str, /, *, at: str = "10:00:00", **data: Any) -> str | None:
     members = {"task": f"/do/0/{data.pop('name', 'pause')}", "startedAt": "2026-11-20T10:00:00Z"}
     event = LazyEvent(
         id="1",
         source="/x",
-        type=f"io.serverlessworkflow.task.{kind}.v1",
+        type=f"io.serverlessworkflow.task.{word}.v1",
         time=f"2026-11-20T{at}Z",
         data=msgspec.Raw(msgspec.json.encode({**members, **data})),
     )
@@ -62,3 +62,12 @@ def test_the_end_of_a_task_is_a_line_with_its_duration() -> None:
     assert line is not None
     assert line.split() == ["completed", "pause", "2.5s"]
     assert board.message() == ""
+
+
+def test_a_call_that_takes_long_is_looked_into_once() -> None:
+    board = Board(live=True)
+    take(board, "started", step=2)
+    assert not board.is_stuck_on_calls()
+    take(board, "started", step=4, kind="call", startedAt="2020-01-01T00:00:00Z")
+    assert board.is_stuck_on_calls()
+    assert not board.is_stuck_on_calls()

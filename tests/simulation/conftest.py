@@ -1,0 +1,12 @@
+"""Options of the simulation: one seed again, or more of them than usual."""
+
+from __future__ import annotations
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Register ``--seed`` and ``--seeds``."""
+    group = parser.getgroup("simulation")
+    group.addoption("--seed", type=int, default=None, help="simulate this seed alone")
+    group.addoption("--seeds", type=int, default=2000, help="how many seeds are simulated")
