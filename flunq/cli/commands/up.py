@@ -136,6 +136,7 @@ def _options(loaded: Loaded) -> ClusterOptions:
         worker_concurrency=chosen.worker_concurrency,
         drain_timeout=chosen.drain_timeout,
         lease_ttl=chosen.lease_ttl,
+        profile="production" if chosen.egress == "restricted" else "development",
         blob_threshold=chosen.blob_threshold,
         log_level=chosen.log_level,
     )

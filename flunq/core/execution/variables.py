@@ -96,6 +96,8 @@ def _argument(turn: Turn, name: str, step: Step | None) -> Any:
     if name == "runtime":
         return turn.env.runtime
     if name == "secrets":
+        if not turn.env.secrets:
+            raise faults.problem("configuration", "$secrets has no values in this version of flunq")
         return turn.env.secrets
     if step is None or name == "authorization":
         return None

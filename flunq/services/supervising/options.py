@@ -32,6 +32,8 @@ class ClusterOptions(msgspec.Struct, kw_only=True, frozen=True):
     worker_concurrency: int = 256
     drain_timeout: float = 10.0
     lease_ttl: float = 3.0
+    profile: Literal["development", "production"] = "development"
+    """What workflows may reach: a cluster on loopback may reach loopback."""
     blob_threshold: int = 256 * 1024
     log_level: str = "info"
     program: tuple[str, ...] = (sys.executable, "-P", "-m", "flunq", "serve")

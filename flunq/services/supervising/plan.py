@@ -248,7 +248,7 @@ class _Engine:
             "tenant": options.tenant,
             "durability": options.durability,
             "data_dir": str(directory.root),
-            "profile": "development",
+            "profile": options.profile,
             "partitions": options.partitions,
             "replicas": options.stream_replicas,
             "drain_timeout": options.drain_timeout,

@@ -175,3 +175,9 @@ def test_a_value_that_grows_without_end_fails_its_task() -> None:
     failure = run("do: [{a: {set: '${ [.] }', then: a}}]").failure
     assert failure.type.endswith("/runtime")
     assert (failure.detail, failure.instance) == ("a value is nested too deeply", "/do/0/a")
+
+
+def test_secrets_that_nobody_provides_are_an_error_and_not_null() -> None:
+    failure = run("do: [{a: {set: {key: '${ $secrets.key }'}}}]").state.failure
+    assert failure is not None
+    assert failure.type.endswith("/configuration")
