@@ -64,6 +64,7 @@ class NodeDispatcher:
         self._route = route
         self._backlog: deque[Dispatch] = deque()
         self._held: set[str] = set()
+        self._settled = asyncio.Event()
         # Tasks from the queue share the slots, and free some too.
         pool.when_free(self._fill_slots)
         self._unreported: dict[str, tuple[float, Report]] = {}
@@ -134,6 +135,7 @@ class NodeDispatcher:
         """Note that a task's outcome is durable."""
         self._held.discard(task)
         self._unreported.pop(task, None)
+        self._settled.set()
 
     def report_again(self) -> None:
         """Send outcomes again whose receipt nobody confirmed, as when a partition moved."""
@@ -144,9 +146,13 @@ class NodeDispatcher:
 
     async def drain(self, within: float) -> None:
         """Let running tasks finish; those that do not will be run again elsewhere."""
-        deadline = asyncio.get_running_loop().time() + within
-        while self._held and asyncio.get_running_loop().time() < deadline:
-            await asyncio.sleep(0.02)
+        try:
+            async with asyncio.timeout(within):
+                while self._held:
+                    self._settled.clear()
+                    await self._settled.wait()
+        except TimeoutError:
+            log.warning("%d tasks go on elsewhere", len(self._held))
 
     def _begin(self, dispatch: Dispatch) -> bool:
         return self._pool.submit(dispatch, self._done, delivery=dispatch.delivery)

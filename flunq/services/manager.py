@@ -243,7 +243,7 @@ class PartitionManager:
         except FencedError as error:
             log.warning("%s", error)
             # Jitter keeps two claimants from meeting again and again.
-            await asyncio.sleep(0.05 + random.random() * 0.2)
+            await asyncio.sleep(0.05 + random.random() * 0.2)  # noqa: S311 - only spreads retries
         finally:
             self._running.pop(number, None)
             self._changed.set()

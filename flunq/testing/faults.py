@@ -63,33 +63,19 @@ class Trigger(msgspec.Struct, kw_only=True):
     act: Callable[[], None]
 
 
-class JournalLog(MemoryLog):
-    """A journal that an archive follows: trimming does not take anything from it."""
+class ArchivedLog(MemoryLog):
+    """A stream that an archive follows: purging does not take anything from it."""
 
     def __init__(self, *, created: str, now: Callable[[], int]) -> None:
         super().__init__(created=created, now=now)
         self.archive: list[Record] = []
 
-    def append(
-        self,
-        subject: str,
-        data: bytes,
-        *,
-        partition: int = -1,
-        headers: Mapping[str, str] | None = None,
-        expected: int | None = None,
-        message_id: str = "",
-    ) -> int:
+    def append(self, subject: str, data: bytes, **named: Any) -> int:
         """Store a record and keep it for ever."""
-        seq = super().append(
-            subject,
-            data,
-            partition=partition,
-            headers=headers,
-            expected=expected,
-            message_id=message_id,
-        )
-        self.archive.append(self._records[-1])
+        before = self.last_seq
+        seq = super().append(subject, data, **named)
+        if seq > before:
+            self.archive.append(self._records[-1])
         return seq
 
 
@@ -112,18 +98,23 @@ class Wire(MemoryBroker):
         self._outside.run(PROCESS.set, None)
 
     @property
-    def journal(self) -> JournalLog:
+    def journal(self) -> ArchivedLog:
         """The default tenant's journal."""
-        log = self.logs["default/journal"]
-        assert isinstance(log, JournalLog)
+        return self._archived("default/journal")
+
+    @property
+    def inbox(self) -> ArchivedLog:
+        """The default tenant's inbox."""
+        return self._archived("default/inbox")
+
+    def _archived(self, name: str) -> ArchivedLog:
+        log = self.logs[name]
+        assert isinstance(log, ArchivedLog)
         return log
 
-    def ensure_log(self, name: str) -> None:
-        """Create a stream unless it exists; the journal keeps an archive."""
-        if name not in self.logs and name.endswith("/journal"):
-            self._created += 1
-            self.logs[name] = JournalLog(created=f"created-{self._created}", now=self.now)
-        super().ensure_log(name)
+    def _fresh_log(self) -> ArchivedLog:
+        self._created += 1
+        return ArchivedLog(created=f"created-{self._created}", now=self.now)
 
     async def perform(self, operation: Operation, action: Callable[[], Result]) -> Result:
         """Carry one operation to the broker and its answer back."""

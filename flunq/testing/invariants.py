@@ -16,8 +16,10 @@ from flunq.core import events as types
 from flunq.core.claims import is_reference, reference_key
 from flunq.core.events import CloudEvent
 from flunq.core.execution import fold as folding
+from flunq.core.execution.commands import Start
 from flunq.core.execution.fold import fold, micros
 from flunq.core.execution.state import State
+from flunq.services.wire import decode_commands
 from flunq.services.worker.recovery import Head, read_head
 from flunq.testing.ledger import Effect
 from flunq.testing.workload import Plan
@@ -139,6 +141,7 @@ def check(cluster: Cluster, plans: list[Plan]) -> Iterator[str]:
         yield from _timers(story)
         yield from _suspensions(story)
     yield from _inboxes(cluster, archive)
+    yield from _inputs(cluster, archive)
 
 
 def _epochs(archive: Archive) -> Iterator[str]:
@@ -300,7 +303,7 @@ def _suspensions(story: Story) -> Iterator[str]:
 
 def _inboxes(cluster: Cluster, archive: Archive) -> Iterator[str]:
     """Every input was consumed, and every outbox item released."""
-    inbox = cluster.wire.logs["default/inbox"]
+    inbox = cluster.wire.inbox
     for partition, heads in archive.heads.items():
         head = heads[-1][1]
         facts = head.inbox or {"created": "", "floor": 0, "above": []}
@@ -314,3 +317,24 @@ def _inboxes(cluster: Cluster, archive: Archive) -> Iterator[str]:
         if promised and head.releasedThrough < promised[-1]:
             through = head.releasedThrough
             yield f"partition {partition}: released through {through}, not {promised[-1]}"
+
+
+def _inputs(cluster: Cluster, archive: Archive) -> Iterator[str]:
+    """No commit names a start as consumed before the journal holds what follows from it."""
+    inbox = cluster.wire.inbox
+    consumed: dict[int, int] = {}
+    for place, record in enumerate(cluster.wire.journal.archive, 1):
+        facts = read_head(record.data).inbox
+        if facts and facts["created"] == inbox.created:
+            for one in inbox.archive:
+                named = one.seq <= facts["floor"] or one.seq in facts["above"]
+                if named and one.partition == record.partition:
+                    consumed.setdefault(one.seq, place)
+    for one in inbox.archive:
+        for command in decode_commands(one.data):
+            story = archive.stories.get(command.id)
+            place = consumed.get(one.seq)
+            if type(command) is not Start or place is None or command.id + GHOST in archive.stories:
+                continue
+            if story is None or not story.events or story.events[0].place > place:
+                yield f"input {one.seq}, the start of {command.id}, was lost"

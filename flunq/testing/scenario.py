@@ -79,7 +79,8 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     """The journal is archived, so that it is trimmed."""
     late_machine: float | None
     """When one more machine joins."""
-    executor_only: bool
+    roles: list[tuple[str, ...]]
+    """What each machine does."""
 
     async def run(self, cluster: Cluster) -> list[str]:
         """Carry it out; return what must not have happened."""
@@ -109,8 +110,18 @@ def draw(random: Random) -> Scenario:
         profile=profile,
         archived=random.random() < 0.5,
         late_machine=random.uniform(0.5, horizon) if random.random() < 0.15 else None,
-        executor_only=random.random() < 0.1,
+        roles=_roles(random, shape.machines),
     )
+
+
+def _roles(random: Random, machines: int) -> list[tuple[str, ...]]:
+    """Mostly everything on each machine, sometimes owners and executors apart."""
+    both = ("worker", "executor")
+    if machines == 1 or random.random() < 0.75:
+        return [both] * machines
+    return [("worker",), ("executor",), random.choice([both, ("worker",), ("executor",)])][
+        :machines
+    ]
 
 
 def _shape(random: Random, profile: str) -> Shape:
@@ -155,13 +166,15 @@ def _plan(random: Random, number: int, profile: str) -> Plan:
 
 def _mishap(random: Random, machines: list[str], horizon: float) -> Mishap:
     kinds = ["crash", "crash-at", "crash-at", "crash-at", "point", "point", "freeze", "freeze-at"]
-    kinds += ["stop", "storm", "storm", "stall", "customer"]
+    kinds += ["stop", "storm", "storm", "stall", "customer", "detour", "duel", "duel"]
     kind = random.choice(kinds)
     if random.random() < 0.02:
         kind = "inbox"
     operation = random.choice(POINTS if kind == "point" else PLACES)
     if kind == "stall":
         operation = random.choice(["journal.append", "state.put", "state.swap", "blobs.put"])
+    if kind == "duel":
+        operation = random.choice(["journal.append", "state.put", "state.swap", "state.delete"])
     return Mishap(
         at=random.uniform(0.2, horizon),
         kind=kind,
@@ -188,9 +201,7 @@ class _Run:
         await cluster.prepare()
         await self._register()
         for number in range(scenario.shape.machines):
-            only = scenario.executor_only and number == 2
-            roles = ("executor",) if only else ("worker", "executor")
-            cluster.add(f"m{number}", roles)
+            cluster.add(f"m{number}", scenario.roles[number])
         self._wire.weather = scenario.weather
         if scenario.archived:
             cluster.watch(self._archive())
@@ -201,6 +212,8 @@ class _Run:
             await asyncio.sleep(max(0.0, mishap.at - cluster.loop.time()))
             self._strike(mishap)
         longest = max((mishap.lasts for mishap in scenario.mishaps), default=1.0)
+        if any(mishap.kind == "duel" for mishap in scenario.mishaps):
+            longest += scenario.shape.lease_ttl
         await asyncio.sleep(longest)
         self._clear_up()
         await self._settle()
@@ -237,7 +250,7 @@ class _Run:
     def _strike(self, mishap: Mishap) -> None:
         self._wire.note(f"mishap {mishap.kind} {mishap.machine} {mishap.operation}")
         machine = self._cluster.machines[mishap.machine]
-        if mishap.kind in ("crash-at", "point", "freeze-at"):
+        if mishap.kind in ("crash-at", "point", "freeze-at", "duel"):
             self._lie_in_wait(mishap, machine)
         elif mishap.kind == "crash":
             self._crash(machine, mishap.lasts)
@@ -245,7 +258,7 @@ class _Run:
             self._freeze(machine, mishap.lasts)
         elif mishap.kind == "stop":
             machine.ask_to_stop(back_after=mishap.lasts)
-        elif mishap.kind in ("storm", "stall"):
+        elif mishap.kind in ("storm", "stall", "detour"):
             self._storm(mishap)
         elif mishap.kind == "customer":
             self._customers[0].crash()
@@ -253,7 +266,7 @@ class _Run:
             self._wire.recreate_log("default/inbox")
 
     def _lie_in_wait(self, mishap: Mishap, machine: Machine) -> None:
-        act = self._freeze if mishap.kind == "freeze-at" else self._crash
+        act = {"freeze-at": self._freeze, "duel": self._duel}.get(mishap.kind, self._crash)
         self._wire.triggers.append(
             Trigger(
                 machine=machine.name,
@@ -274,10 +287,27 @@ class _Run:
             machine.freeze()
             self._wire.later(lasts, machine.thaw)
 
+    def _duel(self, machine: Machine, lasts: float) -> None:
+        """Freeze a machine until another has taken over; when it thaws, kill the other one."""
+        if self._calm:
+            return
+        pause = self._scenario.shape.lease_ttl * 1.2 + lasts / 4
+        self._freeze(machine, pause)
+        for other in self._cluster.machines.values():
+            if other is not machine:
+                self._wire.later(pause + lasts / 100, self._crash, other, lasts)
+
     def _storm(self, mishap: Mishap) -> None:
         storm = Weather(unknown=0.3, lost=0.3, doubled=0.2, slow=0.2)
         if mishap.kind == "stall":
             storm = Weather(stalled=frozenset([mishap.operation]))
+        if mishap.kind == "detour":
+            # Requests of clients get nowhere, so that their commands go through the inbox.
+            storm = Weather(lost=0.9)
+            for number in range(self._scenario.customers):
+                self._wire.storms[f"client{number}"] = storm
+                self._wire.later(mishap.lasts, self._wire.storms.pop, f"client{number}", None)
+            return
         self._wire.storms[mishap.machine] = storm
         self._wire.later(mishap.lasts, self._wire.storms.pop, mishap.machine, None)
 

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 
 
 def test_the_json_is_one_document_and_progress_goes_elsewhere(tmp_path: Path) -> None:
-    ended = Flunq(tmp_path)("bench", "limits", "--executions", "3", "--in-flight", "2", "-o", "json")
+    options = ["--executions", "3", "--in-flight", "2", "-o", "json"]
+    ended = Flunq(tmp_path)("bench", "limits", *options)
     assert ended.code == 0, ended.err
     assert ended.json["scenario"] == "limits"
     assert ended.json["sizes"] == {"executions": 3, "in_flight": 2}

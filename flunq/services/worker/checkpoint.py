@@ -92,7 +92,7 @@ class Checkpointer:
         for pack in owner.executions.take_abandoned():
             self._counts[pack] -= 1
         async for draft in self._drafts():
-            drafts.append(draft)
+            drafts.append(draft)  # noqa: PERF401 - the caller needs them if this is interrupted
         # A stored state may hold events of commits still under way: they must be durable first.
         await committer.flushed()
         thin, carried = await self._thin_packs({draft.id for draft in drafts})

@@ -251,7 +251,7 @@ async def append_settled(
             if sequence != expected:
                 raise FencedError(f"partition {partition} was written by {writer or 'another'}")
         # Jitter only spreads retries; nothing depends on its value.
-        await asyncio.sleep(delay * (0.5 + random.random()))
+        await asyncio.sleep(delay * (0.5 + random.random()))  # noqa: S311 - only spreads retries
         delay = min(delay * 2, 1.0)
 
 

@@ -265,7 +265,7 @@ class Owner:
                 self._environment(live),
                 live.answers,
             )
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - one execution's poison must not stop the rest
             self._quarantine(live, job, error)
             return
         self._note(live, decision, job)

@@ -60,7 +60,7 @@ class Head(msgspec.Struct, kw_only=True):
     node: str
     inbox: dict[str, Any] | None = None
     bus: dict[str, Any] | None = None
-    releasedThrough: int = 0
+    releasedThrough: int = 0  # noqa: N815 - the name on the wire
     outbox: list[dict[str, Any]] = []
     claims: list[tuple[str, str, int]] = []
     graceful: bool = False
