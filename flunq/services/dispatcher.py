@@ -94,13 +94,17 @@ class NodeDispatcher:
             dispatch.kind, dispatch.execution, body, message_id=dispatch.task
         )
 
-    async def withdraw(self, execution: str, task: str, kind: str) -> None:
-        """Stop a task wherever it is."""
+    async def withdraw(self, execution: str, task: str, kind: str, *, ended: bool) -> None:
+        """Stop a task wherever it is.
+
+        The queue forgets an execution as a whole, so it may do that only once nothing is open.
+        """
         if self.withdraw_here(task):
             return
         notice = encode_withdrawals([Withdraw(execution=execution, task=task, kind=kind)])
         await self._stream.requests.notify(withdraw_subject(self._tenant), notice)
-        await self._stream.tasks.withdraw(execution)
+        if ended:
+            await self._stream.tasks.withdraw(execution)
 
     def withdraw_here(self, task: str) -> bool:
         """Stop a task if this node runs it."""

@@ -87,8 +87,9 @@ class Machine:
         process = self.process = Process(f"{self.name}#{incarnation}")
         self._cluster.wire.note(f"{process.name} starts")
         loop = self._cluster.loop
-        self._main = loop.create_task(self._live(process, incarnation), context=process.enter())
-        self._cluster.watch(self._supervise(process, self._main))
+        main = loop.create_task(self._live(process, incarnation), context=process.enter())
+        self._main = main
+        self._cluster.watch(self._supervise(process, main))
 
     def crash(self) -> None:
         """End it as kill -9 does: nothing that it does from here on has an effect."""
@@ -191,6 +192,8 @@ class Cluster:
         self.problems: list[str] = []
         """What must not happen, and did."""
         self.errors: list[BaseException] = []
+        self.stopping_at = float("inf")
+        """When all were told to stop for good (seconds since the epoch)."""
         self._watching: set[asyncio.Task[None]] = set()
 
     async def prepare(self) -> None:

@@ -11,7 +11,6 @@ import asyncio
 from collections.abc import Callable
 from contextvars import Context, copy_context
 from hashlib import blake2b
-from random import Random
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -22,7 +21,7 @@ from flunq.log.ports import OutcomeUnknownError, Record, RequestTimeoutError, Tr
 from flunq.testing.clock import PROCESS, Process, VirtualLoop
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from random import Random
 
 Result = TypeVar("Result")
 
@@ -77,6 +76,16 @@ class ArchivedLog(MemoryLog):
         if seq > before:
             self.archive.append(self._records[-1])
         return seq
+
+    def copy(self, *, whole: bool) -> MemoryLog:
+        """Return a stream with what is stored now, or with all that ever was."""
+        log = MemoryLog(created=self.created, now=self._now)
+        log._records = list(self.archive if whole else self._records)
+        for record in log._records:
+            log._subjects.setdefault(record.subject, []).append(record)
+        log.first_seq = log._records[0].seq if log._records else 1
+        log.last_seq = self.last_seq
+        return log
 
 
 class Wire(MemoryBroker):

@@ -7,7 +7,6 @@ it was trimmed since or not.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -21,17 +20,20 @@ from flunq.core.execution.fold import fold, micros
 from flunq.core.execution.state import State
 from flunq.services.wire import decode_commands
 from flunq.services.worker.recovery import Head, read_head
-from flunq.testing.ledger import Effect
-from flunq.testing.workload import Plan
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from flunq.log.ports import Record
     from flunq.testing.cluster import Cluster
+    from flunq.testing.ledger import Effect
+    from flunq.testing.workload import Plan
 
 _split = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _event = msgspec.json.Decoder(CloudEvent).decode
 GHOST = "'"
 """Marks what happened under an id before a deletion."""
+_FENCE = f'"type":"{types.FENCE}"'.encode()
 _TERMINAL = types.TERMINAL_TYPES
 
 
@@ -148,7 +150,7 @@ def _epochs(archive: Archive) -> Iterator[str]:
     for partition, heads in archive.heads.items():
         epoch = number = 0
         node = ""
-        for _, head in heads:
+        for record, head in heads:
             where = f"partition {partition}, commit {head.number}"
             if head.number != number + 1:
                 yield f"{where} follows commit {number}"
@@ -156,6 +158,8 @@ def _epochs(archive: Archive) -> Iterator[str]:
                 yield f"{where}: epoch {head.epoch} after {epoch}"
             if head.epoch == epoch and head.node != node:
                 yield f"{where}: epoch {epoch} has two writers, {node} and {head.node}"
+            if head.epoch > epoch and _FENCE not in record.data[:400]:
+                yield f"{where}: epoch {head.epoch} begins without a fence"
             epoch, number, node = head.epoch, head.number, head.node
 
 
@@ -259,12 +263,12 @@ def _steps(effects: list[Effect], archive: Archive, plans: list[Plan]) -> Iterat
                     yield f"{task} is completed, but was never run"
     yield from (f"the step {s} has the keys {k}" for s, k in steps.items() if len(k) > 1)
     for plan in plans:
-        story = archive.story(plan.id)
-        state = None if story is None else story.state
+        found = archive.story(plan.id)
         calls = plan.expected.calls
-        if state is not None and state.status == "completed" and calls is not None:
-            if len(keys[plan.id]) != calls:
-                yield f"{plan.id}: {len(keys[plan.id])} steps had an effect, not {calls}"
+        if found is None or found.state is None or found.state.status != "completed":
+            continue
+        if calls is not None and len(keys[plan.id]) != calls:
+            yield f"{plan.id}: {len(keys[plan.id])} steps had an effect, not {calls}"
 
 
 # --- time ---------------------------------------------------------------------------------------
@@ -301,18 +305,30 @@ def _suspensions(story: Story) -> Iterator[str]:
             yield f"{story.id}: {event.data['task']} began during a suspension"
 
 
+def unread(cluster: Cluster) -> dict[int, list[int]]:
+    """Return the inputs of each partition that no commit names as consumed."""
+    inbox = cluster.wire.inbox
+    newest = {record.partition: read_head(record.data) for record in cluster.wire.journal.archive}
+    found: dict[int, list[int]] = {}
+    for partition, head in newest.items():
+        facts = head.inbox or {"created": "", "floor": 0, "above": []}
+        if facts["created"] in ("", inbox.created):
+            records = inbox.read(str(partition), facts["floor"], 1000)
+            found[partition] = [
+                record.seq
+                for record in records
+                if record.seq not in facts["above"] and record.time < cluster.stopping_at
+            ]
+    return found
+
+
 def _inboxes(cluster: Cluster, archive: Archive) -> Iterator[str]:
     """Every input was consumed, and every outbox item released."""
-    inbox = cluster.wire.inbox
+    for partition, left in unread(cluster).items():
+        if left:
+            yield f"partition {partition}: inputs {left} were not consumed"
     for partition, heads in archive.heads.items():
         head = heads[-1][1]
-        facts = head.inbox or {"created": "", "floor": 0, "above": []}
-        if facts["created"] not in ("", inbox.created):
-            continue
-        above = set(facts["above"])
-        left = [r.seq for r in inbox.read(str(partition), facts["floor"], 1000)]
-        if any(seq not in above for seq in left):
-            yield f"partition {partition}: inputs {left} were not consumed, {facts}"
         promised = [record.seq for record, one in heads if one.outbox]
         if promised and head.releasedThrough < promised[-1]:
             through = head.releasedThrough
@@ -333,8 +349,9 @@ def _inputs(cluster: Cluster, archive: Archive) -> Iterator[str]:
     for one in inbox.archive:
         for command in decode_commands(one.data):
             story = archive.stories.get(command.id)
-            place = consumed.get(one.seq)
-            if type(command) is not Start or place is None or command.id + GHOST in archive.stories:
+            named_at = consumed.get(one.seq)
+            reborn = command.id + GHOST in archive.stories
+            if type(command) is not Start or named_at is None or reborn:
                 continue
-            if story is None or not story.events or story.events[0].place > place:
+            if story is None or not story.events or story.events[0].place > named_at:
                 yield f"input {one.seq}, the start of {command.id}, was lost"

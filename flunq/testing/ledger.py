@@ -61,7 +61,7 @@ class Ledger:
 
     def duration(self, call: Call) -> float:
         """Return how long a call takes: mostly a moment, sometimes long enough for a crash."""
-        random = Random(f"{self.seed} {call.task} {len(self.effects)}")
+        random = Random(f"{self.seed} {call.task} {len(self.effects)}")  # noqa: S311 - not a secret
         if call.kind == "function:slow":
             return random.choice([0.01, 1.0, 1.99, 2.0, 2.01, 6.0])
         return random.choice([0.0, 0.001, 0.002, 0.01, 0.03, 0.2, 3.0])

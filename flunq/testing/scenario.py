@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from random import Random
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from flunq.core.reading import read_document
+from flunq.log.memory import MemoryDatabase
+from flunq.log.select import StreamSettings
 from flunq.services.worker.definitions import Definitions
 from flunq.services.worker.trimming import watermark_key
 from flunq.testing.cluster import Shape
 from flunq.testing.documents import HOURS, sample
 from flunq.testing.faults import Trigger, Weather
-from flunq.testing.invariants import check
+from flunq.testing.invariants import check, unread
+from flunq.testing.recovering import differences
 from flunq.testing.workload import Customer, Plan
 
 if TYPE_CHECKING:
+    from random import Random
+
     from flunq.core.reading import Document
     from flunq.testing.cluster import Cluster, Machine
 
@@ -49,6 +53,11 @@ POINTS = (
     "before-dispatch",
     "after-release",
 )
+KINDS = (
+    *("crash", "crash-at", "crash-at", "point", "point", "freeze", "freeze-at", "stop"),
+    *("storm", "storm", "stall", "clog", "clog", "customer", "detour", "duel", "duel", "duel"),
+)
+SLOW = ("journal.append", "state.put", "state.swap", "blobs.put", "tasks.publish", "tasks.publish")
 SETTLED_WITHIN = 300.0
 """Seconds of virtual time in which everything must have ended once nothing goes wrong."""
 
@@ -153,30 +162,30 @@ def _plan(random: Random, number: int, profile: str) -> Plan:
         steps.append((random.choice([0.0, random.uniform(0, 8)]), "repeat"))
     if random.random() < 0.12:
         steps.append((random.choice([0.0, random.uniform(0, 8)]), "clash"))
+    if random.random() < 0.2:
+        steps += [(random.uniform(0, 8), "look") for _ in range(3)]
     return Plan(
         id=f"x{number}-{random.randrange(1000)}",
         sample=sample(random.randrange(DOCUMENTS), profile),
         n=random.randrange(100),
         pad=random.choice([0, 0, 0, 1500]),
-        at=random.choice([0.0, 0.3, random.uniform(0, 5)]),
+        at=random.choice([0.0, 0.3, random.uniform(0, 5), random.uniform(0, 9)]),
         steps=sorted(steps),
         delete=random.random() < 0.1,
     )
 
 
 def _mishap(random: Random, machines: list[str], horizon: float) -> Mishap:
-    kinds = ["crash", "crash-at", "crash-at", "crash-at", "point", "point", "freeze", "freeze-at"]
-    kinds += ["stop", "storm", "storm", "stall", "customer", "detour", "duel", "duel"]
-    kind = random.choice(kinds)
+    kind = random.choice(KINDS)
     if random.random() < 0.02:
         kind = "inbox"
     operation = random.choice(POINTS if kind == "point" else PLACES)
-    if kind == "stall":
-        operation = random.choice(["journal.append", "state.put", "state.swap", "blobs.put"])
+    if kind in ("stall", "clog"):
+        operation = random.choice(SLOW)
     if kind == "duel":
-        operation = random.choice(["journal.append", "state.put", "state.swap", "state.delete"])
+        operation = random.choice(["journal.append", "state.put", "state.put", "state.swap"])
     return Mishap(
-        at=random.uniform(0.2, horizon),
+        at=random.uniform(0.2, 3.0 if kind in ("clog", "duel") else horizon),
         kind=kind,
         machine=random.choice(machines),
         operation=operation,
@@ -213,15 +222,19 @@ class _Run:
             self._strike(mishap)
         longest = max((mishap.lasts for mishap in scenario.mishaps), default=1.0)
         if any(mishap.kind == "duel" for mishap in scenario.mishaps):
-            longest += scenario.shape.lease_ttl
+            longest = max(longest, 2 * scenario.shape.lease_ttl)
         await asyncio.sleep(longest)
         self._clear_up()
+        cluster.problems += await differences(cluster)
         await self._settle()
+        cluster.problems += await differences(cluster)
         return list(check(cluster, scenario.plans))
 
     async def _register(self) -> None:
         cluster = self._cluster
-        definitions = Definitions(_Bucket(cluster), "default", cluster.clock)
+        settings = StreamSettings(url="memory://simulation", name="operator")
+        bucket = MemoryDatabase(settings, cluster.wire).definitions
+        definitions = Definitions(bucket, "default", cluster.clock)
         for one in {plan.sample.name: plan.sample for plan in self._scenario.plans}.values():
             document = _document(one.text)
             await definitions.apply(document.value, one.text, document.digest, 0)
@@ -258,8 +271,10 @@ class _Run:
             self._freeze(machine, mishap.lasts)
         elif mishap.kind == "stop":
             machine.ask_to_stop(back_after=mishap.lasts)
-        elif mishap.kind in ("storm", "stall", "detour"):
+        elif mishap.kind in ("storm", "stall", "clog", "detour"):
             self._storm(mishap)
+            if mishap.kind == "clog":
+                self._wire.later(mishap.lasts / 4, self._crash, machine, 0.5)
         elif mishap.kind == "customer":
             self._customers[0].crash()
         else:
@@ -288,18 +303,18 @@ class _Run:
             self._wire.later(lasts, machine.thaw)
 
     def _duel(self, machine: Machine, lasts: float) -> None:
-        """Freeze a machine until another has taken over; when it thaws, kill the other one."""
+        """Freeze a machine about until another has taken over; perhaps kill that one after."""
         if self._calm:
             return
-        pause = self._scenario.shape.lease_ttl * 1.2 + lasts / 4
+        pause = self._scenario.shape.lease_ttl * (0.75 + lasts / 8)
         self._freeze(machine, pause)
         for other in self._cluster.machines.values():
-            if other is not machine:
+            if other is not machine and lasts != 1.0:
                 self._wire.later(pause + lasts / 100, self._crash, other, lasts)
 
     def _storm(self, mishap: Mishap) -> None:
         storm = Weather(unknown=0.3, lost=0.3, doubled=0.2, slow=0.2)
-        if mishap.kind == "stall":
+        if mishap.kind in ("stall", "clog"):
             storm = Weather(stalled=frozenset([mishap.operation]))
         if mishap.kind == "detour":
             # Requests of clients get nowhere, so that their commands go through the inbox.
@@ -333,25 +348,18 @@ class _Run:
                 break
             await asyncio.sleep(0.25 * slow)
         await asyncio.sleep(2 * self._scenario.shape.sweep_seconds)
-        for machine in list(cluster.machines.values()):
+        cluster.stopping_at = cluster.clock.now() / 1_000_000
+        await self._stop_all()
+        if any(unread(cluster).values()):
+            # The last owner may have begun too late to read them.
+            self._cluster.heal()
+            await asyncio.sleep(1.0)
+            await self._stop_all()
+
+    async def _stop_all(self) -> None:
+        for machine in list(self._cluster.machines.values()):
             machine.ask_to_stop()
             await machine.stopped()
-
-
-class _Bucket:
-    """Writes definitions without a network: an operator registered them long ago."""
-
-    def __init__(self, cluster: Cluster) -> None:
-        self._bucket = cluster.wire.bucket("definitions")
-
-    async def get(self, key: str) -> object:
-        return self._bucket.get(key)
-
-    async def put(self, key: str, value: bytes) -> int:
-        return self._bucket.put(key, value)
-
-    async def swap(self, key: str, value: bytes, *, revision: int) -> int:
-        return self._bucket.swap(key, value, revision)
 
 
 _documents: dict[str, Document] = {}

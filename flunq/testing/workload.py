@@ -41,7 +41,8 @@ class Plan(msgspec.Struct, kw_only=True):
     at: float
     """Seconds after the run's begin at which it is started."""
     steps: list[tuple[float, str]] = []
-    """(seconds after the start, ``cancel`` | ``suspend`` | ``resume`` | ``repeat`` | ``clash``)."""
+    """(seconds after the start, ``cancel`` | ``suspend`` | ``resume`` | ``repeat`` | ``clash``
+    | ``look``)."""
     delete: bool = False
     started: bool = False
     """A start was acknowledged."""
@@ -89,8 +90,8 @@ class Customer:
         process = self._process = Process(f"{self.name}#{self.lives}")
         self._cluster.wire.note(f"{process.name} starts")
         loop = self._cluster.loop
-        self._main = loop.create_task(self._live(process), context=process.enter())
-        self._cluster.watch(self._supervise(process, self._main))
+        main = self._main = loop.create_task(self._live(process), context=process.enter())
+        self._cluster.watch(self._supervise(process, main))
 
     def crash(self) -> None:
         """End it as kill -9 does."""
@@ -182,6 +183,8 @@ class _Errand:
             await self._steer(lambda: client.resume(plan.id))
         elif what == "repeat":
             await self._start()
+        elif what == "look":
+            await self._insist(lambda: client.get(plan.id))
         else:
             await self._clash()
 

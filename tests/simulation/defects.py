@@ -12,6 +12,7 @@ from typing import Any
 from unittest.mock import patch
 
 from flunq.core.events import DELETED
+from flunq.core.execution import fold as folding
 from flunq.core.execution.commands import Fire, Start
 from flunq.core.protocol import Reply
 from flunq.log.ports import OutcomeUnknownError, SequenceConflictError
@@ -236,7 +237,7 @@ def checkpoint_replaces_newer() -> Iterator[None]:
 @_defect
 def events_folded_twice() -> Iterator[None]:
     """Recovery applies events again that a stored state holds already."""
-    real_event, real_fold = Recovery._fold_event, recovery.fold
+    real_event = Recovery._fold_event
 
     async def fold_event(self: Recovery, event: Any, sequence: int) -> Any:
         live = None if event.type == DELETED else await self._base(event.subject, sequence)
@@ -247,7 +248,7 @@ def events_folded_twice() -> Iterator[None]:
     def fold(state: Any, event: Any) -> Any:
         if state is not None and event.seq <= state.seq:
             state.seq = event.seq - 1
-        return real_fold(state, event)
+        return folding.fold(state, event)
 
     with (
         patch.object(Recovery, "_fold_event", fold_event),

@@ -38,7 +38,8 @@ async def measure(cluster: BenchCluster, sizes: Sizes) -> dict[str, Any]:
     executions, pause = sizes.executions or 1, (sizes.milliseconds or 0) / 1000
     await _load(cluster, sizes)
     peak = peak_of(read_usage(cluster.pids))
-    asleep = [_nodes(await _settled(cluster, pause))]
+    after = await _settled(cluster, pause)
+    asleep = [_nodes(after)]
     seconds = 0.0
     part = max(1, executions // _ROUNDS)
     for _ in range(_ROUNDS):

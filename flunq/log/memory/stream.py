@@ -178,7 +178,10 @@ class MemoryInbox(_Port):
             if batch:
                 after = batch[-1].seq
                 yield batch
-            else:
+            elif self._broker.logs.get(self._name) is log and not log.read(
+                str(partition), after, 1
+            ):
+                # Nothing came while the answer was on its way either.
                 await log.wait(str(partition))
 
     async def newest(self, partition: int) -> int:

@@ -59,6 +59,7 @@ class Checkpointer:
         self._next = epoch << 24
         self._counts: Counter[int] = Counter()
         self._sizes: dict[int, int] = {}
+        owner.executions.take_abandoned()  # by the fold; they are not counted below
         for packed in owner.executions.places.values():
             self._counts[Place.of(packed).pack] += 1
         self._written_position = checkpoint.seq

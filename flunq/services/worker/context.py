@@ -55,8 +55,8 @@ class Dispatcher(Protocol):
         """Publish a task for any executor; returns when it is stored."""
         ...
 
-    async def withdraw(self, execution: str, task: str, kind: str) -> None:
-        """Stop a task wherever it is."""
+    async def withdraw(self, execution: str, task: str, kind: str, *, ended: bool) -> None:
+        """Stop a task wherever it is; ``ended`` tells that no other of its execution is open."""
         ...
 
     def withdraw_here(self, task: str) -> bool:

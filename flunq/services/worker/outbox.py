@@ -92,8 +92,8 @@ class Outbox:
             if dispatch is not None:
                 await context.dispatcher.queue(dispatch)
         elif "withdraw" in item:
-            execution, task, kind = item["withdraw"]
-            await context.dispatcher.withdraw(execution, task, kind)
+            execution, task, kind, *ended = item["withdraw"]
+            await context.dispatcher.withdraw(execution, task, kind, ended=any(ended))
         elif "publish" in item:
             message_id, event = item["publish"]
             if is_reference(event):

@@ -60,6 +60,7 @@ from flunq.services.worker.records import (
     quarantine_facts,
     quarantined_record,
 )
+from flunq.services.worker.recovery import QUEUED
 from flunq.services.worker.timers import Timers
 from flunq.services.worker.watchers import Watchers
 
@@ -350,13 +351,18 @@ class Owner:
             if isinstance(effect, Dispatch) and not _is_open(live, effect.task):
                 continue  # what the same call has interrupted again, as the loser of a race
             if isinstance(effect, Dispatch) and not dispatcher.takes(effect.kind):
+                assert live.state is not None
+                live.state.tasks[effect.task].node = QUEUED
                 entry.outbox.append({"queue": [effect.execution, effect.task]})
             elif isinstance(effect, Dispatch):
                 assert live.state is not None
                 live.state.tasks[effect.task].node = self.context.settings.writer
                 entry.effects.append(effect)
             elif isinstance(effect, Withdraw):
-                entry.outbox.append({"withdraw": [effect.execution, effect.task, effect.kind]})
+                ended = live.state is not None and live.state.is_terminal
+                entry.outbox.append(
+                    {"withdraw": [effect.execution, effect.task, effect.kind, ended]}
+                )
             elif isinstance(effect, Publish):
                 entry.outbox.append({"publish": [effect.id, self._slim(effect.event, entry)]})
             else:

@@ -108,7 +108,9 @@ class Packs:
     async def marks(self, number: int) -> list[Mark]:
         """Read a pack's index."""
         entry = await self._state.get(f"{self._prefix}.index.{number}")
-        return [] if entry is None else msgspec.msgpack.decode(entry.value, type=list[Mark])
+        if entry is None:
+            raise StaleCheckpointError(f"{self._prefix}.index.{number} is gone")
+        return msgspec.msgpack.decode(entry.value, type=list[Mark])
 
     async def load(self, number: int) -> dict[str, Packed]:
         """Read a pack; recently read ones stay in memory."""

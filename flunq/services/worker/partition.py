@@ -54,6 +54,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+BREATH = 8
+"""Commands of one request that are applied before timers and commits get their turn."""
+
 _encode = msgspec.json.Encoder().encode
 _commands = msgspec.json.Decoder(Commands).decode
 CLIENT_COMMANDS = (Start, Cancel, Suspend, Resume, Delete)
@@ -399,6 +402,8 @@ async def gather_replies(owner: Owner, commands: list[Command], mailbox: str | N
 
     for position, command in enumerate(commands):
         owner.submit(Job(command, settle=settle_at(position), mailbox=mailbox))
+        if position % BREATH == BREATH - 1:
+            await asyncio.sleep(0)
     if left:
         await done
     return [reply for reply in replies if reply is not None]

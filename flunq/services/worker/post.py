@@ -11,7 +11,7 @@ from flunq.core.claims import reference_to
 from flunq.core.protocol import MAX_MESSAGE, Result, Results
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import AsyncIterator, Callable, Coroutine
 
     from flunq.log.ports import Requests
 
@@ -44,10 +44,10 @@ class Post:
 
     async def _send(self, letters: dict[str, list[Result]]) -> None:
         for mailbox, results in letters.items():
-            for body in [part async for part in self._parts(results)]:
+            async for body in self._parts(results):
                 await self._requests.notify(mailbox, body)
 
-    async def _parts(self, results: list[Result]) -> Any:
+    async def _parts(self, results: list[Result]) -> AsyncIterator[bytes]:
         body = _encode(Results(results=results))
         if len(body) <= MAX_MESSAGE:
             yield body

@@ -25,7 +25,7 @@ from flunq.core.protocol import (
     Watch,
 )
 from flunq.errors import FlunqError, NotFoundError
-from flunq.services.worker.commit import Entry
+from flunq.services.worker.commit import Entry, FencedError
 from flunq.services.worker.executions import Finished, Place
 from flunq.services.worker.packs import StaleCheckpointError
 from flunq.services.worker.recovery import finished_from_pack, live_from_pack
@@ -59,6 +59,8 @@ class Questions:
         try:
             value = await self._value(_question(payload))
             body = _encode(value)
+        except FencedError:
+            return None
         except StaleCheckpointError:
             self._owner.doubt()
             return None

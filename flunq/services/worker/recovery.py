@@ -124,7 +124,12 @@ class Recovery:
         released = checkpoint.released_through
         journal = self._context.stream.journal
         if last:
-            async for record in journal.read(self._partition, after=checkpoint.seq, upto=last):
+            after = min(checkpoint.seq, released)
+            async for record in journal.read(self._partition, after=after, upto=last):
+                if record.seq <= checkpoint.seq:
+                    # Its events are in packs, but its outbox may not be out yet.
+                    self._keep_outbox(record.seq, read_head(record.data))
+                    continue
                 head = await self._fold_commit(record)
                 released = max(released, head.releasedThrough)
                 if head.inbox is not None:
@@ -215,11 +220,14 @@ class Recovery:
                 place = Place(pack=number, status=mark.status, started_at=mark.started_at)
                 self._executions.places[mark.id] = place.packed()
 
+    def _keep_outbox(self, sequence: int, head: Head) -> None:
+        if head.outbox:
+            self._outbox.append((sequence, head.outbox))
+
     async def _fold_commit(self, record: Record) -> Head:
         raws = _split(record.data)
         head = _head(raws[0]).data
-        if head.outbox:
-            self._outbox.append((record.seq, head.outbox))
+        self._keep_outbox(record.seq, head)
         touched: dict[str, Live] = {}
         for raw in raws[1:]:
             event = _event(raw)
@@ -233,8 +241,11 @@ class Recovery:
         queued = {item["queue"][1] for item in head.outbox if "queue" in item}
         for live in touched.values():
             self._settle(live, head, queued)
+        for item in head.outbox:
+            if "queue" in item:
+                await self._held_by(QUEUED, record.seq, *item["queue"])
         for execution, task, delivery in head.claims:
-            self._claim(execution, task, delivery, head.node)
+            await self._held_by(head.node, record.seq, execution, task, delivery)
         return head
 
     async def _fold_event(self, event: CloudEvent, sequence: int) -> Live | None:
@@ -298,11 +309,19 @@ class Recovery:
             self._executions.live.pop(state.id, None)
             self._executions.finished[state.id] = (finished_record(live), live.first, live.last)
 
-    def _claim(self, execution: str, task: str, delivery: int, node: str) -> None:
-        live = self._executions.live.get(execution)
-        if live is not None and live.state is not None and task in live.state.tasks:
-            live.state.tasks[task].node = node
-            live.state.tasks[task].delivery = delivery
+    async def _held_by(
+        self, node: str, sequence: int, execution: str, task: str, delivery: int = 0
+    ) -> None:
+        """Note who has an open task; its execution may lie in a pack, for nothing else happened."""
+        if not self._executions.knows(execution):
+            return
+        live = await self._base(execution, sequence)
+        if live is None or live.state is None or task not in live.state.tasks:
+            return
+        opened = live.state.tasks[task]
+        opened.node = node
+        opened.delivery = delivery or opened.delivery
+        live.dirty = True
 
     def _quarantined(self, live: Live, event: CloudEvent) -> None:
         finished = quarantined_record(live.state, event, live.fingerprint)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 HORIZON = 3_600_000_000
 """Timers farther away than this (microseconds) are kept by bucket, not one by one."""
 BUCKET = HORIZON
-SLICE = 200
+SLICE = 4
 """Timers fired before other work of the process gets its turn."""
 
 

@@ -50,9 +50,9 @@ async def test_a_discarded_pack_is_gone(database: Database) -> None:
     packs = packs_of(database)
     await packs.store(9, [packed("e1")], [Mark("e1", 1, 1, False, 0)])
     await packs.discard(9)
-    assert await packs.marks(9) == []
-    with pytest.raises(StaleCheckpointError):
-        await packs.load(9)
+    for look in (packs.marks, packs.load):
+        with pytest.raises(StaleCheckpointError):
+            await look(9)
 
 
 async def test_a_checkpoint_never_replaces_a_newer_one(database: Database) -> None:
