@@ -59,6 +59,15 @@ def simulate(
     seed: int, *, defect: Defect | None = None, tell: Callable[[str], None] | None = None
 ) -> Outcome:
     """Run one seed."""
+    outcome = _simulate(seed, defect, tell)
+    if outcome.problems:
+        # A run that broke off leaves coroutines behind; what they say as they go is of no use.
+        with patch.object(sys, "unraisablehook", lambda _: None):
+            gc.collect()
+    return outcome
+
+
+def _simulate(seed: int, defect: Defect | None, tell: Callable[[str], None] | None) -> Outcome:
     source = random.Random(seed)  # noqa: S311 - a simulation, not a secret
     loop = VirtualLoop(patience=PATIENCE)
     clock = VirtualClock(loop)
