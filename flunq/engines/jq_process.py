@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import math
 import os
 import signal
@@ -27,7 +28,10 @@ from flunq.errors import UnavailableError
 if TYPE_CHECKING:
     from types import TracebackType
 
+_log = logging.getLogger(__name__)
+
 _START_DEADLINE = 20.0
+_START_PAUSES = (0.05, 0.2, 0.5, 1.0, 2.0)
 _KILLS = (-signal.SIGKILL, -signal.SIGTERM)
 _MAX_KILLS = 2
 _DIED = "the expression ran out of memory or crashed its process"
@@ -73,6 +77,17 @@ class _Child:
             await child.stop()
             raise
         return child
+
+    @classmethod
+    async def start_insistently(cls, memory: int, cpu_seconds: int) -> _Child:
+        """Start a child; one that dies before its first answer is no program's fault."""
+        for pause in _START_PAUSES:
+            try:
+                return await cls.start(memory, cpu_seconds)
+            except _ChildError as error:
+                _log.warning("an expression process did not start: %s", error)
+                await asyncio.sleep(pause)
+        return await cls.start(memory, cpu_seconds)
 
     async def ask(self, need: Need, deadline: float) -> Answer:
         """Return the answer, or raise _ChildError when the child is lost."""
@@ -179,7 +194,7 @@ class JqPool:
 
     async def _start(self) -> _Child:
         try:
-            return await _Child.start(self._memory, math.ceil(self._deadline))
+            return await _Child.start_insistently(self._memory, math.ceil(self._deadline))
         except OSError as error:
             raise _ChildError(f"the expression engine does not start: {error}") from error
 
