@@ -86,6 +86,8 @@ class _Watcher:
     def __init__(self, ttl: float) -> None:
         self._ttl = ttl
         self._seen: dict[bytes, tuple[bytes, float]] = {}
+        self._look_until = 0.0
+        """Until then the set of live leases may still be on its way to what it should be."""
         self.changed = asyncio.Event()
 
     def expect(self, records: list[Record]) -> None:
@@ -112,11 +114,17 @@ class _Watcher:
         while not self.changed.is_set():
             oldest = min((seen for _, seen in self._seen.values()), default=None)
             deadline = None if oldest is None else oldest + self._ttl * 1.1
+            if loop.time() < self._look_until:
+                # The server may remove what has expired a little later than we miss it.
+                soon = loop.time() + self._ttl / 4
+                deadline = soon if deadline is None else min(deadline, soon)
             try:
                 async with asyncio.timeout_at(deadline):
                     await self.changed.wait()
             except TimeoutError:
                 self._drop_expired(loop.time())
+                if loop.time() < self._look_until:
+                    break
         self.changed.clear()
 
     def _drop_expired(self, now: float) -> None:
@@ -124,4 +132,5 @@ class _Watcher:
         for name in expired:
             del self._seen[name]
         if expired:
+            self._look_until = now + 3 * self._ttl
             self.changed.set()
