@@ -21,7 +21,10 @@ import sys
 import time
 from functools import lru_cache
 from importlib import import_module
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _PRELUDE = " ".join(
     """
@@ -127,12 +130,27 @@ def _allow_cpu(seconds: int) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (used + seconds + 1, resource.RLIM_INFINITY))
 
 
-def _serve(requests: BinaryIO, replies: BinaryIO, cpu_seconds: int) -> None:
+def _memory_gauge() -> Callable[[], int]:
+    """Return what tells the resident memory in KiB; open before files are out of reach.
+
+    The peak that the kernel accounts is of no use: a child inherits it from its parent.
+    """
+    try:
+        statm = os.open("/proc/self/statm", os.O_RDONLY)
+    except OSError:  # not Linux
+        return lambda: 0
+    page_kib = resource.getpagesize() // 1024
+    return lambda: int(os.pread(statm, 128, 0).split()[1]) * page_kib
+
+
+def _serve(
+    requests: BinaryIO, replies: BinaryIO, cpu_seconds: int, resident_kib: Callable[[], int]
+) -> None:
     while header := requests.read(REQUEST.size):
         program, names, data = (requests.read(size) for size in REQUEST.unpack(header))
         _allow_cpu(cpu_seconds)
         kind, body = _answer(program, names, data)
-        retires = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > _RETIRE_ABOVE_KIB
+        retires = resident_kib() > _RETIRE_ABOVE_KIB
         replies.write(REPLY.pack(kind.upper() if retires else kind, len(body)))
         replies.write(body)
         replies.flush()
@@ -143,8 +161,9 @@ def _serve(requests: BinaryIO, replies: BinaryIO, cpu_seconds: int) -> None:
 def main() -> None:
     """Run the child process: memory limit, processor seconds and parent are arguments."""
     memory, cpu_seconds, parent = (int(argument) for argument in sys.argv[1:4])
+    resident_kib = _memory_gauge()
     _lock_in(memory, parent)
-    _serve(sys.stdin.buffer, sys.stdout.buffer, cpu_seconds)
+    _serve(sys.stdin.buffer, sys.stdout.buffer, cpu_seconds, resident_kib)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -247,3 +248,25 @@ class TestLimits:
         async with asyncio.timeout(10):
             while is_running(int(output)):
                 await asyncio.sleep(0.01)
+
+
+FAT_PARENT = """
+import asyncio
+ballast = bytearray(400 << 20)
+ballast[::4096] = b"1" * len(ballast[::4096])
+del ballast
+from flunq.core.expressions import compile_expression
+from flunq.engines.jq_process import JqPool
+need = compile_expression("now > 0").need(None, {})
+async def main():
+    async with JqPool(size=1) as pool:
+        print(*[(await pool.evaluate(need)).value for _ in range(3)], pool.children)
+asyncio.run(main())
+"""
+
+
+def test_a_parent_that_once_was_large_has_children_that_live() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", FAT_PARENT], capture_output=True, text=True, check=True, timeout=50
+    )
+    assert ran.stdout.split() == ["True", "True", "True", "1"]
