@@ -12,12 +12,12 @@ from flunq.log.memory import MemoryBroker, MemoryDatabase, MemoryEventStream
 from flunq.log.select import StreamSettings
 from flunq.services.worker.context import WorkerContext, WorkerSettings
 from flunq.services.worker.definitions import Definitions
-from flunq.services.worker.executions import Finished, Place
 from flunq.services.worker.packs import Packs, StaleCheckpointError
 from flunq.services.worker.recovery import Recovery, finished_from_pack, live_from_pack
 
 if TYPE_CHECKING:
     from flunq.core.execution.state import State
+    from flunq.services.worker.executions import Finished
     from flunq.services.worker.recovery import Recovered
     from flunq.testing.cluster import Cluster
 
@@ -52,6 +52,8 @@ async def recover(cluster: Cluster, *, with_checkpoints: bool) -> Found:
         recovered = await Recovery(context, number, packs).run(lambda: True)
         assert recovered is not None
         found.update(await _all(context, recovered, packs))
+        recovered.executions.places.close()
+    context.places.close()
     return found
 
 
@@ -93,10 +95,11 @@ async def _all(context: WorkerContext, recovered: Recovered, packs: Packs) -> Fo
     for one, live in executions.live.items():
         if live.state is not None and one not in found:
             found[one] = live.state
-    for one, packed in executions.places.items():
+    for place in list(executions.places):
+        one = place.id
         if one in found:
             continue
-        item = (await packs.load(Place.of(packed).pack))[one]
+        item = (await packs.load(place.pack))[one]
         if item.ended:
             found[one] = finished_from_pack(item)
             continue

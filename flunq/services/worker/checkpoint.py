@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -16,19 +15,21 @@ from flunq.services.worker.executions import (
     Live,
     Mark,
     Packed,
-    Place,
     encode_finished,
 )
 from flunq.services.worker.packs import PACK_BYTES, Checkpoint, Packs
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Iterator, Sequence
 
     from flunq.services.worker.owner import Owner
+    from flunq.services.worker.places import Place
 
 SLICE = 200
 """Executions encoded before the partition gets its turn again."""
 REWRITE_PER_CHECKPOINT = 2
+MERGED = 8
+"""Small packs of one size that are put together."""
 SOON = 30_000_000
 """Executions with a timer due in less (microseconds) stay in memory, so that it is punctual."""
 FAR = 600_000_000
@@ -51,17 +52,25 @@ class _Draft(msgspec.Struct):
 class Checkpointer:
     """Writes the checkpoints of one owner."""
 
-    def __init__(self, owner: Owner, packs: Packs, checkpoint: Checkpoint, epoch: int) -> None:
+    def __init__(
+        self,
+        owner: Owner,
+        packs: Packs,
+        checkpoint: Checkpoint,
+        epoch: int,
+        entries: dict[int, int],
+    ) -> None:
         self._owner = owner
         self._packs = packs
         self._checkpoint = checkpoint
         self._epoch = epoch
         self._next = epoch << 24
-        self._counts: Counter[int] = Counter()
-        self._sizes: dict[int, int] = {}
+        self._entries = entries
+        """With how many executions each pack was written."""
+        self._bytes = dict(zip(checkpoint.packs, checkpoint.sizes, strict=False))
         owner.executions.take_abandoned()  # by the fold; they are not counted below
-        for packed in owner.executions.places.values():
-            self._counts[Place.of(packed).pack] += 1
+        self._counts = owner.executions.places.per_pack()
+        """For how many of them it still is the place."""
         self._written_position = checkpoint.seq
         self._lock = asyncio.Lock()
 
@@ -96,9 +105,9 @@ class Checkpointer:
             drafts.append(draft)  # noqa: PERF401 - the caller needs them if this is interrupted
         # A stored state may hold events of commits still under way: they must be durable first.
         await committer.flushed()
-        thin, carried = await self._thin_packs({draft.id for draft in drafts})
+        rewritten, carried = await self._rewrite({draft.id for draft in drafts})
         new_packs = [await self._store(group) for group in _groups([*drafts, *carried])]
-        dropped = set(thin) | {n for n in self._checkpoint.packs if not self._counts[n]}
+        dropped = set(rewritten) | {n for n in self._checkpoint.packs if not self._counts[n]}
         packs = [n for n in self._checkpoint.packs if n not in dropped] + new_packs
         oldest = min(packs, default=self._next + 1)
         for execution, pack in list(deleted.items()):
@@ -114,6 +123,7 @@ class Checkpointer:
             bus=facts.get("bus", self._checkpoint.bus),
             released_through=released,
             packs=packs,
+            sizes=[self._bytes.get(pack, PACK_BYTES) for pack in packs],
             deleted=deleted,
         )
         crash_point("before-checkpoint")
@@ -121,6 +131,9 @@ class Checkpointer:
         crash_point("after-checkpoint")
         for gone in dropped:
             await self._packs.discard(gone)
+            self._entries.pop(gone, None)
+            self._bytes.pop(gone, None)
+            self._counts.pop(gone, None)
         self._let_go(drafts)
         if facts.get("inbox"):
             await owner.context.stream.inbox.purge(owner.partition, facts["inbox"]["floor"])
@@ -143,42 +156,42 @@ class Checkpointer:
             if turn % SLICE == 0:
                 await asyncio.sleep(0)
 
-    async def _thin_packs(self, fresh: set[str]) -> tuple[list[int], list[_Draft]]:
-        """Pick packs of which little is still true, and what to carry over from them."""
-        thin = [
-            number
-            for number in self._checkpoint.packs
-            if 0 < self._counts[number] < self._sizes.get(number, 0) // 4
-        ][:REWRITE_PER_CHECKPOINT]
+    async def _rewrite(self, fresh: set[str]) -> tuple[list[int], list[_Draft]]:
+        """Pick packs that are not worth a pack of their own, and what to carry over from them."""
+        packs = self._checkpoint.packs
+        thin = [n for n in packs if 0 < self._counts[n] < self._entries.get(n, 0) // 4]
+        rewritten = thin[:REWRITE_PER_CHECKPOINT] or small_packs(
+            [(n, self._bytes.get(n, PACK_BYTES)) for n in packs if self._counts[n]]
+        )
         carried: list[_Draft] = []
         places = self._owner.executions.places
-        for number in thin:
+        for number in rewritten:
             marks = {mark.id: mark for mark in await self._packs.marks(number)}
             for item in (await self._packs.load(number)).values():
-                packed = places.get(item.id)
-                current = packed is not None and Place.of(packed).pack == number
-                if current and item.id not in fresh:
+                place = places.get(item.id)
+                if place is not None and place.pack == number and item.id not in fresh:
                     carried.append(_draft_again(item, marks[item.id]))
-        return thin, carried
+        return rewritten, carried
 
     async def _store(self, drafts: list[_Draft]) -> int:
         self._next += 1
         number = self._next
-        places = self._owner.executions.places
+        executions = self._owner.executions
         packed = [_packed(draft) for draft in drafts]
         await self._packs.store(number, packed, [draft.mark for draft in drafts])
-        self._counts[number] = self._sizes[number] = len(drafts)
+        self._bytes[number] = sum(len(draft.body) for draft in drafts)
+        self._entries[number] = len(drafts)
+        placed: list[Place] = []
         for draft in drafts:
-            mark = draft.mark
-            if not self._owner.executions.knows(draft.id):
-                self._owner.executions.deleted[draft.id] = number  # it was deleted meanwhile
-                self._counts[number] -= 1
-                continue
-            old = places.get(draft.id)
+            old = executions.places.get(draft.id)
             if old is not None:
-                self._counts[Place.of(old).pack] -= 1
-            place = Place(pack=number, status=mark.status, started_at=mark.started_at)
-            places[draft.id] = place.packed()
+                self._counts[old.pack] -= 1
+            elif not executions.is_in_memory(draft.id):
+                executions.deleted[draft.id] = number  # it was deleted meanwhile
+                continue
+            placed.append(draft.mark.place(number))
+        self._counts[number] = len(placed)
+        executions.places.put(placed)
         return number
 
     def _let_go(self, drafts: list[_Draft]) -> None:
@@ -190,9 +203,9 @@ class Checkpointer:
         for draft in drafts:
             if draft.ended:
                 owner.executions.finished.pop(draft.id, None)
-        for execution, live in list(owner.executions.live.items()):
-            if _is_settled(live) and _may_sleep(live, idle_since, now):
-                del owner.executions.live[execution]
+        for live in list(owner.executions.live.values()):
+            if live.state is not None and _is_settled(live) and _may_sleep(live, idle_since, now):
+                owner.let_sleep(live.state)
 
 
 def _may_sleep(live: Live, idle_since: float, now: int) -> bool:
@@ -225,7 +238,14 @@ def _draft_finished(finished: Finished, first: int, last: int) -> _Draft:
         id=finished.id,
         seq=finished.seq,
         body=encode_finished(finished),
-        mark=Mark(finished.id, STATUS_CODES.index(finished.status), finished.started_at, False, 0),
+        mark=Mark(
+            finished.id,
+            STATUS_CODES.index(finished.status),
+            finished.started_at,
+            False,
+            0,
+            str(finished.workflow),
+        ),
         fingerprint=finished.fingerprint,
         ended=True,
         ends=(first, last),
@@ -235,7 +255,14 @@ def _draft_finished(finished: Finished, first: int, last: int) -> _Draft:
 def _draft_live(live: Live, state: State) -> _Draft:
     active = bool(state.tasks or state.listeners) or state.has_work
     due = min(state.timers.values(), default=0)
-    mark = Mark(state.id, STATUS_CODES.index(state.status), state.started_at, active, due)
+    mark = Mark(
+        state.id,
+        STATUS_CODES.index(state.status),
+        state.started_at,
+        active,
+        due,
+        str(state.workflow),
+    )
     return _Draft(
         id=state.id,
         seq=state.seq,
@@ -262,6 +289,22 @@ def _draft_again(item: Packed, mark: Mark) -> _Draft:
 def _packed(draft: _Draft) -> Packed:
     first, last = (draft.live.first, draft.live.last) if draft.live else draft.ends
     return Packed(draft.id, first, last, draft.fingerprint, draft.ended, draft.body)
+
+
+def small_packs(packs: Sequence[tuple[int, int]]) -> list[int]:
+    """Return packs (number, bytes) of about one size that may well become one.
+
+    Only what has a similar size is put together, so that an execution is rewritten a few times
+    at most, however long the partition lives.
+    """
+    tiers: dict[int, list[int]] = {}
+    for number, size in packs:
+        if size < PACK_BYTES // 2:
+            tier = tiers.setdefault(size.bit_length() // 2, [])
+            tier.append(number)
+            if len(tier) == MERGED:
+                return tier
+    return []
 
 
 def _groups(drafts: list[_Draft]) -> Iterator[list[_Draft]]:

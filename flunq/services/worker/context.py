@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
+from flunq.services.worker.places import PlaceBook
 from flunq.services.worker.post import Post
 
 if TYPE_CHECKING:
@@ -108,4 +109,5 @@ class WorkerContext:
         """Loop time up to which none of them can think so."""
         self.suspect_turn = asyncio.Lock()
         """Held while a task runs that may have killed processes before."""
+        self.places = PlaceBook()
         self.post = Post(stream.requests, database.blobs.put)

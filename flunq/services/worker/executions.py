@@ -8,6 +8,7 @@ import msgspec
 
 from flunq.core.execution.commands import Failure, WorkflowRef
 from flunq.core.protocol import Result
+from flunq.services.worker.places import Place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from flunq.core.document import Workflow
     from flunq.core.execution.state import State
     from flunq.core.expressions import Answer
+    from flunq.services.worker.places import Places
 
 STATUS_CODES = (
     "pending",
@@ -100,41 +102,19 @@ class Live:
         return self.workflow
 
 
-class Place(msgspec.Struct, frozen=True):
-    """Where an execution lies when it is not in memory, and what a list needs to sort it."""
-
-    pack: int
-    status: int
-    started_at: int
-
-    def packed(self) -> int:
-        """Return the place as one integer, so that a million places stay small."""
-        return (self.started_at << 52) | (self.pack << 4) | self.status
-
-    @classmethod
-    def of(cls, packed: int) -> Place:
-        """Undo :meth:`packed`."""
-        return cls(
-            pack=(packed >> 4) & 0xFFFFFFFFFFFF, status=packed & 0xF, started_at=packed >> 52
-        )
-
-
 class Executions:
     """All executions of a partition by id."""
 
-    def __init__(self) -> None:
+    def __init__(self, places: Places) -> None:
         self.live: dict[str, Live] = {}
         self.finished: dict[str, tuple[Finished, int, int]] = {}
         """Ended ones not yet in a pack, with their first and last journal sequence."""
-        self.places: dict[str, int] = {}
+        self.places = places
         """Those in packs; an id may also be live, then the live one counts."""
         self.deleted: dict[str, int] = {}
         """Deleted ones, with the newest pack that holds them; older ones may hold them too."""
         self._recalled: dict[str, Finished] = {}
         self._abandoned: list[int] = []
-
-    def __len__(self) -> int:
-        return len(self.live.keys() | self.finished.keys() | self.places.keys())
 
     def ended(self, execution: str) -> Finished | None:
         """Return the record of an ended execution if it is in memory."""
@@ -152,11 +132,10 @@ class Executions:
         self.live.pop(execution, None)
         self.finished.pop(execution, None)
         self._recalled.pop(execution, None)
-        packed = self.places.pop(execution, None)
-        if packed is not None:
-            pack = Place.of(packed).pack
-            self.deleted[execution] = pack
-            self._abandoned.append(pack)
+        place = self.places.pop(execution)
+        if place is not None:
+            self.deleted[execution] = place.pack
+            self._abandoned.append(place.pack)
 
     def take_abandoned(self) -> list[int]:
         """Return the packs of deleted executions, each once per execution, since the last call."""
@@ -167,23 +146,23 @@ class Executions:
         """Tell whether there is such an execution."""
         return execution in self.live or execution in self.finished or execution in self.places
 
-    def place_if_asleep(self, execution: str) -> int | None:
+    def place_if_asleep(self, execution: str) -> Place | None:
         """Return where an execution lies if nothing newer than its pack is in memory."""
         if execution in self.live or self.ended(execution) is not None:
             return None
         return self.places.get(execution)
 
-    def index(self) -> Iterator[tuple[int, str, str]]:
-        """Yield (started_at, id, status) of every execution, in no order."""
-        for execution, live in self.live.items():
-            if live.state is not None:
-                yield live.state.started_at, execution, live.state.status
-        for execution, (finished, _, _) in self.finished.items():
-            yield finished.started_at, execution, finished.status
-        for execution, packed in self.places.items():
-            if execution not in self.live and execution not in self.finished:
-                place = Place.of(packed)
-                yield place.started_at, execution, STATUS_CODES[place.status]
+    def in_memory(self) -> Iterator[State | Finished]:
+        """Yield what is known of those in memory whose first event is durable, in no order."""
+        for live in self.live.values():
+            if live.state is not None and live.first:
+                yield live.state
+        for finished, _, _ in self.finished.values():
+            yield finished
+
+    def is_in_memory(self, execution: str) -> bool:
+        """Tell whether memory knows more of an execution than its pack."""
+        return execution in self.live or execution in self.finished
 
 
 class Packed(msgspec.Struct, array_like=True):
@@ -208,6 +187,11 @@ class Mark(msgspec.Struct, array_like=True):
     """It has open tasks, pending transitions or near timers: an owner loads it at once."""
     due: int
     """When its next timer fires; 0 if it has none."""
+    workflow: str = ""
+
+    def place(self, pack: int) -> Place:
+        """Return its entry in the index of the executions."""
+        return Place(self.id, pack, self.status, self.started_at, self.due, self.workflow)
 
 
 _finished_encoder = msgspec.msgpack.Encoder()

@@ -75,6 +75,9 @@ log = logging.getLogger(__name__)
 RUNTIME = {"name": "flunq", "version": version("flunq"), "metadata": {}}
 _to_json = msgspec.json.Encoder().encode
 
+WAKE_AHEAD = 20_000_000
+"""Microseconds before its next timer that a sleeping execution is brought back."""
+
 Settle = Callable[[Reply], None]
 
 
@@ -142,8 +145,9 @@ class Owner:
         )
         self._environments: dict[str, Environment] = {}
         self._leaving = False
-        self.wake_bucket = 0
-        """The bucket that the broker will remind the partition of."""
+        self.wake_at = 0
+        """When the broker will remind the partition of its timers."""
+        self._waking = False
 
     # -- inputs ---------------------------------------------------------------------------------
 
@@ -608,7 +612,9 @@ class Owner:
             self.timers.arm(effect.execution, effect.timer, effect.due)
         elif isinstance(effect, Finish):
             self._finish(effect, sequence, results)
-        elif not isinstance(effect, Disarm):
+        elif isinstance(effect, Disarm):
+            self.timers.disarm(effect.execution, effect.timer)
+        else:
             raise TypeError(f"unexpected effect {type(effect).__name__}")
 
     def _finish(self, effect: Finish, sequence: int, results: list[Result]) -> None:
@@ -662,26 +668,40 @@ class Owner:
         live = self.executions.live.get(execution)
         if live is None and execution not in self.executions.places:
             return
-        if not timer:
-            # The next timer of an execution that lay in a pack, and may have come back since.
-            self.wake(execution)
-        elif live is None or live.state is None or live.state.timers.get(timer) == due:
+        if live is None or live.state is None or live.state.timers.get(timer) == due:
             self.submit(Job(Fire(id=execution, timer=timer)))
 
-    def wake(self, execution: str) -> None:
-        """Bring an execution back and arm its timers."""
-        self.spawn(self._wake(execution))
+    def keep_time(self) -> None:
+        """Get ready for the timers that have come near, in memory and in packs."""
+        self.timers.sort_near()
+        if not self._waking:
+            self._waking = True
+            self.spawn(self._wake_sleepers())
 
-    async def _wake(self, execution: str) -> None:
+    async def _wake_sleepers(self) -> None:
+        executions = self.executions
         try:
-            await self._load(execution)
+            for execution in executions.places.due_until(self.context.clock.now() + WAKE_AHEAD):
+                if executions.place_if_asleep(execution) is not None:
+                    await self._load(execution)
         except StaleCheckpointError:
             self.doubt()
-            return
-        live = self.executions.live.get(execution)
-        if live is not None and live.state is not None:
-            for timer, due in live.state.timers.items():
-                self.timers.arm(execution, timer, due)
+        finally:
+            self._waking = False
+
+    def wake(self, live: Live) -> None:
+        """Take an execution into memory that a pack holds."""
+        state = live.state
+        assert state is not None
+        self.executions.live[state.id] = live
+        for timer, due in state.timers.items():
+            self.timers.arm(state.id, timer, due)
+
+    def let_sleep(self, state: State) -> None:
+        """Take an execution out of memory that a pack holds and that expects nothing soon."""
+        del self.executions.live[state.id]
+        for timer in state.timers:
+            self.timers.disarm(state.id, timer)
 
     # -- end -------------------------------------------------------------------------------------
 

@@ -34,6 +34,8 @@ class Checkpoint(msgspec.Struct, kw_only=True):
     bus: dict[str, Any] | None = None
     released_through: int = 0
     packs: list[int] = []
+    sizes: list[int] = []
+    """Bytes of each pack."""
     deleted: dict[str, int] = {}
     """Deleted executions: what packs up to this number hold of them does not count any more."""
 

@@ -32,7 +32,6 @@ from flunq.services.worker.adoption import Adoption
 from flunq.services.worker.checkpoint import Checkpointer
 from flunq.services.worker.commit import Entry, FencedError
 from flunq.services.worker.crashpoints import crash_point
-from flunq.services.worker.executions import Live, Place
 from flunq.services.worker.inbox import InboxPosition
 from flunq.services.worker.owner import Job, Owner
 from flunq.services.worker.packs import Packs, StaleCheckpointError
@@ -44,13 +43,14 @@ from flunq.services.worker.recovery import (
     live_from_pack,
 )
 from flunq.services.worker.suspects import Suspects
-from flunq.services.worker.timers import start_of
+from flunq.services.worker.timers import HORIZON, WAKE, first_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from flunq.log.ports import Record
     from flunq.services.worker.context import WorkerContext
+    from flunq.services.worker.executions import Live
 
 log = logging.getLogger(__name__)
 
@@ -113,7 +113,9 @@ class Partition:
         owner = self._make_owner(recovered)
         if not recovered.graceful:
             self._watched_until = self.context.clock.now() / 1_000_000
-        self._checkpointer = Checkpointer(owner, self._packs, recovered.checkpoint, recovered.epoch)
+        self._checkpointer = Checkpointer(
+            owner, self._packs, recovered.checkpoint, recovered.epoch, recovered.entries
+        )
         try:
             await self._serve(owner, recovered, serving)
         except* (FencedError, StaleCheckpointError, OutcomeUnknownError) as group:
@@ -123,6 +125,7 @@ class Partition:
         finally:
             self.owner = None
             owner.close()
+            recovered.executions.places.close()
 
     def _make_owner(self, recovered: Recovered) -> Owner:
         return Owner(
@@ -175,13 +178,9 @@ class Partition:
 
     async def _go_on(self, owner: Owner, recovered: Recovered) -> None:
         """Do what the last owner left undone."""
-        for execution, mark in recovered.marks.items():
-            if execution in owner.executions.live or execution not in owner.executions.places:
-                continue
-            if mark.active:
-                await self._load(execution)
-            elif mark.due:
-                owner.timers.arm(execution, "", mark.due)
+        for execution in recovered.active:
+            await self._load(execution)
+        owner.keep_time()
         for live in list(owner.executions.live.values()):
             await self._revive(owner, live)
         await self._suspects.clear()
@@ -318,10 +317,10 @@ class Partition:
         if owner is None:
             return
         executions = owner.executions
-        packed = executions.place_if_asleep(execution)
-        if packed is None:
+        place = executions.place_if_asleep(execution)
+        if place is None:
             return
-        item = (await self._packs.load(Place.of(packed).pack)).get(execution)
+        item = (await self._packs.load(place.pack)).get(execution)
         if item is None:
             return
         if item.ended:
@@ -329,8 +328,8 @@ class Partition:
             return
         live = await live_from_pack(self.context, item)
         # Someone else may have brought it back, and to its end, while the pack was read.
-        if executions.place_if_asleep(execution) == packed:
-            executions.live[execution] = live
+        if executions.place_if_asleep(execution) == place:
+            owner.wake(live)
 
     async def _keep_checkpoints(self, owner: Owner) -> None:
         settings = self.context.settings
@@ -355,27 +354,27 @@ class Partition:
             await asyncio.sleep(self.context.settings.sweep_seconds)
             await self._suspects.clear()
             owner.watchers.forget()
-            for execution in owner.timers.take_near():
-                owner.wake(execution)
+            owner.keep_time()
             await adoption.adopt()
             await self._set_wake(owner)
 
     async def _set_wake(self, owner: Owner) -> None:
         """Let the broker remind whoever owns the partition of its next far timers."""
-        buckets = owner.timers.far_buckets()
-        if buckets and buckets[0] != owner.wake_bucket:
-            due = start_of(buckets[0])
+        due = first_of([owner.timers.next_far(), owner.executions.places.next_due()])
+        if due is None or due < self.context.clock.now() + WAKE:
+            return
+        hour = due // WAKE * WAKE - HORIZON
+        if hour != owner.wake_at:
             try:
-                await self.context.stream.schedules.wake_at(self.number, str(buckets[0]), due)
+                await self.context.stream.schedules.wake_at(self.number, str(hour // WAKE), hour)
             except (OutcomeUnknownError, StoreFullError) as error:
                 log.warning("partition %d: the broker will be asked again: %s", self.number, error)
             else:
-                owner.wake_bucket = buckets[0]
+                owner.wake_at = hour
 
     async def _heed_wakes(self, owner: Owner) -> None:
         async for _ in self.context.stream.schedules.wakes(self.number):
-            for execution in owner.timers.take_near():
-                owner.wake(execution)
+            owner.keep_time()
 
     async def _hand_over(self, owner: Owner) -> None:
         await owner.committer.flushed()

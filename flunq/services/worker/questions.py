@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import heapq
+import re
+from fnmatch import fnmatchcase
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -26,7 +29,7 @@ from flunq.core.protocol import (
 )
 from flunq.errors import FlunqError, NotFoundError
 from flunq.services.worker.commit import Entry, FencedError
-from flunq.services.worker.executions import Finished, Place
+from flunq.services.worker.executions import STATUS_CODES, Finished
 from flunq.services.worker.packs import StaleCheckpointError
 from flunq.services.worker.recovery import finished_from_pack, live_from_pack
 
@@ -39,6 +42,7 @@ if TYPE_CHECKING:
 _encode = msgspec.json.Encoder().encode
 _question = msgspec.json.Decoder(Question).decode
 _split = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_WILDCARDS = re.compile(r"[*?\[\]]")
 
 
 class Questions:
@@ -104,10 +108,10 @@ class Questions:
             return live.state, live.first, live.last
         if execution in executions.finished:
             return executions.finished[execution]
-        packed = executions.places.get(execution)
-        if packed is None:
+        place = executions.places.get(execution)
+        if place is None:
             return None
-        item = (await self._packs.load(Place.of(packed).pack)).get(execution)
+        item = (await self._packs.load(place.pack)).get(execution)
         if item is None:
             return None
         if item.ended:
@@ -153,28 +157,32 @@ class Questions:
         return Results(results=results, missing=missing)
 
     async def _list(self, question: ListPage) -> list[Summary]:
-        """Return a page; the index sorts, packs are read only for what may be on it."""
-        status = set(question.status) if question.status else None
+        """Return a page, newest first; packs are read only for what is on it."""
+        executions = self._owner.executions
         before = question.before or (1 << 62, "")
-        candidates = [
-            (started, execution)
-            for started, execution, current in self._owner.executions.index()
-            if (status is None or current in status)
-            and execution.startswith(question.prefix)
-            and (started, execution) < before
+        statuses = set(question.status or STATUS_CODES)
+        pattern = _pattern(question.workflow)
+        fresh = [
+            (found.started_at, found.id)
+            for found in executions.in_memory()
+            if found.status in statuses
+            and (found.started_at, found.id) < before
+            and found.id.startswith(question.prefix)
+            and fnmatchcase(str(found.workflow), pattern)
         ]
+        stored = executions.places.newest(
+            before,
+            statuses=None if not question.status else _codes(statuses),
+            workflow=None if question.workflow is None else pattern,
+            prefix=question.prefix,
+        )
+        asleep = (row for row in stored if not executions.is_in_memory(row[1]))
+        candidates = [*fresh, *islice(asleep, question.limit)]
         page: list[Summary] = []
-        if question.workflow is None:
-            candidates = heapq.nlargest(question.limit, candidates)
-        else:
-            candidates.sort(reverse=True)
-        for _, execution in candidates:
+        for _, execution in heapq.nlargest(question.limit, candidates):
             found = await self._find(execution)
-            summary = None if found is None else _summary(found[0])
-            if summary is not None and _is_of(summary, question.workflow):
-                page.append(summary)
-                if len(page) >= question.limit:
-                    break
+            if found is not None:
+                page.append(_summary(found[0]))
         return page
 
     async def _history(self, question: History) -> Page:
@@ -219,16 +227,17 @@ def not_found(execution: str) -> NotFoundError:
     return NotFoundError(f"no execution {execution}", hint="list the newest with: flunq list")
 
 
-def _is_of(summary: Summary, workflow: str | None) -> bool:
+def _pattern(workflow: str | None) -> str:
+    """Return what the full name of a workflow looks like that was asked for by a part of it."""
+    name = _WILDCARDS.sub("?", workflow or "*")
     if workflow is None:
-        return True
-    full = f"{summary.namespace}/{summary.workflow}"
-    return workflow in (
-        summary.workflow,
-        full,
-        f"{summary.workflow}:{summary.version}",
-        f"{full}:{summary.version}",
-    )
+        return name
+    name = name if "/" in name else f"*/{name}"
+    return name if ":" in name else f"{name}:*"
+
+
+def _codes(statuses: set[str]) -> list[int]:
+    return [code for code, status in enumerate(STATUS_CODES) if status in statuses]
 
 
 def _summary(found: State | Finished) -> Summary:

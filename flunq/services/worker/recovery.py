@@ -28,7 +28,6 @@ from flunq.services.worker.executions import (
     Live,
     Mark,
     Packed,
-    Place,
     decode_finished,
 )
 from flunq.services.worker.fingerprint import fingerprint
@@ -88,7 +87,10 @@ class Recovered(msgspec.Struct, kw_only=True):
     graceful: bool
     checkpoint: Checkpoint
     executions: Executions
-    marks: dict[str, Mark]
+    active: list[str]
+    """Executions in packs that an owner loads at once."""
+    entries: dict[int, int]
+    """How many executions each pack was written with."""
     inbox: InboxPosition
     bus: InboxPosition
     released_through: int
@@ -104,13 +106,23 @@ class Recovery:
         self._context = context
         self._partition = partition
         self._packs = packs
-        self._executions = Executions()
-        self._marks: dict[str, Mark] = {}
+        self._executions = Executions(context.places.partition())
+        self._active: dict[str, None] = {}
+        self._entries: dict[int, int] = {}
         self._poisoned: dict[str, str] = {}
         self._outbox: list[tuple[int, list[dict[str, Any]]]] = []
 
     async def run(self, wanted: Callable[[], bool]) -> Recovered | None:
         """Fence and fold; None if the assignment went elsewhere meanwhile."""
+        recovered: Recovered | None = None
+        try:
+            recovered = await self._recover(wanted)
+        finally:
+            if recovered is None:
+                self._executions.places.close()
+        return recovered
+
+    async def _recover(self, wanted: Callable[[], bool]) -> Recovered | None:
         checkpoint = await self._packs.load_checkpoint()
         fenced = await self._fence(checkpoint, wanted)
         if fenced is None:
@@ -144,7 +156,8 @@ class Recovery:
             graceful=graceful,
             checkpoint=checkpoint,
             executions=self._executions,
-            marks=self._marks,
+            active=list(self._active),
+            entries=self._entries,
             inbox=inbox,
             bus=bus,
             released_through=released,
@@ -213,12 +226,18 @@ class Recovery:
     async def _read_marks(self, checkpoint: Checkpoint) -> None:
         self._executions.deleted = dict(checkpoint.deleted)
         for number in checkpoint.packs:
-            for mark in await self._packs.marks(number):
-                if checkpoint.deleted.get(mark.id, -1) >= number:
-                    continue
-                self._marks[mark.id] = mark
-                place = Place(pack=number, status=mark.status, started_at=mark.started_at)
-                self._executions.places[mark.id] = place.packed()
+            marks = await self._packs.marks(number)
+            self._entries[number] = len(marks)
+            current = [m for m in marks if checkpoint.deleted.get(m.id, -1) < number]
+            self._executions.places.put(mark.place(number) for mark in current)
+            for mark in current:
+                self._note_activity(mark)
+
+    def _note_activity(self, mark: Mark) -> None:
+        if mark.active:
+            self._active[mark.id] = None
+        else:
+            self._active.pop(mark.id, None)
 
     def _keep_outbox(self, sequence: int, head: Head) -> None:
         if head.outbox:
@@ -283,9 +302,9 @@ class Recovery:
             return live
         if execution in executions.finished:
             return None
-        packed = executions.places.get(execution)
-        if packed is not None:
-            item = (await self._packs.load(Place.of(packed).pack)).get(execution)
+        place = executions.places.get(execution)
+        if place is not None:
+            item = (await self._packs.load(place.pack)).get(execution)
             if item is not None and item.ended:
                 return None
             if item is not None:

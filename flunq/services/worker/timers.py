@@ -1,4 +1,8 @@
-"""Timers of one partition: fire within milliseconds, never early, in bounded slices."""
+"""Timers of one partition: fire within milliseconds, never early, in bounded slices.
+
+They are those of the executions in memory. The next timer of one that is not stands in the index
+of the places, and its execution is brought back in time.
+"""
 
 from __future__ import annotations
 
@@ -11,21 +15,13 @@ if TYPE_CHECKING:
 
     from flunq.services.clock import Clock
 
-HORIZON = 3_600_000_000
-"""Timers farther away than this (microseconds) are kept by bucket, not one by one."""
-BUCKET = HORIZON
+BUCKET = 60_000_000
+HORIZON = 2 * BUCKET
+"""Timers farther away than this (microseconds) are kept by bucket, not in order."""
+WAKE = 3_600_000_000
+"""The broker reminds of what is due later than this."""
 SLICE = 4
 """Timers fired before other work of the process gets its turn."""
-
-
-def bucket_of(due: int) -> int:
-    """Return the number of the hour that a moment lies in."""
-    return due // BUCKET
-
-
-def start_of(bucket: int) -> int:
-    """Return the moment (microseconds) from which a bucket's timers are near."""
-    return (bucket - 1) * BUCKET
 
 
 class Timers:
@@ -38,33 +34,44 @@ class Timers:
         self._clock = clock
         self._fire = fire
         self._heap: list[tuple[int, str, str]] = []
-        self._far: dict[int, set[str]] = {}
+        self._far: dict[tuple[str, str], int] = {}
+        self._buckets: dict[int, dict[tuple[str, str], None]] = {}
         self._handle: asyncio.TimerHandle | None = None
         self._closed = False
 
     def __len__(self) -> int:
-        return len(self._heap)
+        return len(self._heap) + len(self._far)
 
     def arm(self, execution: str, timer: str, due: int) -> None:
         """Fire ``timer`` of ``execution`` at ``due``."""
         if due - self._clock.now() > HORIZON:
-            self._far.setdefault(bucket_of(due), set()).add(execution)
+            self.disarm(execution, timer)
+            self._far[execution, timer] = due
+            self._buckets.setdefault(due // BUCKET, {})[execution, timer] = None
             return
         heappush(self._heap, (due, execution, timer))
         if self._heap[0][0] >= due:
             self._schedule()
 
-    def far_buckets(self) -> list[int]:
-        """Return the hours in which far timers come due, soonest first."""
-        return sorted(self._far)
+    def disarm(self, execution: str, timer: str) -> None:
+        """Forget a timer if it is a far one."""
+        due = self._far.pop((execution, timer), None)
+        if due is not None:
+            bucket = self._buckets[due // BUCKET]
+            del bucket[execution, timer]
+            if not bucket:
+                del self._buckets[due // BUCKET]
 
-    def take_near(self) -> Iterable[str]:
-        """Return the executions whose far timers have come within the horizon."""
-        limit = bucket_of(self._clock.now() + HORIZON)
-        near: set[str] = set()
-        for bucket in [b for b in self._far if b <= limit]:
-            near |= self._far.pop(bucket)
-        return near
+    def next_far(self) -> int | None:
+        """Return about when the first of the far timers is due."""
+        return min(self._buckets) * BUCKET if self._buckets else None
+
+    def sort_near(self) -> None:
+        """Put those timers in order that have come within the horizon."""
+        limit = (self._clock.now() + HORIZON) // BUCKET
+        for bucket in [bucket for bucket in self._buckets if bucket < limit]:
+            for execution, timer in self._buckets.pop(bucket):
+                self.arm(execution, timer, self._far.pop((execution, timer)))
 
     def close(self) -> None:
         """Fire nothing any more."""
@@ -90,3 +97,8 @@ class Timers:
             self._fire(execution, timer, due)
             fired += 1
         self._schedule()
+
+
+def first_of(moments: Iterable[int | None]) -> int | None:
+    """Return the earliest of those moments that there are."""
+    return min((moment for moment in moments if moment is not None), default=None)

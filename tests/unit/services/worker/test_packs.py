@@ -8,8 +8,10 @@ import pytest
 
 from flunq.log.memory import MemoryBroker, MemoryDatabase
 from flunq.log.select import StreamSettings
-from flunq.services.worker.executions import Executions, Mark, Packed, Place
+from flunq.services.worker.checkpoint import MERGED, small_packs
+from flunq.services.worker.executions import Executions, Mark, Packed
 from flunq.services.worker.packs import PACK_BYTES, Checkpoint, Packs, StaleCheckpointError
+from flunq.services.worker.places import Place, PlaceBook
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -73,20 +75,31 @@ async def test_a_checkpoint_follows_its_own_predecessor(database: Database) -> N
     assert (await packs_of(database).load_checkpoint()).seq == 3
 
 
-@pytest.mark.parametrize(
-    "place",
-    [
-        Place(pack=1, status=0, started_at=1),
-        Place(pack=(40_000 << 24) + 17, status=7, started_at=1_800_000_000_000_000),
-    ],
-)
-def test_a_place_survives_packing(place: Place) -> None:
-    assert Place.of(place.packed()) == place
-
-
 def test_a_deleted_execution_is_remembered_until_its_pack_is_gone() -> None:
-    executions = Executions()
-    executions.places["e1"] = Place(pack=5, status=6, started_at=1).packed()
+    executions = Executions(PlaceBook().partition())
+    executions.places.put([Place("e1", pack=5, status=6, started_at=1)])
     executions.forget("e1")
     assert not executions.knows("e1")
     assert executions.deleted == {"e1": 5}
+    executions.places.close()
+
+
+def test_small_packs_of_one_size_are_put_together() -> None:
+    alike = [(number, 1000 + number) for number in range(MERGED + 3)]
+    assert small_packs(alike) == list(range(MERGED))
+
+
+def test_packs_are_left_alone_that_are_large_or_of_their_own_size() -> None:
+    large = [(number, PACK_BYTES) for number in range(2 * MERGED)]
+    growing = [(100 + number, 4**number) for number in range(MERGED)]
+    assert small_packs(large + growing) == []
+
+
+def test_merging_keeps_the_number_of_packs_small_for_ever() -> None:
+    packs: dict[int, int] = {}
+    for number in range(5_000):
+        packs[number] = 700
+        merged = small_packs(list(packs.items()))
+        if merged:
+            packs[number] = 700 + sum(packs.pop(one) for one in merged)
+    assert len(packs) < 60

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from flunq.services.worker.timers import HORIZON, SLICE, Timers, bucket_of, start_of
+from flunq.services.worker.timers import BUCKET, HORIZON, SLICE, Timers
 from flunq.testing.clock import VirtualClock, VirtualLoop, run_virtually
 
 if TYPE_CHECKING:
@@ -59,22 +59,32 @@ def test_others_get_their_turn_between_the_slices_of_a_storm() -> None:
     assert turns == [SLICE, 2 * SLICE, 3 * SLICE]
 
 
-def test_far_timers_wait_in_their_hour() -> None:
+def test_a_far_timer_fires_when_somebody_sorts_the_near_ones() -> None:
     fired = Fired()
 
-    async def main() -> tuple[list[int], set[str], set[str]]:
-        due = fired.clock.now() + 5 * HORIZON
-        fired.timers.arm("far", "t", due)
-        buckets = fired.timers.far_buckets()
-        early = set(fired.timers.take_near())
-        await asyncio.sleep((start_of(bucket_of(due)) - fired.clock.now()) / SECOND + 1)
-        return buckets, early, set(fired.timers.take_near())
+    async def main() -> None:
+        fired.timers.arm("far", "t", fired.clock.now() + 5 * HORIZON)
+        while not fired.seen:
+            fired.timers.sort_near()
+            await asyncio.sleep(20)
 
-    buckets, early, near = run_virtually(main(), fired.loop)
-    assert len(buckets) == 1
-    assert early == set()
-    assert near == {"far"}
-    assert not fired.seen
+    run_virtually(main(), fired.loop)
+    assert [(execution, late < 1000) for execution, _, late in fired.seen] == [("far", True)]
+    assert len(fired.timers) == 0
+
+
+def test_a_far_timer_that_is_disarmed_leaves_nothing_behind() -> None:
+    fired = Fired()
+    due = fired.clock.now() + 5 * HORIZON
+
+    async def main() -> None:
+        fired.timers.arm("far", "t", due)
+        fired.timers.arm("far", "t", due + BUCKET)
+        assert fired.timers.next_far() == (due + BUCKET) // BUCKET * BUCKET
+        fired.timers.disarm("far", "t")
+
+    run_virtually(main(), fired.loop)
+    assert (len(fired.timers), fired.timers.next_far()) == (0, None)
 
 
 def test_nothing_fires_after_the_end() -> None:
