@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 from flunq.bench.counters import Counters, read_counters
@@ -11,6 +12,8 @@ from flunq.bench.processes import cpu_between, peak_of, read_usage, written_betw
 from flunq.errors import InternalError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from flunq.bench.cluster import BenchCluster
 
 PATIENCE = 120.0
@@ -61,16 +64,21 @@ class Load:
         self._workflow = workflow
         self.latencies: list[float] = []
 
-    async def run(self, executions: int, in_flight: int) -> None:
-        """Run executions to their end."""
-        numbers = iter(range(executions))
+    async def run(
+        self, executions: int, in_flight: int, *, at: Iterable[float] | None = None
+    ) -> None:
+        """Run executions to their end; ``at`` are the moments before which they do not begin."""
+        numbers = zip(range(executions), repeat(0.0) if at is None else at, strict=False)
         async with asyncio.TaskGroup() as group:
             for _ in range(min(in_flight, executions)):
                 group.create_task(self._keep_busy(numbers))
 
-    async def _keep_busy(self, numbers: Any) -> None:
-        for number in numbers:
+    async def _keep_busy(self, numbers: Iterator[tuple[int, float]]) -> None:
+        for number, moment in numbers:
             began = time.perf_counter()
+            if began < moment:
+                await asyncio.sleep(moment - began)
+                began = time.perf_counter()
             run = await self._client.start(self._workflow, {"n": number})
             ended = await run.wait(PATIENCE)
             self.latencies.append(time.perf_counter() - began)

@@ -55,6 +55,11 @@ SCENARIOS: dict[str, Scenario] = {
         "bytes_per_further_sleeping_execution",
         "",
     ),
+    "soak": Scenario(
+        "an hour of steady load: what an execution leaves behind in memory",
+        "bytes_per_execution",
+        "",
+    ),
     "limits": Scenario(
         "what disk, broker and loopback of this machine can do at most",
         "publish_in_flight_per_second",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from statistics import linear_regression
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,6 +16,13 @@ def percentile(values: Sequence[float], share: float) -> float:
     ordered = sorted(values)
     place = max(0, min(len(ordered) - 1, -int(-share * len(ordered) // 1) - 1))
     return ordered[place]
+
+
+def slope(xs: Sequence[float], ys: Sequence[float]) -> float:
+    """Return by how much ``ys`` grow with ``xs``: the least squares line."""
+    if len(set(xs)) < 2:
+        return 0.0
+    return linear_regression(xs, ys).slope
 
 
 def spread(seconds: Sequence[float], prefix: str = "") -> dict[str, float]:

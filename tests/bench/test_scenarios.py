@@ -55,6 +55,9 @@ FIGURES = {
         *("node_bytes_peak", "bytes_per_sleeping_execution", "bytes_asleep"),
         *("bytes_per_further_sleeping_execution", "node_bytes_at_a_million"),
     },
+    "soak": percentiles("start_to_result")
+    | {"bytes_per_execution", "bytes_per_execution_of", "settled_bytes", "final_bytes"}
+    | {"bytes_after_seconds", "steps_per_second", "wall_seconds", "per_step"},
     "limits": LIMITS,
 }
 

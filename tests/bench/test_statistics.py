@@ -6,7 +6,7 @@ import pytest
 
 from flunq.bench.options import Sizes
 from flunq.bench.report import Report, as_text, ratio
-from flunq.bench.statistics import percentile, spread
+from flunq.bench.statistics import percentile, slope, spread
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,11 @@ def test_percentiles_of_one_value_and_of_none() -> None:
     assert percentile([7.0], 0.99) == 7.0
     assert percentile([], 0.5) == 0.0
     assert spread([0.001], "x_")["x_p99_ms"] == 1.0
+
+
+def test_the_slope_is_that_of_the_line_through_the_points() -> None:
+    assert slope([0, 1, 2], [5, 7, 9]) == 2
+    assert slope([1, 1], [5, 9]) == 0
 
 
 def test_what_is_left_open_is_the_scenarios() -> None:

@@ -28,6 +28,7 @@ class ScenarioName(StrEnum):
     TIMERS = "timers"
     LONG = "long"
     FOOTPRINT = "footprint"
+    SOAK = "soak"
     LIMITS = "limits"
 
 
@@ -76,9 +77,9 @@ async def command(
 
     $ flunq bench start --durability fast --repeat 5 -o json
 
-    Scenarios: start, throughput, fanout, timers, long, footprint, limits. A cluster is started in
-    a temporary folder unless -c or --nats names one; that one must have been started with
-    --functions flunq.bench.steps.
+    Scenarios: start, throughput, fanout, timers, long, footprint, soak, limits. A cluster is
+    started in a temporary folder unless -c or --nats names one; that one must have been started
+    with --functions flunq.bench.steps.
     """
     import msgspec
 
