@@ -91,9 +91,30 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Literal["auto", "development", "restricted"],
         Meta(description="Which addresses and programs workflows may reach."),
     ] = "auto"
+    catalog: Annotated[
+        str | None, Meta(description="Folder or address of the catalog called default.")
+    ] = None
+    programs: Annotated[
+        bool | None,
+        Meta(description="Whether workflows may run local programs; unless said, as egress."),
+    ] = None
+    program_memory: Annotated[
+        Bytes, Meta(description="Memory that one process of a program may have.")
+    ] = 4 * 2**30
     blob_threshold: Annotated[Bytes, Meta(description="Larger values go to the blob store.")] = (
         256 * 1024
     )
+    retention_after: Annotated[
+        Seconds | None,
+        Meta(
+            description="Ended executions are kept for so long; for ever unless set.",
+            extra={"unit": "seconds"},
+        ),
+    ] = None
+    retention_keep: Annotated[
+        Count | None,
+        Meta(description="So many ended executions of each workflow are kept; all unless set."),
+    ] = None
     max_value: Annotated[Bytes, Meta(description="Largest value a workflow may hold.")] = 64 * 2**20
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Meta(description="Least level to log.")
@@ -188,8 +209,11 @@ def json_schema() -> dict[str, Any]:
         unit = _meta(field.type, "unit")
         if unit:
             member = schema["properties"][field.name]
-            member["type"] = [member["type"], "string"]
-            member["pattern"] = rf"^\s*\d+(\.\d+)?\s*({_known(unit, '|')})\s*$"
+            text = {"type": "string", "pattern": rf"^\s*\d+(\.\d+)?\s*({_known(unit, '|')})\s*$"}
+            if "anyOf" in member:
+                member["anyOf"].append(text)
+            else:
+                member |= {**text, "type": [member["type"], "string"]}
     schema.pop("required", None)
     schema.pop("title")
     described = {

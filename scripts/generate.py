@@ -1,4 +1,4 @@
-"""Write the files that are made from code: schemas/config.json and docs/cli.md.
+"""Write what is made from code: schemas/config.json, docs/cli.md and docs/conformance.md.
 
 Usage: python scripts/generate.py [--check]   (--check only tells what is stale, exit code 1)
 """
@@ -58,10 +58,26 @@ def _sections(command: Command | None, parent: Context, name: str) -> Iterator[s
             yield from _sections(command.get_command(context, child), context, child)
 
 
+def conformance_page() -> str:
+    """Return the content of docs/conformance.md."""
+    if str(ROOT) not in sys.path:
+        sys.path.insert(0, str(ROOT))
+    from tests.conformance.table import conformance_page as page
+
+    return page()
+
+
+MADE = {
+    "schemas/config.json": config_schema,
+    "docs/cli.md": cli_reference,
+    "docs/conformance.md": conformance_page,
+}
+
+
 def main(check: bool) -> int:
     """Write the files, or say which are stale."""
     stale = False
-    for name, make in (("schemas/config.json", config_schema), ("docs/cli.md", cli_reference)):
+    for name, make in MADE.items():
         path, wanted = ROOT / name, make()
         if path.is_file() and path.read_text(encoding="utf-8") == wanted:
             continue

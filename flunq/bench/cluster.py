@@ -37,6 +37,7 @@ class BenchCluster:
         durability: str,
         pids: dict[str, int] | None = None,
         engine: StreamSettings | None = None,
+        access: StreamSettings | None = None,
         data: Path | None = None,
         tell: Tell = lambda _: None,
     ) -> None:
@@ -47,7 +48,20 @@ class BenchCluster:
         self.pids = pids or {}
         self.engine = engine
         """How to connect as the engine does; None for somebody else's cluster."""
+        self.access = access
+        """How to connect as a client does; None for somebody else's cluster."""
         self.data = data
+
+    def environment(self) -> dict[str, str]:
+        """Return what lets the ``flunq`` command find this cluster and its data, and no other."""
+        assert self.access is not None
+        return {
+            "FLUNQ_CONFIG_DIR": str(self.data),
+            "FLUNQ_DATA": str(self.data),
+            "FLUNQ_NATS_URL": self.access.url,
+            "FLUNQ_NATS_USER": self.access.user or "",
+            "FLUNQ_NATS_PASSWORD": self.access.password or "",
+        }
 
     async def prepare(self, text: str) -> str:
         """Register a workflow and return its name."""
@@ -62,13 +76,15 @@ async def own_cluster(options: BenchOptions, tell: Tell) -> AsyncIterator[BenchC
     try:
         async with _supervised(options, folder) as supervisor:
             nats = load_secrets(supervisor.directory.credentials, tenant="default").nats
-            client = Client(event_stream(_settings(supervisor, nats, engine=False)))
+            access = _settings(supervisor, nats, engine=False)
+            client = Client(event_stream(access))
             async with client:
                 yield BenchCluster(
                     client,
                     durability=options.durability,
                     pids={s.name: s.pid for s in supervisor.state.services if s.pid},
                     engine=_settings(supervisor, nats, engine=True),
+                    access=access,
                     data=folder,
                     tell=tell,
                 )

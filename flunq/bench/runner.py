@@ -60,6 +60,11 @@ SCENARIOS: dict[str, Scenario] = {
         "bytes_per_execution",
         "",
     ),
+    "history": Scenario(
+        "a million events: archiving, bytes on disk, memory and SQL",
+        "ingest_events_per_second",
+        "publish_per_second",
+    ),
     "limits": Scenario(
         "what disk, broker and loopback of this machine can do at most",
         "publish_in_flight_per_second",

@@ -138,9 +138,9 @@ ExecutionArgument = Annotated[
         autocompletion=execution_ids,
     ),
 ]
-ExecutionsArgument = Annotated[
-    list[str],
-    typer.Argument(metavar="ID...", help="The executions.", autocompletion=execution_ids),
+SomeExecutionsArgument = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[ID...]", help="The executions.", autocompletion=execution_ids),
 ]
 WorkflowArgument = Annotated[
     str,

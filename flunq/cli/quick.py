@@ -40,6 +40,13 @@ def workflow_names() -> list[str]:
     return sorted({str(each["name"]) for each in found})
 
 
+def schedule_names() -> list[str]:
+    """Return the names of the workflows whose schedules are in force."""
+    with _Asker() as asker:
+        found = asker.ask([f"{asker.prefix}.schedules"], {"type": "schedules"})[0]
+    return sorted({str(each["name"]) for each in found})
+
+
 def _started(summary: dict[str, Any]) -> int:
     return int(summary["started_at"])
 

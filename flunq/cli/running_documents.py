@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from flunq.client import Client, Run
+    from flunq.core.document.bundle import Bundle
     from flunq.core.execution.commands import Failure, WorkflowRef
     from flunq.core.protocol import Result
     from flunq.core.reading import Document, Problem
@@ -79,8 +80,9 @@ async def _run_on_cluster(options: RunOptions) -> int:
     from flunq.client import connect
 
     document, others, value = _read(options)
+    bundles = await _bundles([document, *others])
     async with connect(settings()) as client:
-        run = await _start(client, document, others, options, value)
+        run = await _start(client, document, others, options, value, bundles)
         try:
             return await _see_through(client, run, document, options)
         except asyncio.CancelledError:
@@ -100,8 +102,8 @@ async def _run_privately(options: RunOptions) -> int:
 
     cluster = PrivateCluster(functions=options.functions)
     await cluster.begin()
-    async with _prepared(cluster, options) as (document, others, value):
-        run = await _start(cluster.client, document, others, options, value)
+    async with _prepared(cluster, options) as (document, others, value, bundles):
+        run = await _start(cluster.client, document, others, options, value, bundles)
         ending = asyncio.create_task(_see_through(cluster.client, run, document, options, cluster))
         broken = asyncio.create_task(cluster.failed())
         try:
@@ -124,14 +126,16 @@ async def _run_privately(options: RunOptions) -> int:
 @asynccontextmanager
 async def _prepared(
     cluster: PrivateCluster, options: RunOptions
-) -> AsyncIterator[tuple[Document, list[Document], Any]]:
+) -> AsyncIterator[tuple[Document, list[Document], Any, dict[str, Bundle]]]:
     """Read everything while the server starts, then open the cluster."""
     try:
         read = _read(options)
         _require_functions(read[0], options)
         _provide_secrets(options)
+        bundles = await _bundles([read[0], *read[1]])
+        _require_functions_of(bundles[read[0].digest], read[0], options)
         await cluster.open()
-        yield read
+        yield (*read, bundles)
     finally:
         await cluster.aclose()
 
@@ -173,6 +177,39 @@ def _require_functions(document: Document, options: RunOptions) -> None:
         raise _Rejected(options.name, problems)
 
 
+def _require_functions_of(bundle: Bundle, document: Document, options: RunOptions) -> None:
+    """Refuse functions of files and catalogs that call what the private node does not host."""
+    from flunq.core.document.addresses import is_function_address
+    from flunq.core.document.references import called_functions
+    from flunq.sdk.functions import default_functions
+
+    declared = (document.value.get("use") or {}).get("functions") or {}
+    problems = [
+        document.source.problem("/do", f"{address} calls '{name}', which is not registered", rule)
+        for address, task in bundle.functions().items()
+        for name in called_functions(task)
+        for rule in ["unknown-function"]
+        if name not in declared and name not in default_functions
+        if not is_function_address(name)
+    ]
+    if problems:
+        raise _Rejected(options.name, problems)
+
+
+async def _bundles(documents: list[Document]) -> dict[str, Bundle]:
+    """Return what each document refers to, by its digest."""
+    from flunq.cli.bundling import bundled
+    from flunq.core.reading import InvalidDocument
+
+    bundles = {}
+    for document in documents:
+        try:
+            bundles[document.digest] = await bundled(document)
+        except InvalidDocument as invalid:
+            raise _Rejected(document.source.name, invalid.problems) from None
+    return bundles
+
+
 def _provide_secrets(options: RunOptions) -> None:
     if options.secrets is None:
         return
@@ -191,11 +228,17 @@ def _provide_secrets(options: RunOptions) -> None:
 
 
 async def _start(
-    client: Client, document: Document, others: list[Document], options: RunOptions, value: Any
+    client: Client,
+    document: Document,
+    others: list[Document],
+    options: RunOptions,
+    value: Any,
+    bundles: dict[str, Bundle],
 ) -> Run:
-    for other in others:
-        await client.apply(other.source.content)
-    registered = await client.apply(document.source.content)
+    registered: dict[str, Any] = {}
+    for each in (*others, document):
+        bundle = bundles[each.digest]
+        registered = await client.apply(each.source.content, schedule=False, bundle=bundle)
     run = await client.start(_ref(registered), value, id=options.id, tags=options.tags)
     diagnostics.detail(f"started {run.id}")
     return run

@@ -145,7 +145,9 @@ class Board:
         """Tell, once for each, that a call has been open for a while."""
         limit = time.time() - _STUCK_SECONDS
         stuck = {
-            step for step, task in self._open.items() if task.kind == "call" and task.since < limit
+            step
+            for step, task in self._open.items()
+            if task.kind in ("call", "run") and task.since < limit
         }
         fresh = stuck - self._told
         self._told |= fresh

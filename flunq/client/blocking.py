@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable, Iterator, Sequence
 
     from flunq.client.client import Client
+    from flunq.client.resources import Fetching
     from flunq.client.run import Run
     from flunq.config import Loaded
     from flunq.core.events import LazyEvent
@@ -162,9 +163,9 @@ class BlockingClient:
         """Forget an execution that has ended."""
         return self._loop.run(self._client.delete(execution))
 
-    def apply(self, text: str) -> dict[str, Any]:
+    def apply(self, text: str, *, fetching: Fetching | None = None) -> dict[str, Any]:
         """Register a definition (YAML or JSON): name, version, digest, whether it is new."""
-        return self._loop.run(self._client.apply(text))
+        return self._loop.run(self._client.apply(text, fetching=fetching))
 
     def workflow(self, name: str) -> DefinitionText:
         """Return a definition as it was written."""

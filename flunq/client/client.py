@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+from secrets import token_hex
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar
 
 import msgspec
 
+from flunq.client.archive import Archive
 from flunq.client.feed import Feed
 from flunq.client.ids import new_id
 from flunq.client.mailbox import Mailbox
 from flunq.client.run import Run
+from flunq.client.schedules import Schedules
 from flunq.client.sender import CommandSender
 from flunq.client.values import Values
+from flunq.core.document.bundle import Bundle, blob_key
 from flunq.core.events import TERMINAL_TYPES, LazyEvent
 from flunq.core.execution.commands import (
     Cancel,
@@ -32,14 +36,20 @@ from flunq.core.protocol import (
     Commits,
     Definition,
     DefinitionText,
+    DeleteSecret,
     DeleteWorkflow,
     Details,
     Emit,
+    Erase,
+    Erased,
     Get,
     History,
     Info,
     ListPage,
+    ListSecrets,
+    Mark,
     Page,
+    PutSecret,
     Reply,
     Resolve,
     Result,
@@ -60,15 +70,21 @@ from flunq.errors import (
     UsageError,
 )
 from flunq.log.ports import EventStream, NoResponderError, RequestTimeoutError
+from flunq.store.query_job import QueryPage, QueryRequest, sql_subject
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Sequence
+    from contextlib import AbstractAsyncContextManager
+
+    from flunq.client.resources import Fetching
+    from flunq.log.ports import Handler
 
 T = TypeVar("T")
 Summaries: TypeAlias = list[Summary]
 Definitions: TypeAlias = list[Definition]
 Names: TypeAlias = list[str]
 Sequences: TypeAlias = list[int]
+Secrets: TypeAlias = list[dict[str, str]]
 
 ANSWER_SECONDS = 2.0
 """How long an answer may take before the question is asked again, first of all."""
@@ -91,6 +107,8 @@ class Client:
         self.tenant = tenant
         self._stream = stream
         self._info: ClusterInfo | None = None
+        self._name = token_hex(6)
+        self._requests = 0
         self._values = Values(self._ask_catalog_raw)
         self._mailbox: Mailbox
         self._sender: CommandSender
@@ -146,7 +164,13 @@ class Client:
             )
         await self.info()
         value = await self._values.slim(input)
-        start = Start(id=execution, workflow=_ref(workflow), input=value, tags=tags or {})
+        start = Start(
+            id=execution,
+            workflow=_ref(workflow),
+            input=value,
+            tags=tags or {},
+            request=self._new_request(),
+        )
         self._mailbox.expect(execution)
         reply = await self._send(start, timeout)
         return Run(self, execution, reply.status or "pending", created=reply.code == 201)
@@ -197,20 +221,35 @@ class Client:
 
     async def history(self, execution: str, *, cursor: int = 0) -> AsyncIterator[LazyEvent]:
         """Yield the events of an execution so far, in order."""
+        seen = 0
         while True:
-            events, cursor, more = await self.history_page(execution, cursor)
+            events, cursor, more = await self.history_page(execution, cursor, seen=seen)
             for event in events:
+                seen = event.seq
                 yield event
             if not more:
                 return
 
     async def history_page(
-        self, execution: str, cursor: int = 0
+        self, execution: str, cursor: int = 0, *, seen: int = 0
     ) -> tuple[Sequence[LazyEvent], int, bool]:
-        """Return some events after a cursor, the next cursor and whether there are more now."""
+        """Return some events after a cursor, the next cursor and whether there are more now.
+
+        What the journal no longer has comes from the archive; ``seen`` is the number of the last
+        event of the page before.
+        """
         page = await self._ask(execution, History(id=execution, cursor=cursor), Page)
         decoded = [msgspec.json.decode(raw, type=LazyEvent) for raw in page.items]
+        if (seen or not cursor) and _lacks(decoded, seen, moved=page.cursor > cursor):
+            before = decoded[0].seq if decoded else 1 << 62
+            archived = self.archive.events(execution, after=seen, before=before)
+            decoded = [event async for event in archived] + decoded
         return [await self._values.full_event(event) for event in decoded], page.cursor, page.more
+
+    async def archived_history(self, execution: str) -> AsyncIterator[LazyEvent]:
+        """Yield what the archive holds of an execution, also of one that no owner knows."""
+        async for event in self.archive.events(execution):
+            yield await self._values.full_event(event)
 
     async def events(self) -> AsyncIterator[LazyEvent]:
         """Yield the events of all executions from now on, for ever."""
@@ -225,7 +264,7 @@ class Client:
         seq, cursor, more = 0, 0, True
         async with await self._feed(partition) as feed:
             while more:
-                events, cursor, more = await self.history_page(execution, cursor)
+                events, cursor, more = await self.history_page(execution, cursor, seen=seq)
                 for event in events:
                     seq = event.seq
                     yield event
@@ -255,11 +294,12 @@ class Client:
 
     async def suspend(self, execution: str, reason: str = "") -> str:
         """Let an execution dispatch nothing new; returns its status."""
-        return await self._control(Suspend(id=execution, reason=reason))
+        request = self._new_request()
+        return await self._control(Suspend(id=execution, reason=reason, request=request))
 
     async def resume(self, execution: str) -> str:
         """Let a suspended execution go on; returns its status."""
-        return await self._control(Resume(id=execution))
+        return await self._control(Resume(id=execution, request=self._new_request()))
 
     async def delete(self, execution: str) -> str:
         """Forget an execution that has ended."""
@@ -267,9 +307,36 @@ class Client:
 
     # -- definitions and events --------------------------------------------------------------------
 
-    async def apply(self, text: str, *, dry_run: bool = False) -> dict[str, Any]:
-        """Register a definition (YAML or JSON): name, version, digest, whether it is new."""
-        question = Apply(text=text, dry_run=dry_run)
+    @property
+    def archive(self) -> Archive:
+        """The archive of everything that ever happened."""
+        return Archive(self._ask_raw, self.tenant)
+
+    @property
+    def schedules(self) -> Schedules:
+        """The schedules of workflows: look at them, pause, trigger, make up for."""
+        return Schedules(self._ask_raw, self.tenant)
+
+    async def apply(
+        self,
+        text: str,
+        *,
+        dry_run: bool = False,
+        schedule: bool = True,
+        bundle: Bundle | None = None,
+        fetching: Fetching | None = None,
+    ) -> dict[str, Any]:
+        """Register a definition (YAML or JSON): name, version, digest, whether it is new.
+
+        Its schedule comes into force, unless ``schedule`` is false and none was in force before.
+        What it refers to (schemas, functions, files) is fetched and registered along with it, as
+        ``fetching`` says: by default from public addresses of the web, and no files.
+        """
+        if bundle is None:
+            bundle = await _bundled(text, fetching)
+        for digest, content in bundle.contents.items():
+            await self._values.put(blob_key(digest), content)
+        question = Apply(text=text, dry_run=dry_run, schedule=schedule, resources=bundle.table)
         return await self._ask_catalog(question, dict[str, Any])
 
     async def workflow(self, name: str) -> DefinitionText:
@@ -284,11 +351,59 @@ class Client:
         """Unregister a version or a whole name; returns what is gone."""
         return await self._ask_catalog(DeleteWorkflow(name=name), Names)
 
+    async def put_secret(self, name: str, value: Any) -> None:
+        """Keep a secret in the cluster, sealed; nobody can ask for its value."""
+        await self._ask_catalog(PutSecret(name=name, value=value), str)
+
+    async def secrets(self) -> Secrets:
+        """Return the names of the secrets, and when each was changed."""
+        return await self._ask_catalog(ListSecrets(), Secrets)
+
+    async def delete_secret(self, name: str) -> None:
+        """Forget a secret."""
+        await self._ask_catalog(DeleteSecret(name=name), str)
+
     async def emit(self, events: Iterable[dict[str, Any]]) -> Sequences:
         """Publish CloudEvents."""
         return await self._ask_catalog(Emit(events=tuple(events)), Sequences)
 
+    def _new_request(self) -> str:
+        """Return what tells all copies of one command from those of another."""
+        self._requests += 1
+        return f"{self._name}.{self._requests:x}"
+
     # -- asking ----------------------------------------------------------------------------------
+
+    async def mark(self, number: int, mark: Mark) -> int:
+        """Let the owner of a partition write a commit and a checkpoint; returns its sequence."""
+        return await self._ask_partition(number, mark, int)
+
+    async def erase(self, question: Erase) -> Erased:
+        """Let the cluster erase what was removed; ask again until it is done."""
+        return await self._ask_catalog(question, Erased)
+
+    async def ask_owner(self, number: int, question: Commits) -> Page:
+        """Return raw commits of a partition from its owner."""
+        return await self._ask_partition(number, question, Page)
+
+    async def ask_sql(self, request: QueryRequest, seconds: float) -> QueryPage:
+        """Return a page of the answer to a query that the cluster runs."""
+        subject, payload = sql_subject(self.tenant), msgspec.json.encode(request)
+        try:
+            body = await self._stream.requests.request(subject, payload, timeout=seconds + PATIENCE)
+        except (NoResponderError, RequestTimeoutError):
+            raise UnavailableError(
+                "this cluster answers no queries",
+                hint="its control process does: flunq up, or flunq serve control --data DIR",
+            ) from None
+        answer = msgspec.json.decode(body, type=Answer)
+        if answer.problem is not None:
+            raise error_of(answer.problem)
+        return msgspec.json.decode(answer.value, type=QueryPage)
+
+    def serving(self, subject: str, handler: Handler) -> AbstractAsyncContextManager[None]:
+        """Answer requests to a subject while the context is open."""
+        return self._stream.requests.serve(subject, handler)
 
     async def _control(self, command: Command) -> str:
         await self.info()
@@ -343,6 +458,24 @@ class Client:
                 if answer.problem is not None:
                     raise error_of(answer.problem)
                 return bytes(answer.value)
+
+
+def _lacks(events: Sequence[LazyEvent], seen: int, *, moved: bool) -> bool:
+    """Tell whether events are missing between the last one seen and a page: they were trimmed."""
+    return events[0].seq > seen + 1 if events else moved
+
+
+async def _bundled(text: str, fetching: Fetching | None) -> Bundle:
+    # Deferred: most clients register nothing.
+    from flunq.client.bundling import bundle_document
+    from flunq.client.resources import Fetching
+    from flunq.core.reading import InvalidDocument, read_document
+
+    try:
+        document = await asyncio.to_thread(read_document, text, name="document")
+    except InvalidDocument:
+        return Bundle(digest="")  # the engine says what is wrong
+    return await bundle_document(document, fetching or Fetching())
 
 
 def error_of(problem: dict[str, Any]) -> FlunqError:

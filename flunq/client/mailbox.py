@@ -9,7 +9,7 @@ import msgspec
 
 from flunq.core.ids import partition_of
 from flunq.core.protocol import Answer, Result, Results, Watch, ask_subject
-from flunq.errors import NotFoundError, WaitTimeoutError
+from flunq.errors import NotFoundError, UnavailableError, WaitTimeoutError
 from flunq.log.ports import NoResponderError, Requests, RequestTimeoutError
 
 if TYPE_CHECKING:
@@ -99,9 +99,22 @@ class Mailbox:
     async def _ask_again(self) -> None:
         while True:
             await asyncio.sleep(ASK_AGAIN_SECONDS)
-            if self._waiters and await self._ask_for(list(self._waiters)):
-                # A push went astray, as when a node dies: others may have gone the same way.
-                await self._ask_for(list(self._expected))
+            try:
+                if self._waiters and await self._ask_for(list(self._waiters)):
+                    # A push went astray, as when a node dies: others may have gone the same way.
+                    await self._ask_for(sorted(self._expected))
+            except Exception as error:  # noqa: BLE001 - whoever waits must hear of it
+                self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        """Nothing can be asked any more, as when the connection is gone for good."""
+        waiters, self._waiters = self._waiters, {}
+        for waiter in waiters.values():
+            if not waiter.done():
+                waiter.set_exception(
+                    UnavailableError("the cluster cannot be asked any more", reason=str(error))
+                )
+                waiter.exception()  # nobody may be waiting any longer
 
     async def _ask_for(self, executions: list[str]) -> bool:
         """Ask their owners; tell whether one knew results that had not been pushed."""

@@ -15,6 +15,7 @@ from flunq.log.ports import (
     NoResponderError,
     OutcomeUnknownError,
     RequestTimeoutError,
+    StoreFullError,
 )
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class _Waiting:
 class CommandSender:
     """Sends commands, many per message, and falls back to the inbox when no owner answers."""
 
-    def __init__(self, stream: EventStream, tenant: str, mailbox: str) -> None:
+    def __init__(self, stream: EventStream, tenant: str, mailbox: str | None) -> None:
         self._stream = stream
         self._tenant = tenant
         self._mailbox = _encode(mailbox)
@@ -90,9 +91,7 @@ class CommandSender:
 
     async def _fly(self, partition: int, load: list[_Waiting]) -> None:
         try:
-            replies = await self._request(partition, load)
-        except (NoResponderError, RequestTimeoutError):
-            replies = await self._through_inbox(partition, load)
+            replies = await self._answers(partition, load)
         except Exception as error:  # noqa: BLE001 - whoever waits must hear of it
             for waiting in load:
                 if not waiting.answer.done():
@@ -104,6 +103,12 @@ class CommandSender:
         for waiting, reply in zip(load, replies, strict=True):
             if not waiting.answer.done():
                 waiting.answer.set_result(reply)
+
+    async def _answers(self, partition: int, load: list[_Waiting]) -> list[Reply]:
+        try:
+            return await self._request(partition, load)
+        except (NoResponderError, RequestTimeoutError):
+            return await self._through_inbox(partition, load)
 
     async def _request(self, partition: int, load: list[_Waiting]) -> list[Reply]:
         commands = b",".join(waiting.body for waiting in load)
@@ -126,17 +131,20 @@ class CommandSender:
         return [Reply(code=202, id=waiting.command.id, status="pending") for waiting in load]
 
     async def _store(self, partition: int, waiting: _Waiting) -> None:
-        kind = type(waiting.command).__name__
+        command = waiting.command
+        kind, request = type(command).__name__, getattr(command, "request", "")
         while not waiting.answer.done():
             try:
                 await self._stream.inbox.publish(
                     partition,
                     b"[" + waiting.body + b"]",
-                    message_id=f"{kind}:{waiting.command.id}",
+                    message_id=f"{kind}:{command.id}:{request}",
                     external=True,
                 )
             except OutcomeUnknownError:
                 await asyncio.sleep(0.1)
+            except StoreFullError:
+                return  # an owner may still take it, or say what is the matter
             else:
                 return
 

@@ -37,15 +37,15 @@ class Values:
         if isinstance(value, (int, float, bool, type(None))):
             return value
         body = msgspec.json.encode(value)
-        if len(body) <= LARGE:
+        if len(body) <= LARGE and not is_reference(value):
             return value
         key, reference = reference_to(body)
-        await self._put(key, body)
+        await self.put(key, body)
         return reference
 
-    async def _put(self, key: str, body: bytes) -> None:
+    async def put(self, key: str, body: bytes) -> None:
         """Send a value in pieces; whoever takes them says which one it lacks."""
-        count = -(-len(body) // PIECE)
+        count = max(1, -(-len(body) // PIECE))
         number = 0
         for _ in range(count * MAX_ROUNDS):
             piece = body[number * PIECE : (number + 1) * PIECE]

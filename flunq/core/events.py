@@ -23,6 +23,8 @@ WORKFLOW_RESUMED = WORKFLOW + "resumed.v1"
 WORKFLOW_CANCELLED = WORKFLOW + "cancelled.v1"
 WORKFLOW_FAULTED = WORKFLOW + "faulted.v1"
 WORKFLOW_COMPLETED = WORKFLOW + "completed.v1"
+CORRELATION_STARTED = WORKFLOW + "correlation-started.v1"
+CORRELATION_COMPLETED = WORKFLOW + "correlation-completed.v1"
 
 TASK_CREATED = TASK + "created.v1"
 TASK_STARTED = TASK + "started.v1"
@@ -37,6 +39,9 @@ COMMIT = ENGINE + "commit"
 FENCE = ENGINE + "fence"
 QUARANTINED = ENGINE + "execution.quarantined"
 DELETED = ENGINE + "execution.deleted"
+EXPIRED = ENGINE + "execution.expired"
+GONE = frozenset({DELETED, EXPIRED})
+"""The last event of an id: what comes later under the same id is another execution."""
 
 TERMINAL_TYPES = frozenset({WORKFLOW_CANCELLED, WORKFLOW_FAULTED, WORKFLOW_COMPLETED, QUARANTINED})
 

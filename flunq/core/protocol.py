@@ -6,12 +6,15 @@ struct, or a list in the order of the request's commands.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
-from flunq.core.execution.commands import Command, Failure, Report
+from flunq.core.document.bundle import Bundled
+from flunq.core.execution.commands import Cancel, Command, Failure, Report, Start
 from flunq.core.ids import token
+from flunq.core.scheduling.policies import Overrides
+from flunq.core.scheduling.state import Counts, Note, Problem
 
 MAX_MESSAGE = 900 * 1024
 """Requests and replies stay below a server's smallest usual ``max_payload``."""
@@ -37,6 +40,16 @@ def catalog_subject(tenant: str) -> str:
     return f"flunq.ask.{token(tenant)}.catalog"
 
 
+def schedules_subject(tenant: str) -> str:
+    """Return where the keeper of the schedules answers."""
+    return f"flunq.ask.{token(tenant)}.schedules"
+
+
+def history_subject(tenant: str) -> str:
+    """Return where the historian answers about the archive."""
+    return f"flunq.ask.{token(tenant)}.history"
+
+
 def feed_subject(tenant: str, partition: int | str = "*") -> str:
     """Return where the broker repeats each commit, at most once, for whoever listens."""
     return f"flunq.feed.{token(tenant)}.{partition}"
@@ -52,6 +65,16 @@ def changed_subject(tenant: str) -> str:
     return f"flunq.node.catalog.{token(tenant)}"
 
 
+def schedule_changed_subject(tenant: str) -> str:
+    """Return where keepers hear which schedule changed."""
+    return f"flunq.node.schedules.{token(tenant)}"
+
+
+def secrets_subject(tenant: str) -> str:
+    """Return where nodes hear that a secret changed."""
+    return f"flunq.node.secrets.{token(tenant)}"
+
+
 def withdraw_subject(tenant: str) -> str:
     """Return where executors hear that a task no longer matters."""
     return f"flunq.node.withdraw.{token(tenant)}"
@@ -65,10 +88,14 @@ class Commands(msgspec.Struct, frozen=True, kw_only=True):
     """Where to push the results of executions that these commands start."""
 
 
-class Reports(msgspec.Struct, frozen=True, kw_only=True):
-    """A request to an owner: outcomes of tasks."""
+EngineCommand = Report | Start | Cancel
+"""What one part of the engine tells the owner of an execution."""
 
-    reports: list[Report]
+
+class Reports(msgspec.Struct, frozen=True, kw_only=True):
+    """A request to an owner: outcomes of tasks, starts and ends of children."""
+
+    reports: list[EngineCommand]
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -117,10 +144,20 @@ class Commits(msgspec.Struct, frozen=True, kw_only=True, tag="commits"):
 
     after: int
     upto: int
+    sure: bool = False
+    """Let the owner make sure first that nobody has replaced it."""
 
 
 class Mark(msgspec.Struct, frozen=True, kw_only=True, tag="mark"):
     """Ask an owner for an empty commit and a checkpoint, so that the journal can be trimmed."""
+
+    without: tuple[str, ...] = ()
+    """Rewrite every pack that holds something of these executions, which were deleted."""
+    padding: int = 0
+    """Bytes that the commit has for nothing: files of the broker go when they are full."""
+
+
+MOST_PADDING = 512 * 1024
 
 
 Question = Get | Mark | Watch | ListPage | History | Commits
@@ -132,6 +169,8 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     items: list[msgspec.Raw]
     cursor: int = 0
     more: bool = False
+    seqs: list[int] = []
+    """Of raw commits: the journal sequence of each."""
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
@@ -193,6 +232,10 @@ class Apply(msgspec.Struct, frozen=True, kw_only=True, tag="apply"):
     text: str
     """YAML or JSON, as it was written."""
     dry_run: bool = False
+    schedule: bool = True
+    """Put its ``schedule`` into force; without it only one that is in force already follows."""
+    resources: dict[str, Bundled] = {}
+    """What the document refers to, by address; the contents were sent as blobs before."""
 
 
 class Resolve(msgspec.Struct, frozen=True, kw_only=True, tag="resolve"):
@@ -242,6 +285,29 @@ class Emit(msgspec.Struct, frozen=True, kw_only=True, tag="emit"):
     events: tuple[dict[str, Any], ...]
 
 
+class PutSecret(msgspec.Struct, frozen=True, kw_only=True, tag="put-secret"):
+    """Keep a secret."""
+
+    name: str
+    value: Any
+
+    def __repr__(self) -> str:
+        return f"PutSecret({self.name!r})"
+
+
+class ListSecrets(msgspec.Struct, frozen=True, kw_only=True, tag="secrets"):
+    """List the names of the secrets."""
+
+
+class DeleteSecret(msgspec.Struct, frozen=True, kw_only=True, tag="delete-secret"):
+    """Forget a secret."""
+
+    name: str
+
+
+SecretQuestion = PutSecret | ListSecrets | DeleteSecret
+
+
 class Info(msgspec.Struct, frozen=True, kw_only=True, tag="info"):
     """Ask what a client must know of the cluster."""
 
@@ -255,7 +321,36 @@ class ClusterInfo(msgspec.Struct, frozen=True, kw_only=True):
     version: str
 
 
-CatalogQuestion = Info | Apply | Resolve | Workflows | DeleteWorkflow | PutBlob | GetBlob | Emit
+class Erase(msgspec.Struct, frozen=True, kw_only=True, tag="erase"):
+    """Ask for nothing to be left on disk of what was removed; asked again until it is done.
+
+    The journal is trimmed up to a sequence, the blobs are overwritten, and what the broker's
+    files hold of values that were replaced or deleted goes.
+    """
+
+    upto: int
+    blobs: tuple[str, ...] = ()
+
+
+class Erased(msgspec.Struct, frozen=True, kw_only=True):
+    """How far that is; ``state``: running, done or failed."""
+
+    state: str
+    detail: str = ""
+
+
+CatalogQuestion = (
+    Info
+    | Apply
+    | Resolve
+    | Workflows
+    | DeleteWorkflow
+    | PutBlob
+    | GetBlob
+    | Emit
+    | Erase
+    | SecretQuestion
+)
 
 
 class Definition(msgspec.Struct, frozen=True, kw_only=True):
@@ -277,6 +372,8 @@ class DefinitionText(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     document: dict[str, Any]
     """The document as a plain value."""
+    resources: dict[str, str] = {}
+    """SHA-256 of what was registered with it, by address."""
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -284,3 +381,188 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
     value: msgspec.Raw = msgspec.Raw(b"null")
     problem: dict[str, Any] | None = None
+
+
+class ListSchedules(msgspec.Struct, frozen=True, kw_only=True, tag="schedules"):
+    """List the schedules in force."""
+
+    prefix: str = ""
+
+
+class ShowSchedule(msgspec.Struct, frozen=True, kw_only=True, tag="show"):
+    """Show one schedule with its last runs and its next fires."""
+
+    name: str
+    count: int = 5
+
+
+class PauseSchedule(msgspec.Struct, frozen=True, kw_only=True, tag="pause"):
+    """Let a schedule start nothing."""
+
+    name: str
+    reason: str = ""
+
+
+class ResumeSchedule(msgspec.Struct, frozen=True, kw_only=True, tag="resume"):
+    """Let a paused schedule go on."""
+
+    name: str
+
+
+class UpdateSchedule(msgspec.Struct, frozen=True, kw_only=True, tag="update"):
+    """Set policies of a schedule, over those of its document."""
+
+    name: str
+    overrides: Overrides
+    reset: bool = False
+    """Forget what was set before."""
+
+
+class TriggerSchedule(msgspec.Struct, frozen=True, kw_only=True, tag="trigger"):
+    """Start the workflow of a schedule now; idempotent by ``id``."""
+
+    name: str
+    id: str
+    input: Any = msgspec.UNSET
+
+
+class BackfillSchedule(msgspec.Struct, frozen=True, kw_only=True, tag="backfill"):
+    """Start the fires of a time that has passed, page by page: those after ``after``."""
+
+    name: str
+    after: int
+    upto: int
+    dry_run: bool = False
+
+
+ScheduleQuestion = (
+    ListSchedules
+    | ShowSchedule
+    | PauseSchedule
+    | ResumeSchedule
+    | UpdateSchedule
+    | TriggerSchedule
+    | BackfillSchedule
+)
+
+
+class Fired(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What became of one fire."""
+
+    id: str
+    at: int
+    outcome: str = ""
+    detail: str = ""
+
+
+class FiredPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Some fires of a backfill; ask again after ``after`` unless it is None."""
+
+    fires: list[Fired]
+    after: int | None = None
+
+
+class ScheduleView(msgspec.Struct, frozen=True, kw_only=True):
+    """A schedule as people see it; moments in microseconds."""
+
+    namespace: str
+    name: str
+    version: str
+    status: str
+    """``active``, ``paused`` or ``broken``."""
+    kinds: tuple[str, ...]
+    schedule: dict[str, Any]
+    timezone: str
+    overlap: str
+    catch_up: int
+    missed: str
+    since: int
+    next: list[int]
+    paused_at: int | None = None
+    reason: str = ""
+    pending: int = 0
+    queued: str = ""
+    running: tuple[str, ...] = ()
+    waiting_events: int = 0
+    counts: Counts
+    runs: list[Note]
+    problem: Problem | None = None
+
+
+class LakeHistory(msgspec.Struct, frozen=True, kw_only=True, tag="lake-history"):
+    """Ask the archive for an execution's events with ``after < seq < before``, a Page of them."""
+
+    id: str
+    after: int = 0
+    before: int = 1 << 62
+
+
+class LakeStatus(msgspec.Struct, frozen=True, kw_only=True, tag="lake-status"):
+    """Ask how the archive is."""
+
+
+class FlushLake(msgspec.Struct, frozen=True, kw_only=True, tag="flush-lake"):
+    """Ask the archive to take up at once what the journal holds; answered before that is done."""
+
+
+class CompactLake(msgspec.Struct, frozen=True, kw_only=True, tag="compact-lake"):
+    """Ask for few large files instead of many small ones; a job."""
+
+
+class RebuildLake(msgspec.Struct, frozen=True, kw_only=True, tag="rebuild-lake"):
+    """Ask for all files to be made anew from the journal; a job.
+
+    ``keep``: what the journal no longer has is taken from the files that are there.
+    ``anew``: the files that are there are set aside, whatever they hold.
+    """
+
+    mode: Literal["full", "keep", "anew"] = "full"
+
+
+class ScrubLake(msgspec.Struct, frozen=True, kw_only=True, tag="scrub-lake"):
+    """Ask for files without an execution's events up to a journal sequence; a job."""
+
+    id: str
+    upto: int
+    by: str = ""
+    """Who wants it: kept in the tombstone."""
+
+
+LakeQuestion = LakeHistory | LakeStatus | FlushLake | CompactLake | RebuildLake | ScrubLake
+
+
+class LakeJob(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that the historian does once; ``state``: running, done or failed."""
+
+    id: int
+    kind: str
+    state: str
+    detail: str = ""
+
+
+class LakeView(msgspec.Struct, frozen=True, kw_only=True):
+    """How the archive is."""
+
+    tenant: str
+    folder: str
+    host: str
+    pid: int
+    state: str
+    """``following``, ``behind``, ``blocked`` or ``standby``."""
+    generation: int
+    through: int
+    newest: int
+    """The journal's last sequence."""
+    first: int
+    """The journal's first sequence: what came before is in the archive alone."""
+    behind: int
+    """Commits that no file holds yet."""
+    behind_seconds: float
+    files: int
+    rows: int
+    bytes: int
+    journal_bytes: int
+    scrubbed: int = 0
+    retired: int = 0
+    problem: str = ""
+    jobs: list[LakeJob] = []

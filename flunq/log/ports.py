@@ -70,6 +70,15 @@ class Record(msgspec.Struct, frozen=True):
     """It came in through the way that clients may use, so it may say only what clients may."""
 
 
+class Extent(msgspec.Struct, frozen=True):
+    """What a journal holds: its first and last sequence, its bytes, and when it was made."""
+
+    first: int
+    last: int
+    bytes: int
+    created: str
+
+
 class Journal(Protocol):
     """The append-only truth: one literal subject per partition in one stream per tenant."""
 
@@ -107,6 +116,10 @@ class Journal(Protocol):
 
     async def first_seq(self) -> int:
         """Return the first sequence that is still stored (1 when nothing was trimmed)."""
+        ...
+
+    async def extent(self) -> Extent:
+        """Return what is stored, and the time of creation, which tells two journals apart."""
         ...
 
 
@@ -179,6 +192,10 @@ class Tasks(Protocol):
 
     async def withdraw(self, execution: str) -> None:
         """Remove an execution's queued tasks."""
+        ...
+
+    async def queued(self, execution: str) -> int:
+        """Return how many of an execution's tasks are unfinished, delivered or not."""
         ...
 
 
@@ -313,6 +330,10 @@ class EventStream(Protocol):
         """Create what is missing, idempotently."""
         ...
 
+    async def scour(self) -> list[str]:
+        """Leave nothing on disk of inputs and tasks that were taken; say what could not go yet."""
+        ...
+
     async def wait_lost(self) -> str:
         """Return, with the reason, once the connection is lost for good."""
         ...
@@ -352,6 +373,10 @@ class KeyValue(Protocol):
         """Return the keys that start with ``prefix``."""
         ...
 
+    async def scour(self) -> None:
+        """Leave nothing on disk of values that were replaced or deleted before; takes a while."""
+        ...
+
 
 class Blobs(Protocol):
     """Large values, by key."""
@@ -366,6 +391,10 @@ class Blobs(Protocol):
 
     async def delete(self, key: str) -> None:
         """Remove a value; unknown ones are ignored."""
+        ...
+
+    async def erase(self, key: str) -> None:
+        """Remove a value so that nothing of it is left on disk; unknown ones are ignored."""
         ...
 
 
@@ -410,6 +439,11 @@ class Database(Protocol):
     @property
     def nodes(self) -> KeyValue:
         """What nodes say about themselves."""
+        ...
+
+    @property
+    def secrets(self) -> KeyValue:
+        """Sealed values, one per name."""
         ...
 
     @property

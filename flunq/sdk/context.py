@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import logging
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from flunq.sdk.concealing import CallSecrets
 from flunq.sdk.egress import EgressPolicy
+from flunq.sdk.executor import TaskError
 from flunq.sdk.secrets import EnvironmentSecrets, Secrets
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from flunq.core.expressions import ExpressionEngine
+
+    Bundled = Callable[[str], Awaitable[bytes]]
 
 _LOGGER = logging.getLogger("flunq.executor")
 
@@ -23,6 +33,14 @@ class ExecutorSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_connections: int = 256
     sync_threads: int = 32
     """Threads for functions that are not ``async``."""
+    programs: bool = False
+    """Whether local programs may run and local files may be read."""
+    program_memory: int = 4 << 30
+    """Bytes of data that one process of a program may have."""
+    program_file_size: int = 4 << 30
+    """Bytes of the largest file that a program may write."""
+    program_processes: int = 512
+    """Processes that a program may have at the same time."""
 
 
 class TaskWithdrawnError(Exception):
@@ -32,7 +50,7 @@ class TaskWithdrawnError(Exception):
 class ExecutorContext:
     """Shared by all calls of a process."""
 
-    __slots__ = ("logger", "secrets", "settings")
+    __slots__ = ("bundled", "engine", "kept", "logger", "secrets", "settings")
 
     def __init__(
         self,
@@ -40,19 +58,36 @@ class ExecutorContext:
         *,
         secrets: Secrets | None = None,
         logger: logging.Logger = _LOGGER,
+        bundled: Bundled | None = None,
+        engine: ExpressionEngine | None = None,
     ) -> None:
         self.settings = settings or ExecutorSettings()
         self.secrets = secrets or EnvironmentSecrets()
         self.logger = logger
+        self.bundled: Bundled = bundled or _nothing_bundled
+        """Reads what was bundled with a definition, by its SHA-256."""
+        self.engine = engine
+        """Evaluates expressions that take a process of their own; see flunq.sdk.expressions."""
+        self.kept: dict[str, Any] = {}
+        """What modules of the SDK keep for all calls: clients, caches."""
+
+    def close(self) -> None:
+        """Close what is kept; a later call opens it anew."""
+        kept = list(self.kept.values())
+        self.kept.clear()
+        for thing in kept:
+            if hasattr(thing, "close"):
+                thing.close()
 
 
 class TaskContext:
     """Belongs to one call; safe to use from another thread."""
 
-    __slots__ = ("cancelled", "shared")
+    __slots__ = ("_secrets", "cancelled", "shared")
 
-    def __init__(self, shared: ExecutorContext) -> None:
+    def __init__(self, shared: ExecutorContext, secrets: CallSecrets | None = None) -> None:
         self.shared = shared
+        self._secrets = secrets or CallSecrets(shared.secrets)
         self.cancelled = False
         """True once nobody wants the outcome any more."""
 
@@ -63,8 +98,12 @@ class TaskContext:
 
     @property
     def secrets(self) -> Secrets:
-        """Resolves secrets by name."""
-        return self.shared.secrets
+        """Resolves secrets by name; what it returned is concealed in the outcome of the call."""
+        return self._secrets
+
+    def conceal(self, text: str) -> None:
+        """Keep a text out of the outcome and the log: a token that the call obtained, say."""
+        self._secrets.conceal(text)
 
     @property
     def logger(self) -> logging.Logger:
@@ -75,3 +114,12 @@ class TaskContext:
         """Raise TaskWithdrawnError when the call should stop; for long work in threads."""
         if self.cancelled:
             raise TaskWithdrawnError("the task was withdrawn")
+
+
+async def _nothing_bundled(digest: str) -> bytes:
+    raise TaskError(
+        "configuration",
+        400,
+        "The resource is not here",
+        f"the content {digest[:12]} was bundled with a definition that this process cannot read",
+    )

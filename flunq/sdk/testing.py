@@ -13,8 +13,8 @@ from flunq.sdk.secrets import MappingSecrets
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-LOCAL = ExecutorSettings(egress=EgressPolicy.development())
-"""Settings for tests: local addresses are reachable."""
+LOCAL = ExecutorSettings(egress=EgressPolicy.development(), programs=True)
+"""Settings for tests: local addresses are reachable, local programs may run."""
 
 
 def make_call(arguments: Any = None, *, kind: str = "test", **changes: Any) -> Call:
@@ -53,6 +53,7 @@ async def run_executor(
         )
     finally:
         await executor.aclose()
+        shared.close()
 
 
 async def run_function(function: Callable[..., Any], arguments: Any = None, **changes: Any) -> JSON:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from flunq.core.events import timestamp
+from flunq.core.document.bundle import ENGINE_ROLES, Bundled, bundled_digest
+from flunq.core.document.checking import check_library
+from flunq.core.events import ENGINE, TASK, WORKFLOW, timestamp
 from flunq.core.protocol import (
     MAX_MESSAGE,
     Answer,
@@ -18,28 +20,39 @@ from flunq.core.protocol import (
     DefinitionText,
     DeleteWorkflow,
     Emit,
+    Erase,
     GetBlob,
     Info,
+    ListSecrets,
     Piece,
     PutBlob,
+    PutSecret,
     Resolve,
+    SecretQuestion,
     Workflows,
     changed_subject,
+    secrets_subject,
 )
-from flunq.core.reading import read_document
-from flunq.errors import FlunqError, NotFoundError, RejectedError
+from flunq.core.reading import InvalidDocument, read_document
+from flunq.errors import FlunqError, NotFoundError, RejectedError, UnavailableError
+from flunq.log.ports import MessageTooLargeError, OutcomeUnknownError, StoreFullError
+from flunq.services.contents import read_content
 
 if TYPE_CHECKING:
+    from flunq.core.reading import Document
     from flunq.log.ports import Database, EventStream
     from flunq.services.clock import Clock
+    from flunq.services.schedules.keeper import ScheduleKeeper
+    from flunq.services.vault import Vault
     from flunq.services.worker.definitions import Definitions
+    from flunq.services.worker.scrubbing import Scrubber
 
 log = logging.getLogger(__name__)
 
 PIECE = 512 * 1024
 MAX_VALUE = 64 * 1024 * 1024
 MAX_UPLOADS = 64
-RESERVED_TYPES = ("io.flunq.", "io.serverlessworkflow.")
+RESERVED_TYPES = (ENGINE, WORKFLOW, TASK)
 
 _encode = msgspec.json.Encoder().encode
 _question = msgspec.json.Decoder(CatalogQuestion).decode
@@ -55,24 +68,41 @@ class Catalog:
         stream: EventStream,
         database: Database,
         definitions: Definitions,
+        vault: Vault,
         clock: Clock,
         info: ClusterInfo,
+        keeper: ScheduleKeeper,
+        scrubber: Scrubber,
     ) -> None:
+        self.keeper = keeper
+        self.scrubber = scrubber
         self._info = info
         self._tenant = tenant
         self._stream = stream
         self._database = database
         self._definitions = definitions
+        self._vault = vault
         self._clock = clock
         self._uploads: dict[str, list[bytes]] = {}
         self._open_blob: tuple[str, bytes] | None = None
 
-    async def answer(self, payload: bytes) -> bytes:
-        """Answer one encoded question; never raises for what somebody asked."""
+    async def answer(self, payload: bytes) -> bytes | None:
+        """Answer one encoded question; never raises for what somebody asked.
+
+        Where nobody can say whether a write has happened there is no answer: the asker repeats it.
+        """
         try:
             body = _encode(await self._value(_question(payload)))
         except FlunqError as error:
             return _encode(Answer(problem=error.problem()))
+        except StoreFullError as error:
+            full = UnavailableError("the cluster can store nothing", reason=str(error))
+            return _encode(Answer(problem=full.problem()))
+        except MessageTooLargeError as error:
+            return _encode(Answer(problem=RejectedError(str(error)).problem()))
+        except OutcomeUnknownError as error:
+            log.warning("a question to the catalog stays without an answer: %s", error)
+            return None
         except msgspec.MsgspecError as error:
             problem = {"type": "urn:flunq:error:usage", "status": 400, "detail": str(error)}
             return _encode(Answer(problem=problem))
@@ -90,22 +120,57 @@ class Catalog:
         if isinstance(question, DeleteWorkflow):
             gone = await self._definitions.delete(question.name)
             await self._tell_others()
+            await self._unschedule(gone)
             return gone
         if isinstance(question, PutBlob):
             return await self._put_blob(question)
         if isinstance(question, GetBlob):
             return await self._get_blob(question)
+        if isinstance(question, SecretQuestion):
+            return await self._keep_secret(question)
+        if isinstance(question, Erase):
+            return self.scrubber.look(question)
         return await self._emit(question)
 
     async def _apply(self, question: Apply) -> dict[str, Any]:
         document = await asyncio.to_thread(read_document, question.text, name="document")
         if question.dry_run:
-            return {"digest": document.digest, "created": False}
-        ref, created = await self._definitions.apply(
-            document.value, question.text, document.digest, self._clock.now()
-        )
-        await self._tell_others()
+            digest = bundled_digest(document.digest, question.resources)
+            return {"digest": digest, "created": False}
+        await self._check_resources(document, question.resources)
+        if question.schedule:
+            await self.keeper.announce(document.value)
+        try:
+            ref, created = await self._definitions.apply(
+                document.value,
+                question.text,
+                bundled_digest(document.digest, question.resources),
+                self._clock.now(),
+                question.resources,
+            )
+            await self._tell_others()
+        except RejectedError:
+            await self.keeper.sync(document.namespace, document.name)
+            raise
+        wanted = question.schedule and "schedule" in document.value
+        await self.keeper.sync(ref.namespace, ref.name, wanted=wanted)
         return {**msgspec.to_builtins(ref), "created": created}
+
+    async def _check_resources(self, document: Document, resources: dict[str, Bundled]) -> None:
+        """Refuse a document that lacks what it refers to: no execution could do without."""
+        for entry in resources.values():
+            if entry.role not in ENGINE_ROLES:
+                await read_content(self._database.blobs, entry.sha256)
+        library = await self._definitions.library(resources)
+        problems = await asyncio.to_thread(check_library, document.source, library)
+        if problems:
+            raise InvalidDocument(problems, name="document")
+
+    async def _unschedule(self, gone: list[str]) -> None:
+        """Follow what is registered now: an older version's schedule, or none."""
+        for full_name in sorted({name.partition(":")[0] for name in gone}):
+            namespace, _, name = full_name.partition("/")
+            await self.keeper.sync(namespace, name)
 
     async def _text(self, name: str) -> DefinitionText:
         text = await self._definitions.text(name)
@@ -115,6 +180,16 @@ class Catalog:
 
     async def _tell_others(self) -> None:
         await self._stream.requests.notify(changed_subject(self._tenant), b"")
+
+    async def _keep_secret(self, question: SecretQuestion) -> Any:
+        if isinstance(question, ListSecrets):
+            return await self._vault.names()
+        if isinstance(question, PutSecret):
+            await self._vault.put(question.name, question.value)
+        else:
+            await self._vault.delete(question.name)
+        await self._stream.requests.notify(secrets_subject(self._tenant), b"")
+        return question.name
 
     async def _put_blob(self, question: PutBlob) -> dict[str, Any]:
         """Take a piece; the answer says which one is ``next``, as the sender or we may be new."""

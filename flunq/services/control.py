@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from flunq.errors import UsageError
+from flunq.services.historian.settings import Pace
 from flunq.telemetry.metrics import registry
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+_RECONNECT_SECONDS = 1.0
+
 
 class ControlSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What a control process is started with."""
@@ -47,7 +50,15 @@ class ControlSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What bearer tokens are signed with."""
     profile: Literal["development", "production"] = "production"
     data_dir: str | None = None
-    durability: str = "external"
+    """Where the archive is; without it this process has no historian."""
+    durability: Literal["strict", "fast", "external"] = "external"
+    node: str = "control"
+    partitions: int = 8
+    replicas: int = 1
+    lease_ttl: float = 3.0
+    roles: tuple[str, ...] = ("api",)
+    pace: Pace = Pace()
+    """When the archive makes files."""
 
 
 class Health:
@@ -110,7 +121,14 @@ async def run_control(
             _log.info("the API listens on http://%s:%s", host, port)
             registry.gauge("flunq_up", "1 while the service works.", service="control").set(1)
             lifecycle.ready()
+            started.set()
 
+    async def run_later(role: Role) -> None:
+        # What a role imports would hold the first answer up.
+        await started.wait()
+        await role(lifecycle.stop)
+
+    started = asyncio.Event()
     sock = _listening_socket(settings)
     server = Server(
         uvicorn.Config(
@@ -126,9 +144,73 @@ async def run_control(
     async with asyncio.TaskGroup() as group:
         group.create_task(server.serve(sockets=[sock]))
         for role in roles:
-            group.create_task(role(lifecycle.stop))
+            group.create_task(run_later(role))
         await lifecycle.stop.wait()
         server.should_exit = True
+
+
+def control_roles(settings: ControlSettings) -> list[Role]:
+    """Return what runs beside the API."""
+    if "historian" not in settings.roles or settings.data_dir is None:
+        return []
+    return [historian_role(settings), queries_role(settings)]
+
+
+def historian_role(settings: ControlSettings) -> Role:
+    """Return the historian as a role: a connection that is lost is made again."""
+
+    async def run(stop: asyncio.Event) -> None:
+        from flunq.log.select import StreamSettings
+        from flunq.services.historian.service import run_historian
+        from flunq.services.historian.settings import HistorianSettings
+
+        assert settings.data_dir is not None
+        connection = StreamSettings(
+            url=settings.nats_url,
+            tenant=settings.tenant,
+            user=settings.user,
+            password=settings.password,
+            replicas=settings.replicas,
+            durability="fast" if settings.durability == "fast" else "strict",
+            name=f"{settings.node}-historian",
+            lease_ttl=settings.lease_ttl,
+        )
+        wanted = HistorianSettings(
+            tenant=settings.tenant, data_dir=settings.data_dir, pace=settings.pace
+        )
+        while not stop.is_set():
+            try:
+                await run_historian(wanted, connection, partitions=settings.partitions, stop=stop)
+            except Exception as error:  # noqa: BLE001 - the API beside it must go on
+                _log.warning("the historian begins again: %s", error, exc_info=True)
+                await asyncio.sleep(_RECONNECT_SECONDS)
+
+    return run
+
+
+def queries_role(settings: ControlSettings) -> Role:
+    """Return what answers the queries of machines that do not have the archive."""
+
+    async def run(stop: asyncio.Event) -> None:
+        from flunq.log.select import StreamSettings
+        from flunq.services.queries import run_queries
+
+        assert settings.data_dir is not None
+        connection = StreamSettings(
+            url=settings.nats_url,
+            tenant=settings.tenant,
+            user=settings.user,
+            password=settings.password,
+            name=f"{settings.node}-queries",
+        )
+        while not stop.is_set():
+            try:
+                await run_queries(connection, settings.data_dir, stop)
+            except Exception as error:  # noqa: BLE001 - the API beside it must go on
+                _log.warning("answering queries begins again: %s", error)
+                await asyncio.sleep(_RECONNECT_SECONDS)
+
+    return run
 
 
 def _listening_socket(settings: ControlSettings) -> socket.socket:

@@ -16,7 +16,7 @@ from flunq.log.ports import Blobs, EventStream, NoResponderError, RequestTimeout
 from flunq.services.wire import encode_claim, encode_dispatch, encode_withdrawals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 
     from flunq.core.execution.commands import Report
     from flunq.services.assignment import NodeLease
@@ -29,13 +29,6 @@ BACKLOG_PER_SLOT = 4
 """How many tasks may wait here for a slot before others are asked to help."""
 HELD_TIMEOUT = 1.0
 UNCONFIRMED_SECONDS = 2.0
-
-
-class Everything(set[str]):
-    """The set of all tasks: what a node that does not answer may hold."""
-
-    def __contains__(self, task: object) -> bool:
-        return True
 
 
 class NodeDispatcher:
@@ -111,16 +104,15 @@ class NodeDispatcher:
         if task not in self._held:
             return False
         self.reported(task)
-        self._backlog = deque(d for d in self._backlog if d.task != task)
         self._pool.withdraw(task)
         return True
 
-    def held(self) -> set[str]:
-        """Return the tasks that this node runs or has not yet reported."""
-        return self._held
+    def held(self, tasks: Iterable[str]) -> set[str]:
+        """Return those tasks that this node runs or has not yet reported."""
+        return self._held.intersection(tasks)
 
-    async def held_by(self, writer: str) -> set[str] | None:
-        """Ask another process for the tasks it holds; None if it is dead."""
+    async def held_by(self, writer: str, tasks: Sequence[str]) -> Container[str] | None:
+        """Ask another process which of these tasks it may hold; None if it is dead."""
         if writer == self._writer:
             return self._held
         node, _, incarnation = writer.partition("#")
@@ -129,10 +121,10 @@ class NodeDispatcher:
             return None
         try:
             answer = await self._stream.requests.request(
-                node_subject(node, "held"), b"", timeout=HELD_TIMEOUT
+                node_subject(node, "held"), msgspec.json.encode(tasks), timeout=HELD_TIMEOUT
             )
         except (NoResponderError, RequestTimeoutError):
-            return Everything()
+            return tasks  # it lives, so it may hold all of them
         return msgspec.json.decode(answer, type=set[str])
 
     def reported(self, task: str) -> None:
@@ -171,7 +163,10 @@ class NodeDispatcher:
         self._route(report)
 
     def _fill_slots(self) -> None:
-        while self._backlog and self._begin(self._backlog[0]):
+        # What was withdrawn is still there, and is passed over.
+        while self._backlog and (
+            self._backlog[0].task not in self._held or self._begin(self._backlog[0])
+        ):
             self._backlog.popleft()
 
     def _others_run(self, kind: str) -> bool:

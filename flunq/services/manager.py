@@ -17,7 +17,7 @@ from flunq.services.assignment import NodeLease, assigned_node, role_name
 from flunq.services.background import Background
 from flunq.services.worker.commit import FencedError
 from flunq.services.worker.crashpoints import crash_point
-from flunq.services.worker.owner import Job
+from flunq.services.worker.jobs import Job
 from flunq.services.worker.partition import Partition
 from flunq.services.worker.trimming import Trimmer
 
@@ -233,6 +233,7 @@ class PartitionManager:
                 if number == 0:
                     group = await stack.enter_async_context(Background())
                     group.run(Trimmer(self.context).run())
+                    group.run(self._catalog.keeper.run())
                     tenant = self.context.settings.tenant
                     await stack.enter_async_context(
                         self.context.stream.requests.serve(

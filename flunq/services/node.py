@@ -13,21 +13,28 @@ from uuid import uuid4
 import msgspec
 
 from flunq.core.ids import partition_of
-from flunq.core.protocol import ClusterInfo, changed_subject, node_subject
+from flunq.core.protocol import ClusterInfo, changed_subject, node_subject, secrets_subject
+from flunq.core.retention import retention_for
 from flunq.engines.jq_process import JqPool
 from flunq.log.select import StreamSettings, database, event_stream
 from flunq.sdk.context import ExecutorContext, ExecutorSettings
 from flunq.sdk.egress import EgressPolicy
+from flunq.sdk.secrets import EnvironmentSecrets
 from flunq.services.assignment import NodeLease
 from flunq.services.catalog import Catalog
 from flunq.services.clock import Clock, SystemClock
+from flunq.services.contents import Contents
+from flunq.services.courier import Courier
 from flunq.services.dispatcher import NodeDispatcher
 from flunq.services.executor.hosting import load_executors
 from flunq.services.executor.pool import ExecutorPool
-from flunq.services.executor.remote import RemoteExecutor, Reporter
+from flunq.services.executor.remote import RemoteExecutor
 from flunq.services.manager import PartitionManager
+from flunq.services.schedules.keeper import ScheduleKeeper
+from flunq.services.vault import Vault, VaultSecrets
 from flunq.services.worker.context import WorkerContext, WorkerSettings
 from flunq.services.worker.definitions import Definitions
+from flunq.services.worker.scrubbing import Scrubber
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,11 +64,21 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
     data_dir: str | None = None
     roles: tuple[str, ...] = ("worker", "executor")
     profile: Literal["development", "production"] = "production"
+    programs: bool | None = None
+    """Whether local programs may run; None: as the profile says."""
+    program_memory: int = 4 << 30
+    secrets_key: str = ""
+    """Opens the vault; empty: this node knows no secrets but those of its environment."""
     lease_ttl: float = 3.0
     drain_timeout: float = 10.0
     blob_threshold: int = 256 * 1024
     checkpoint_seconds: float = 10.0
     hibernate_seconds: float = 5.0
+    trim_seconds: float = 30.0
+    retention_after: float | None = None
+    """Seconds that ended executions are kept; None: for ever. Workflows may say otherwise."""
+    retention_keep: int | None = None
+    retention_seconds: float = 30.0
 
 
 async def run_node(settings: NodeSettings, ready: Callable[[], None], stop: asyncio.Event) -> None:
@@ -97,6 +114,15 @@ def _collect_rarely() -> None:
     gc.set_threshold(10_000, 20, 50)
 
 
+def _executor_settings(settings: NodeSettings) -> ExecutorSettings:
+    programs = settings.programs
+    return ExecutorSettings(
+        egress=EgressPolicy.of_profile(settings.profile),
+        programs=settings.profile == "development" if programs is None else programs,
+        program_memory=settings.program_memory,
+    )
+
+
 class Node:
     """One node on connected backends."""
 
@@ -115,7 +141,9 @@ class Node:
         self.clock = clock
         self.incarnation = incarnation or uuid4().hex[:12]
         self.manager: PartitionManager | None = None
-        self._reporter = Reporter(
+        self._vault = Vault(store.secrets, settings.tenant, settings.secrets_key, clock)
+        self._secrets = VaultSecrets(self._vault, EnvironmentSecrets())
+        self._courier = Courier(
             stream=stream,
             tenant=settings.tenant,
             partitions=settings.partitions,
@@ -126,10 +154,12 @@ class Node:
         """Serve until told to stop."""
         settings = self.settings
         executors = load_executors(settings.functions) if "executor" in settings.roles else []
+        contents = Contents(self.store.blobs)
         context = ExecutorContext(
-            ExecutorSettings(egress=EgressPolicy.of_profile(settings.profile))
+            _executor_settings(settings), secrets=self._secrets, bundled=contents.read
         )
         async with (
+            JqPool() as engine,
             ExecutorPool(
                 executors,
                 capacity=settings.capacity,
@@ -137,8 +167,9 @@ class Node:
                 node=settings.node,
                 clock=self.clock,
             ) as pool,
-            JqPool() as engine,
         ):
+            context.engine = engine
+            await self._secrets.load()
             await self.serve(pool, engine, ready, stop)
 
     async def serve(
@@ -150,7 +181,9 @@ class Node:
     ) -> None:
         """Serve with executors and an expression engine that are running already."""
         settings = self.settings
-        definitions = Definitions(self.store.definitions, settings.tenant, self.clock)
+        definitions = Definitions(
+            self.store.definitions, settings.tenant, self.clock, self.store.blobs
+        )
         dispatcher = NodeDispatcher(
             node=settings.node,
             incarnation=self.incarnation,
@@ -170,16 +203,20 @@ class Node:
             definitions=definitions,
             dispatcher=dispatcher,
             engine=engine,
+            courier=self._courier,
         )
         self.manager = manager = self._manager(context, definitions, pool)
         requests = self.stream.requests
-        remote = RemoteExecutor(pool, self.stream, self._reporter, blobs=self.store.blobs)
+        remote = RemoteExecutor(
+            pool, self.stream, self._courier, blobs=self.store.blobs, clock=self.clock
+        )
 
-        async def held(_: bytes) -> bytes:
-            return msgspec.json.encode(dispatcher.held())
+        async def held(asked: bytes) -> bytes:
+            return msgspec.json.encode(dispatcher.held(msgspec.json.decode(asked, type=list[str])))
 
         async with (
             requests.listen(changed_subject(settings.tenant), lambda _: definitions.forget_names()),
+            requests.listen(secrets_subject(settings.tenant), lambda _: self._secrets.refresh()),
             requests.serve(node_subject(settings.node, "held"), held),
             asyncio.TaskGroup() as group,
         ):
@@ -203,6 +240,9 @@ class Node:
             blob_threshold=settings.blob_threshold,
             checkpoint_seconds=settings.checkpoint_seconds,
             hibernate_seconds=settings.hibernate_seconds,
+            trim_seconds=settings.trim_seconds,
+            retention=retention_for(settings.retention_after, settings.retention_keep),
+            retention_seconds=settings.retention_seconds,
         )
 
     def _manager(
@@ -223,6 +263,7 @@ class Node:
             stream=self.stream,
             database=self.store,
             definitions=definitions,
+            vault=self._vault,
             clock=self.clock,
             info=ClusterInfo(
                 tenant=settings.tenant,
@@ -230,9 +271,23 @@ class Node:
                 node=settings.node,
                 version=VERSION,
             ),
+            keeper=self._keeper(context, definitions),
+            scrubber=Scrubber(context),
         )
         return PartitionManager(
             context, self.store.leases, lease, catalog, lease_ttl=settings.lease_ttl
+        )
+
+    def _keeper(self, context: WorkerContext, definitions: Definitions) -> ScheduleKeeper:
+        return ScheduleKeeper(
+            self.settings.tenant,
+            self.settings.partitions,
+            stream=self.stream,
+            database=self.store,
+            definitions=definitions,
+            clock=self.clock,
+            engine=context.engine,
+            runtime={"name": "flunq", "version": VERSION, "metadata": {}},
         )
 
     def _route(self, report: Report) -> None:
@@ -240,7 +295,7 @@ class Node:
         number = partition_of(report.id, self.settings.partitions)
         manager = self.manager
         if manager is None or not manager.deliver(number, report):
-            self._reporter.send(report, self._reported)
+            self._courier.send(report, self._reported)
 
     def _reported(self, report: Report) -> None:
         if self.manager is not None:
@@ -260,7 +315,7 @@ class Node:
             async with asyncio.timeout(self.settings.drain_timeout):
                 await remote.drain(patience)
                 await dispatcher.drain(patience)
-                await self._reporter.flush(patience)
+                await self._courier.flush(patience)
                 await manager.leave()
         except TimeoutError:
             log.warning("%s leaves without a hand-over: the broker does not answer", manager.name)

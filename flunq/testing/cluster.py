@@ -36,6 +36,7 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
     checkpoint_bytes: int = 8 * 1024 * 1024
     hibernate_seconds: float = 1.0
     sweep_seconds: float = 1.0
+    trim_seconds: float = 2.0
     commits_in_flight: int = 2
     handover_seconds: float = 5.0
 
@@ -52,6 +53,7 @@ class _SimulatedNode(Node):
         return msgspec.structs.replace(
             super()._worker_settings(),
             sweep_seconds=shape.sweep_seconds,
+            trim_seconds=shape.trim_seconds,
             checkpoint_bytes=shape.checkpoint_bytes,
             commits_in_flight=shape.commits_in_flight,
             handover_seconds=shape.handover_seconds,

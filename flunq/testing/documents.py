@@ -14,6 +14,10 @@ from typing import Any
 
 import msgspec
 
+TOLD, RUNG = "sim.told", "sim.rung"
+"""Types of events that executions emit, and of those that they listen to."""
+RUNG_N = 11
+"""``n`` of every event that is rung."""
 HOURS = "hours"
 """The profile of documents that wait for hours."""
 
@@ -30,6 +34,8 @@ class Oracle:
         """The workflow's input."""
         self.calls = 0
         """Steps whose effect must have happened."""
+        self.listens = False
+        """An event was waited for."""
         self.exact = True
         """No choice was asked for: ``calls`` is the number of steps, not only the least."""
         self.open: list[tuple[int, ...]] = []
@@ -67,6 +73,8 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True):
     """Values of ``n``; None stands for a fault."""
     calls: int | None
     """How many steps have an effect; None when timing decides."""
+    listens: bool
+    """It may wait for events."""
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,6 +93,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
         """Return everything that the execution with input ``n`` may end in."""
         outputs: set[int | None] = set()
         calls: int | None = None
+        listens = False
         paths: list[tuple[int, ...]] = [()]
         while paths:
             oracle = Oracle(n, paths.pop())
@@ -93,8 +102,9 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
             except RaisedError:
                 outputs.add(None)
             calls = oracle.calls if oracle.exact else None
+            listens = listens or oracle.listens
             paths += oracle.open
-        return Expected(outputs=frozenset(outputs), calls=calls)
+        return Expected(outputs=frozenset(outputs), calls=calls, listens=listens)
 
 
 def stepped(n: int) -> int:
@@ -128,7 +138,10 @@ class Author:
             self.flaky,
             self.spared,
             self.overdue,
+            self.tell,
         ]
+        if self._profile != HOURS:
+            flat += [self.hear, self.gather]
         deep: list[Callable[[int], Block]] = [
             self.sequence,
             self.each,
@@ -216,6 +229,26 @@ class Author:
         handler = [{self.name(): {"set": {"n": "${ $workflow.input.n + 5 }"}}}]
         task = {"try": [{self.name(): inner}], "catch": {"do": handler}}
         return Block(task, lambda _, oracle: oracle.start + 5)
+
+    def tell(self) -> Block:
+        """Emit an event."""
+        event = {"source": "https://example.com/sim", "type": TOLD, "data": {"n": "${ .n }"}}
+        if self._random.random() < 0.3:
+            event["data"] = {"n": "${ .n }", "pad": "e" * 1500}
+        emit = {"emit": {"event": {"with": event}}, "output": {"as": "${ .data.n | {n: .} }"}}
+        return Block(emit, lambda n, _: n)
+
+    def hear(self) -> Block:
+        """Wait for one event that is meant for this execution."""
+        task = {"listen": {"to": {"one": _rung()}}, "output": {"as": "${ {n: .[0].n} }"}}
+        return Block(task, _hear)
+
+    def gather(self) -> Block:
+        """Wait for several."""
+        wanted = self._random.randrange(2, 4)
+        to = {"any": [_rung()], "until": f"${{ length >= {wanted} }}"}
+        task = {"listen": {"to": to}, "output": {"as": "${ {n: .[-1].n} }"}}
+        return Block(task, _hear)
 
     def loop(self) -> Block:
         """Go round more often than one decision may."""
@@ -310,6 +343,15 @@ class Author:
 def _call(n: int, oracle: Oracle) -> int:
     oracle.calls += 1
     return stepped(n)
+
+
+def _hear(_: int, oracle: Oracle) -> int:
+    oracle.listens = True
+    return RUNG_N
+
+
+def _rung() -> dict[str, Any]:
+    return {"with": {"type": RUNG, "subject": "${ $workflow.id }"}}
 
 
 @lru_cache(maxsize=1024)

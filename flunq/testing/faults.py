@@ -17,7 +17,13 @@ import msgspec
 
 from flunq.log.memory.broker import MemoryBroker, Operation
 from flunq.log.memory.log import MemoryLog
-from flunq.log.ports import OutcomeUnknownError, Record, RequestTimeoutError, TransportLostError
+from flunq.log.ports import (
+    OutcomeUnknownError,
+    Record,
+    RequestTimeoutError,
+    StoreFullError,
+    TransportLostError,
+)
 from flunq.testing.clock import PROCESS, Process, VirtualLoop
 
 if TYPE_CHECKING:
@@ -31,6 +37,11 @@ WRITES = frozenset(
     "append publish withdraw ack retry drop extend put swap delete renew release"
     " wake_at cancel purge trim".split()
 )
+STORED = frozenset(
+    "journal.append inbox.publish tasks.publish bus.publish dead_letters.publish state.put"
+    " state.swap blobs.put schedules.wake_at".split()
+)
+"""Operations that a full disk refuses."""
 UNSAFE = frozenset({"definitions"})
 """Ports that only an operator writes to; their writes are not disturbed."""
 
@@ -101,6 +112,8 @@ class Wire(MemoryBroker):
         self.tell: Callable[[str], None] | None = None
         """Told of every operation, if somebody wants to read along."""
         self.operations = 0
+        self.full = False
+        """The disk is full: nothing can be stored."""
         self._loop = loop
         self._random = random
         self._outside: Context = copy_context()
@@ -115,6 +128,11 @@ class Wire(MemoryBroker):
     def inbox(self) -> ArchivedLog:
         """The default tenant's inbox."""
         return self._archived("default/inbox")
+
+    @property
+    def events(self) -> ArchivedLog:
+        """The default tenant's bus."""
+        return self._archived("default/bus")
 
     def _archived(self, name: str) -> ArchivedLog:
         log = self.logs[name]
@@ -237,6 +255,8 @@ class _Flight:
         error: Exception | None = None
         result: Any = None
         try:
+            if wire.full and operation.name in STORED:
+                raise StoreFullError("no space left")
             result = self._action()
         except Exception as reason:  # noqa: BLE001 - the asker gets it
             error = reason

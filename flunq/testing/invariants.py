@@ -18,14 +18,17 @@ from flunq.core.execution import fold as folding
 from flunq.core.execution.commands import Start
 from flunq.core.execution.fold import fold, micros
 from flunq.core.execution.state import State
+from flunq.core.ids import step_key
 from flunq.services.wire import decode_commands
 from flunq.services.worker.recovery import Head, read_head
+from flunq.testing.documents import RUNG, TOLD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from flunq.log.ports import Record
     from flunq.testing.cluster import Cluster
+    from flunq.testing.faults import Wire
     from flunq.testing.ledger import Effect
     from flunq.testing.workload import Plan
 
@@ -43,6 +46,8 @@ class Stored(msgspec.Struct, frozen=True):
     event: CloudEvent
     place: int
     """How many records there were when its commit was stored, itself included."""
+    at: int = 0
+    """When it was stored (microseconds since the epoch)."""
 
 
 class Story(msgspec.Struct):
@@ -77,12 +82,12 @@ class Archive:
         for raw in _split(record.data)[1:]:
             event = _event(raw)
             story = self.stories.setdefault(event.subject, Story(event.subject))
-            if event.type == types.DELETED:
+            if event.type in types.GONE:
                 self._bury(story)
                 continue
             if b"$flunq.blob" in bytes(raw):
                 self._check_out(event)
-            story.events.append(Stored(event, place))
+            story.events.append(Stored(event, place, round(record.time * 1_000_000)))
 
     def _bury(self, story: Story) -> None:
         """Put a deleted execution aside: a late copy of its start may begin the id anew."""
@@ -144,6 +149,11 @@ def check(cluster: Cluster, plans: list[Plan]) -> Iterator[str]:
         yield from _suspensions(story)
     yield from _inboxes(cluster, archive)
     yield from _inputs(cluster, archive)
+    bus = Bus(wire)
+    yield from bus.problems
+    yield from _emitted(bus, archive)
+    for story in archive.stories.values():
+        yield from _heard(bus, story)
 
 
 def _epochs(archive: Archive) -> Iterator[str]:
@@ -355,3 +365,72 @@ def _inputs(cluster: Cluster, archive: Archive) -> Iterator[str]:
                 continue
             if story is None or not story.events or story.events[0].place > named_at:
                 yield f"input {one.seq}, the start of {command.id}, was lost"
+
+
+# --- events -------------------------------------------------------------------------------------
+
+
+class Bus:
+    """All events that were ever published, each id once."""
+
+    def __init__(self, wire: Wire) -> None:
+        self.problems: list[str] = []
+        self.emitted: dict[str, dict[str, Any]] = {}
+        self.rung: dict[str, list[tuple[str, int]]] = defaultdict(list)
+        """Execution -> what was sent to it: the key, and when it was stored (microseconds)."""
+        for record in wire.events.archive:
+            event = msgspec.json.decode(record.data)
+            if event["type"] == TOLD:
+                self._note_emitted(event)
+            elif event["type"] == RUNG:
+                self._note_rung(event, round(record.time * 1_000_000))
+
+    def _note_emitted(self, event: dict[str, Any]) -> None:
+        known = self.emitted.setdefault(event["id"], event)
+        if known != event:
+            self.problems.append(f"event {event['id']} was published as {known} and as {event}")
+
+    def _note_rung(self, event: dict[str, Any], at: int) -> None:
+        key = f"{event['source']} {event['id']}"
+        sent = self.rung[event["subject"]]
+        if key not in (known for known, _ in sent):
+            sent.append((key, at))
+
+
+def _emitted(bus: Bus, archive: Archive) -> Iterator[str]:
+    """Every event that was emitted is on the bus, and none that was not."""
+    told: set[str] = set()
+    for story in archive.stories.values():
+        begun: dict[int, str] = {}
+        for stored in story.events:
+            data = stored.event.data
+            if stored.event.type == types.TASK_STARTED and data["kind"] == "emit":
+                begun[data["step"]] = step_key(
+                    story.id.rstrip(GHOST), data["task"], data.get("path", "")
+                )
+            elif stored.event.type == types.TASK_COMPLETED and data["step"] in begun:
+                told.add(begun[data["step"]])
+    yield from (f"event {one} was never published" for one in sorted(told - bus.emitted.keys()))
+    yield from (f"nobody emitted event {one}" for one in sorted(bus.emitted.keys() - told))
+
+
+def _heard(bus: Bus, story: Story) -> Iterator[str]:
+    """A listener consumes what is sent once it is registered: in order, and all of it."""
+    sent = bus.rung[story.id.rstrip(GHOST)]
+    registered: dict[int, int] = {}
+    consumed: dict[int, list[str]] = defaultdict(list)
+    for stored in story.events:
+        data = stored.event.data
+        if stored.event.type == folding.REGISTERED:
+            registered[data["step"]] = stored.at
+        elif stored.event.type == folding.CONSUMED:
+            consumed[data["step"]].append(data["key"])
+    keys = [key for key, _ in sent]
+    for step, heard in consumed.items():
+        latest = sum(at <= registered[step] for _, at in sent)
+        begin = keys.index(heard[0]) if heard[0] in keys else None
+        if begin is None or begin > latest or heard != keys[begin : begin + len(heard)]:
+            yield (
+                f"{story.id}: listener {step} heard {heard}; sent were {keys},"
+                f" of which {latest} before it was registered"
+            )

@@ -67,9 +67,10 @@ def _context(cluster: Cluster, *, with_checkpoints: bool) -> WorkerContext:
         stream=stream,
         database=store,
         clock=cluster.clock,
-        definitions=Definitions(store.definitions, TENANT, cluster.clock),
+        definitions=Definitions(store.definitions, TENANT, cluster.clock, store.blobs),
         dispatcher=nobody,
         engine=InlineEngine(),
+        courier=nobody,
     )
 
 

@@ -55,7 +55,8 @@ POINTS = (
 )
 KINDS = (
     *("crash", "crash-at", "crash-at", "point", "point", "freeze", "freeze-at", "stop"),
-    *("storm", "storm", "stall", "clog", "clog", "customer", "detour", "duel", "duel", "duel"),
+    *("storm", "storm", "stall", "clog", "clog", "customer", "detour", *["duel"] * 5),
+    *("full", "amnesia"),
 )
 SLOW = ("journal.append", "state.put", "state.swap", "blobs.put", "tasks.publish", "tasks.publish")
 SETTLED_WITHIN = 300.0
@@ -145,7 +146,7 @@ def _shape(random: Random, profile: str) -> Shape:
         checkpoint_bytes=random.choice([20_000, 8 * 1024 * 1024]),
         hibernate_seconds=random.choice([0.1, 1.0]),
         sweep_seconds=random.choice([0.5, 1.0]) * slow,
-        commits_in_flight=random.choice([1, 2]),
+        commits_in_flight=random.choice([1, 2, 3, 4]),
         handover_seconds=random.choice([0.5, 5.0]),
     )
 
@@ -277,6 +278,11 @@ class _Run:
                 self._wire.later(mishap.lasts / 4, self._crash, machine, 0.5)
         elif mishap.kind == "customer":
             self._customers[0].crash()
+        elif mishap.kind == "full":
+            self._wire.full = True
+            self._wire.later(mishap.lasts, self._make_room)
+        elif mishap.kind == "amnesia":
+            self._wire.queue("default/tasks").lose(mishap.count)
         else:
             self._wire.recreate_log("default/inbox")
 
@@ -326,7 +332,11 @@ class _Run:
         self._wire.storms[mishap.machine] = storm
         self._wire.later(mishap.lasts, self._wire.storms.pop, mishap.machine, None)
 
+    def _make_room(self) -> None:
+        self._wire.full = False
+
     def _clear_up(self) -> None:
+        self._wire.full = False
         self._wire.note("nothing goes wrong any more")
         self._calm = True
         self._wire.weather = Weather()

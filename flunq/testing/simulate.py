@@ -31,8 +31,8 @@ from flunq.testing.cluster import Cluster
 from flunq.testing.faults import Wire
 from flunq.testing.scenario import draw
 
-PATIENCE = 300_000
-"""Callbacks of one run; the longest waits take 200,000, a usual run 3,000."""
+PATIENCE = 900_000
+"""Callbacks of one run; the longest waits take 500,000, a usual run 3,000."""
 
 Defect = Callable[[], AbstractContextManager[None]]
 
@@ -130,7 +130,7 @@ def _surroundings(cluster: Cluster) -> Iterator[None]:
     def crash_point(name: str) -> None:
         cluster.wire.passed(PROCESS.get(), name, "before")
 
-    def compiled(value: dict[str, Any], digest: str) -> Any:
+    def compiled(value: dict[str, Any], digest: str, *_: Any) -> Any:
         return _compiled(digest, msgspec.json.encode(value).decode())
 
     with ExitStack() as stack:
@@ -138,7 +138,6 @@ def _surroundings(cluster: Cluster) -> Iterator[None]:
             stack.enter_context(patch.object(module, "crash_point", crash_point))
         stack.enter_context(patch.object(definitions, "compile_workflow", compiled))
         stack.enter_context(patch.object(catalog, "read_document", lambda text, name: _read(text)))
-        stack.enter_context(patch.object(trimming, "PAUSE", 2.0))
         stack.enter_context(patch.object(trimming, "LAG", 20))
         stack.enter_context(patch.object(deciding, "MAX_TRANSITIONS", 24))
         stack.enter_context(_listening(cluster))

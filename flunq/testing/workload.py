@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -19,7 +20,7 @@ from flunq.errors import (
 from flunq.log.memory import MemoryEventStream
 from flunq.log.select import StreamSettings
 from flunq.testing.clock import Process
-from flunq.testing.documents import Expected, Sample
+from flunq.testing.documents import RUNG, RUNG_N, Expected, Sample
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -57,6 +58,8 @@ class Plan(msgspec.Struct, kw_only=True):
     details: Details | None = None
     done: bool = False
     next_step: int = 0
+    rung: int = 0
+    """How often events were sent to it."""
 
     @property
     def input(self) -> dict[str, Any]:
@@ -143,6 +146,33 @@ class _Errand:
         plan = self._plan
         await self._start()
         begun = self._cluster.loop.time()
+        if not plan.expected.listens:
+            await self._steer_to_its_end(begun)
+            return
+        ringing = self._cluster.loop.create_task(self._ring())
+        try:
+            await self._steer_to_its_end(begun)
+        finally:
+            ringing.cancel()
+
+    async def _ring(self) -> None:
+        """Send events to an execution that may listen, ever more slowly."""
+        plan = self._plan
+        await asyncio.sleep(plan.n % 5 * 0.7)  # long enough for some to be taken out of memory
+        while True:
+            plan.rung += 1
+            event = {
+                "id": f"{plan.id}-{plan.rung}",
+                "source": "https://example.com/bell",
+                "type": RUNG,
+                "subject": plan.id,
+                "data": {"n": RUNG_N},
+            }
+            await self._insist(partial(self._client.emit, [event]))
+            await asyncio.sleep(min(0.1 * plan.rung, 4.0))
+
+    async def _steer_to_its_end(self, begun: float) -> None:
+        plan = self._plan
         while plan.next_step < len(plan.steps):
             after, what = plan.steps[plan.next_step]
             await self._until(begun + after)

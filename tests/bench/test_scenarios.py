@@ -58,6 +58,12 @@ FIGURES = {
     "soak": percentiles("start_to_result")
     | {"bytes_per_execution", "bytes_per_execution_of", "settled_bytes", "final_bytes"}
     | {"bytes_after_seconds", "steps_per_second", "wall_seconds", "per_step"},
+    "history": {
+        *("events", "files", "files_compacted", "ingest_events_per_second", "ingest_seconds"),
+        *("compact_seconds", "bytes_per_event", "bytes_per_event_uncompacted"),
+        *("journal_bytes_per_event", "historian_peak_bytes", "writer_peak_bytes"),
+        *("sql_count_ms", "sql_group_by_ms", "sql_one_history_ms", "of_limit"),
+    },
     "limits": LIMITS,
 }
 

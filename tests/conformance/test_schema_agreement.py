@@ -11,6 +11,8 @@ import pytest
 
 from flunq.core.reading import check_document, read_source
 from flunq.resources import load_schema
+from tests.conformance.cases import all_cases
+from tests.conformance.laboratory import whole
 from tests.support.mutations import Mutator
 
 FOLDER = Path(
@@ -55,11 +57,27 @@ def test_no_official_example_breaks_a_semantic_rule() -> None:
         assert check_document(file.read_bytes(), name=file.name) == []
 
 
+def test_the_cases_of_the_suite_get_the_same_verdict(official: Any, ours: Any) -> None:
+    documents = [whole(each) for case in all_cases() for each in (case.members, *case.workflows)]
+    verdicts = [official.is_valid(document) for document in documents]
+    assert 50 < verdicts.count(False) < len(verdicts) / 2
+    assert [ours.is_valid(document) for document in documents] == verdicts
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_mutated_documents_get_the_same_verdict(
     seed: int, documents: list[Any], official: Any, ours: Any
 ) -> None:
-    mutator = Mutator(seed, documents)
+    agree_on_mutants(Mutator(seed, documents), official, ours)
+
+
+@pytest.mark.parametrize("seed", range(100, 110))
+def test_mutated_cases_get_the_same_verdict(seed: int, official: Any, ours: Any) -> None:
+    documents = [whole(case.members) for case in all_cases() if not case.invalid]
+    agree_on_mutants(Mutator(seed, documents), official, ours)
+
+
+def agree_on_mutants(mutator: Mutator, official: Any, ours: Any) -> None:
     rejected = 0
     for _ in range(MUTANTS_PER_SEED):
         mutant = mutator.mutant()

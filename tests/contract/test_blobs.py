@@ -63,3 +63,13 @@ async def test_any_text_may_be_a_key(database: Database, key: str) -> None:
     odd = key + "/ü *.>\r\n"
     await database.blobs.put(odd, b"odd")
     assert await database.blobs.get(odd) == b"odd"
+
+
+async def test_an_erased_value_is_gone_and_may_come_back(database: Database, key: str) -> None:
+    data = b"erase me" * 200_000
+    await database.blobs.put(key, data)
+    await database.blobs.erase(key)
+    assert await database.blobs.get(key) is None
+    await database.blobs.erase(key)
+    await database.blobs.put(key, data)
+    assert await database.blobs.get(key) == data

@@ -219,3 +219,13 @@ async def test_an_append_is_told_on_the_feed(
         await fill(stream.journal, 4, 1)
         async with asyncio.timeout(5):
             assert await heard.get() == b"4:0"
+
+
+async def test_the_extent_tells_what_is_stored(stream: EventStream) -> None:
+    seqs = await fill(stream.journal, 0, 3)
+    extent = await stream.journal.extent()
+    assert (extent.first, extent.last) == (1, seqs[-1])
+    assert extent.bytes > 0
+    await stream.journal.trim(1)
+    trimmed = await stream.journal.extent()
+    assert (trimmed.first, trimmed.last, trimmed.created) == (2, seqs[-1], extent.created)

@@ -132,3 +132,16 @@ async def test_an_empty_value_is_a_value(database: Database, prefix: str) -> Non
     entry = await database.state.get(prefix + "k")
     assert entry is not None
     assert entry.value == b""
+
+
+async def test_scouring_keeps_every_value(database: Database, prefix: str) -> None:
+    for number in range(5):
+        await database.state.put(f"{prefix}{number}", b"old")
+        await database.state.put(f"{prefix}{number}", b"%d" % number)
+    await database.state.delete(f"{prefix}0")
+    await database.state.scour()
+    assert await database.state.keys(prefix) == [f"{prefix}{number}" for number in range(1, 5)]
+    entry = await database.state.get(f"{prefix}3")
+    assert entry is not None
+    assert entry.value == b"3"
+    assert await database.state.swap(f"{prefix}3", b"new", revision=entry.revision)

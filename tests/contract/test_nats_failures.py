@@ -139,6 +139,27 @@ async def test_leases_come_back_after_a_crash(server: NatsServer) -> None:
         assert await database.leases.live() == {"node": b"2"}
 
 
+async def test_a_crash_of_the_server_makes_no_other_node_look_dead(server: NatsServer) -> None:
+    settings = msgspec.structs.replace(settings_for(server), lease_ttl=2.0)
+    async with NatsDatabase(settings) as database:
+        await database.ensure()
+        async with NatsDatabase(msgspec.structs.replace(settings, name="other")) as other:
+            for name in ("alive", "dead", "gone"):
+                await other.leases.renew(name, b"1")
+            await database.leases.renew("own", b"1")
+            assert set(await database.leases.live()) == {"own", "alive", "dead", "gone"}
+            await other.leases.release("gone")
+            await database.leases.live()
+            await crash(server)
+            assert set(await database.leases.live()) == {"alive", "dead"}
+            await other.leases.renew("alive", b"2")
+            async with asyncio.timeout(10):
+                while "dead" in await database.leases.live():
+                    await other.leases.renew("alive", b"2")
+                    await asyncio.sleep(0.1)
+            assert await database.leases.live() == {"alive": b"2"}
+
+
 async def test_wake_ups_survive_a_restart(server: NatsServer) -> None:
     async with connected(server) as stream:
         due = int((time.time() + 0.5) * 1_000_000)

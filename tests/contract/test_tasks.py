@@ -170,6 +170,25 @@ async def test_a_withdrawn_task_is_not_delivered(stream: EventStream) -> None:
     await close(tasks)
 
 
+async def test_the_queue_tells_how_many_tasks_of_an_execution_are_unfinished(
+    stream: EventStream,
+) -> None:
+    assert await stream.tasks.queued("e.1") == 0
+    await queue(stream, "one", execution="e.1")
+    await queue(stream, "two", execution="e.1", kind="grpc")
+    await queue(stream, "other", execution="e.2")
+    delivery = await next_within(tasks := pull(stream))
+    assert await stream.tasks.queued("e.1") == 2
+    await delivery.ack()
+    await (await next_within(other := pull(stream, "grpc"))).ack()
+    await close(tasks)
+    await close(other)
+    async with asyncio.timeout(10):
+        while await stream.tasks.queued("e.1"):
+            await asyncio.sleep(0.02)
+    assert await stream.tasks.queued("e.2") == 1
+
+
 @pytest.mark.parametrize("name", ["a.b", "*", ">", "ä/ö", "x y", "%2E", "a=b"])
 async def test_any_text_may_name_kind_and_execution(stream: EventStream, name: str) -> None:
     await queue(stream, "t1", kind=name, execution=name)

@@ -61,3 +61,54 @@ def test_the_outside_is_out_of_reach(expression: str, flunq: Flunq) -> None:
     shown = flunq("expr", expression, environ={"HOME": "/very/secret"})
     assert shown.code == 3 or shown.out == "null\n"
     assert "/very/secret" not in shown.out + shown.err
+
+
+@pytest.mark.parametrize(
+    ("expression", "lines"),
+    [
+        (".a +", ["  .a +", "      ^"]),
+        ("${ .a ++ }", ["  ${ .a ++ }", "         ^"]),
+        ('"é" | nonsense', ['  "é" | nonsense', "        ^"]),
+        (".a\n| b(", ["  | b(", "      ^"]),
+    ],
+)
+def test_a_caret_shows_the_mistake(expression: str, lines: list[str], flunq: Flunq) -> None:
+    shown = flunq("expr", expression)
+    assert shown.code == 3
+    assert shown.err.splitlines()[1:3] == lines
+
+
+def test_a_mistake_far_away_is_still_shown(flunq: Flunq) -> None:
+    shown = flunq("expr", "." + "a" * 500 + " | nonsense")
+    _, excerpt, caret, *_ = shown.err.splitlines()
+    assert len(excerpt) < 130
+    assert excerpt[caret.index("^") :] == "nonsense"
+
+
+def test_json_has_no_excerpt(flunq: Flunq) -> None:
+    shown = flunq("expr", ".a +", "-o", "json")
+    assert shown.json["where"] == "column 5"
+    assert "\n" not in shown.json["detail"]
+
+
+def test_functions_are_listed_with_their_tier(flunq: Flunq) -> None:
+    rows = {row["function"]: row for row in flunq("expr", "--list", "-o", "json").json}
+    assert rows["map(f)"]["tier"] == "fast"
+    assert rows["test(regex)"]["tier"] == "child"
+    assert rows["env"] == {
+        "function": "env",
+        "tier": "refused",
+        "description": "the environment is out of reach",
+    }
+    shown = flunq("expr", "--list").out.splitlines()
+    assert shown[0].split() == ["FUNCTION", "TIER", "DESCRIPTION"]
+    assert len(shown) == len(rows) + 1
+
+
+def test_secrets_are_given_by_name(flunq: Flunq) -> None:
+    secrets = 'secrets={"api": {"token": "t"}}'
+    assert flunq("expr", "$secrets.api.token", "--var", secrets).out == '"t"\n'
+
+
+def test_an_expression_is_needed(flunq: Flunq) -> None:
+    assert flunq("expr").code == 2

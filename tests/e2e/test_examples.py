@@ -53,9 +53,16 @@ def test_an_example_is_valid(name: str, flunq: Flunq) -> None:
         ("hello", {"name": "Ada"}, {"message": "Hello, Ada!"}),
         ("hello", None, {"message": "Hello, world!"}),
         ("first-wins", None, {"winner": "quick"}),
+        ("price", {"item": "lamp", "net": 40}, {"item": "lamp", "gross": 50}),
+        ("mocked", None, {"lamps": 12, "calls": ["/do/0/count"]}),
         ("deadline", None, {"answer": "cached", "because": 408}),
         ("triage", {"temperature": 39}, {"advice": "rest", "rounds": 3}),
         ("triage", {"temperature": 37.7}, {"advice": "measure again in an hour"}),
+        (
+            "run-script",
+            {"text": "A rose, is a rose, is a rose.", "top": 1},
+            {"most": ["rose: 3 times"]},
+        ),
         (
             "etl-steps",
             {"names": ["Ada", "Grace"]},
@@ -124,3 +131,15 @@ async def test_an_http_call_is_repeated_with_the_same_key(flunq: Flunq) -> None:
         assert output(outcome) == {"quote": "Less."}
         keys = {request.headers["idempotency-key"] for request in stub.requests}
         assert (len(stub.requests), len(keys)) == (3, 1)
+
+
+async def test_a_parcel_is_followed_to_the_door(flunq: Flunq) -> None:
+    scans = [("P-0", "depot"), ("P-1", "depot"), ("P-1", "van"), ("P-1", "door"), ("P-1", "moon")]
+    events = [json.dumps({"parcel": parcel, "place": place}) for parcel, place in scans]
+    body = "".join(f"data: {event}\n\n" for event in events).encode()
+    async with HttpStub() as stub:
+        stub.answer("/scans", Answer(body=body, headers={"content-type": "text/event-stream"}))
+        value = {"parcel": "P-1", "port": str(stub.port)}
+        outcome = await asyncio.to_thread(run, flunq, "parcel", value)
+        assert output(outcome) == {"route": ["1. depot", "2. van", "3. door"]}
+        assert stub.requests[0].json() == {"parcel": "P-1"}

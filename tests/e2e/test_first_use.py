@@ -20,35 +20,12 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.timeout(120)
 
-SHELL = """\
-document: {dsl: 1.0.3, namespace: tests, name: shell, version: 1.0.0}
-schedule: {every: {minutes: 5}}
-do:
-  - list: {run: {shell: {command: ls}}}
-"""
-
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flunq]:
     """A cluster that hosts no functions."""
     with running_cluster(tmp_path_factory.mktemp("cluster")) as command:
         yield command
-
-
-def test_what_this_version_does_not_run_is_warned_of(flunq: Flunq) -> None:
-    (flunq.home / "shell.yaml").write_text(SHELL)
-    shown = flunq("validate", "shell.yaml")
-    assert (shown.code, shown.out) == (0, "shell.yaml: valid\n")
-    schedule, task = shown.err.splitlines()
-    assert schedule.startswith("warning: shell.yaml:2:1: schedules are not kept")
-    assert task.startswith("warning: shell.yaml:4:5: run tasks are not supported")
-
-
-def test_the_same_warning_comes_when_it_is_registered(cluster: Flunq) -> None:
-    (cluster.home / "shell.yaml").write_text(SHELL)
-    shown = cluster("apply", "shell.yaml")
-    assert (shown.code, shown.out) == (0, "tests/shell:1.0.0 created\n")
-    assert "shell.yaml:4:5: run tasks are not supported" in shown.err
 
 
 def test_a_call_that_nobody_takes_is_told_of(cluster: Flunq) -> None:

@@ -26,6 +26,7 @@ from flunq.services.worker.owner import Owner
 from flunq.services.worker.packs import Packs
 from flunq.services.worker.partition import Partition
 from flunq.services.worker.recovery import Recovery, read_head
+from flunq.services.worker.requeue import Requeue
 from flunq.services.worker.timers import Timers
 
 Defect = Callable[[], AbstractContextManager[None]]
@@ -190,6 +191,46 @@ def replaced_owner_denies() -> Iterator[None]:
         yield
 
 
+@_defect
+def lost_tasks_not_noticed() -> Iterator[None]:
+    """Nobody queues tasks again that the queue has lost."""
+
+    async def look(self: Requeue) -> None:
+        return
+
+    with patch.object(Requeue, "look", look):
+        yield
+
+
+@_defect
+def events_read_from_the_end() -> Iterator[None]:
+    """A new owner reads the bus from where it ends, not from where its listeners were."""
+    real = Partition._make_owner
+
+    def make(self: Partition, recovered: Any) -> Owner:
+        made = real(self, recovered)
+        made.bus = InboxPosition(floor=self.context.stream.bus._log.last_seq)  # type: ignore[attr-defined]
+        return made
+
+    with patch.object(Partition, "_make_owner", make):
+        yield
+
+
+@_defect
+def emitted_events_not_promised() -> Iterator[None]:
+    """Commits do not name the events that are to be published after them."""
+    real = Owner._commit_facts
+
+    def facts(self: Owner, batch: Any) -> dict[str, Any]:
+        found = real(self, batch)
+        if "outbox" in found:
+            found["outbox"] = [item for item in found["outbox"] if "publish" not in item]
+        return found
+
+    with patch.object(Owner, "_commit_facts", facts):
+        yield
+
+
 # --- recovery -----------------------------------------------------------------------------------
 
 
@@ -206,17 +247,6 @@ def checkpoint_without_barrier() -> Iterator[None]:
             await real(self)
 
     with patch.object(Checkpointer, "write", write):
-        yield
-
-
-@_defect
-def checkpoint_not_claimed() -> Iterator[None]:
-    """An earlier owner may still write a checkpoint, and discard packs that the new one needs."""
-
-    async def claim(self: Packs, epoch: int) -> Any:
-        return await self.load_checkpoint()
-
-    with patch.object(Packs, "claim_checkpoint", claim):
         yield
 
 

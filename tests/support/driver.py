@@ -16,7 +16,16 @@ from flunq.core.document import compile_workflow
 from flunq.core.events import CloudEvent
 from flunq.core.execution.commands import Cancel, Command, Continue, Failure, Fire, Report, Start
 from flunq.core.execution.decide import Decision, Environment, decide
-from flunq.core.execution.effects import Arm, Disarm, Dispatch, Effect, Finish, Publish, Withdraw
+from flunq.core.execution.effects import (
+    Arm,
+    Disarm,
+    Dispatch,
+    Effect,
+    Finish,
+    Publish,
+    Tell,
+    Withdraw,
+)
 from flunq.core.execution.fold import fold
 from flunq.core.execution.state import State, decode_state, encode_state
 from flunq.core.expressions import Answer, Need
@@ -73,6 +82,8 @@ class Driver:
         self.finished: list[Finish] = []
         self.dispatched: list[Dispatch] = []
         self.withdrawn: list[str] = []
+        self.told: list[Start | Cancel | Report] = []
+        """What other executions were told."""
         self.queue: list[Dispatch] = []
         self.open: set[str] = set()
         self.limit = 1_000
@@ -130,8 +141,17 @@ class Driver:
             self.timers.pop(effect.timer)
         elif isinstance(effect, Publish):
             self.published.append(effect.event)
+        elif isinstance(effect, Tell):
+            self._tell(effect.command)
         else:
             self.finished.append(effect)
+
+    def _tell(self, command: Start | Cancel | Report) -> None:
+        self.told.append(command)
+        if isinstance(command, Start) and command.parent_task:
+            self.open.add(command.id)
+        elif isinstance(command, Cancel):
+            self.open.remove(command.id)
 
     def begin(self) -> Driver:
         """Start the execution."""

@@ -157,3 +157,12 @@ def test_the_schema_agrees_with_the_reader() -> None:
     assert validator.is_valid(good)
     for bad in ({"worker": 2}, {"workers": 0}, {"lease_ttl": "3 parsecs"}, {"tenant": "a b"}):
         assert not validator.is_valid(bad)
+
+
+def test_programs_are_allowed_by_flag_variable_or_file(home: Path, tmp_path: Path) -> None:
+    assert load(home, tmp_path).settings.programs is None
+    assert load(home, tmp_path, FLUNQ_PROGRAMS="true").settings.programs is True
+    assert load(home, tmp_path, {"programs": False}, FLUNQ_PROGRAMS="1").settings.programs is False
+    (tmp_path / "flunq.toml").write_text('programs = true\nprogram_memory = "512MiB"\n')
+    settings = load(home, tmp_path).settings
+    assert (settings.programs, settings.program_memory) == (True, 512 << 20)

@@ -8,14 +8,14 @@ from flunq.cli import diagnostics, output, text
 from flunq.cli.engine import as_rows, connected
 from flunq.cli.exits import ExitCode
 from flunq.cli.options import DryRunOption, FilesArgument, read_bytes
-from flunq.cli.unsupported import warn_unsupported
 from flunq.errors import RejectedError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from flunq.client import Client
-    from flunq.core.reading import Document
+    from flunq.core.document.bundle import Bundle
+    from flunq.core.reading import Document, InvalidDocument
 
 _DRY = {True: "would be created", False: "unchanged"}
 _DONE = {True: "created", False: "unchanged"}
@@ -30,21 +30,29 @@ async def command(files: FilesArgument, dry_run: DryRunOption = False) -> int:
 
     Registering the same document again changes nothing. A version never changes: other content
     under a registered version is rejected. Nothing is registered when any document is rejected.
+    The schemas, functions and files that a document refers to are registered along with it.
     """
     documents, rejected = _read_all(files)
     if rejected:
         return _show_rejected(rejected)
+    bundles = await _bundle_all(documents, rejected)
+    if rejected:
+        return _show_rejected(rejected)
     async with connected() as client:
-        rows = [await _register(client, document, dry_run) for document in documents]
+        rows = [
+            await _register(client, document, bundle, dry_run)
+            for document, bundle in zip(documents, bundles, strict=True)
+        ]
     _show(rows)
     for document in documents:
-        warn_unsupported(document)
+        if "schedule" in document.value and not dry_run:
+            name = text.neutralise(document.name)
+            diagnostics.say(f"its schedule is in force; see: flunq schedules show {name}")
     return ExitCode.DONE
 
 
 def _read_all(files: list[Path]) -> tuple[list[Document], list[dict[str, Any]]]:
     """Read every file; nothing is registered unless all of them are valid."""
-    from flunq.cli.commands.validate import verdict
     from flunq.core.reading import InvalidDocument, read_document
 
     documents: list[Document] = []
@@ -54,12 +62,34 @@ def _read_all(files: list[Path]) -> tuple[list[Document], list[dict[str, Any]]]:
         try:
             documents.append(read_document(read_bytes(path), name=name))
         except InvalidDocument as invalid:
-            lines = [problem.text(name) for problem in invalid.problems]
-            hint = invalid.hint
-            rejected.append(
-                {"file": name, **verdict(list(invalid.problems)), "lines": lines, "hint": hint}
-            )
+            rejected.append(_rejection(name, invalid))
     return documents, rejected
+
+
+async def _bundle_all(documents: list[Document], rejected: list[dict[str, Any]]) -> list[Bundle]:
+    """Fetch what each document refers to, adding those that lack something to ``rejected``."""
+    from flunq.cli.bundling import bundled
+    from flunq.core.reading import InvalidDocument
+
+    bundles: list[Bundle] = []
+    for document in documents:
+        try:
+            bundles.append(await bundled(document))
+        except InvalidDocument as invalid:
+            rejected.append(_rejection(document.source.name, invalid))
+    return bundles
+
+
+def _rejection(name: str, invalid: InvalidDocument) -> dict[str, Any]:
+    from flunq.cli.commands.validate import verdict
+
+    lines = [problem.text(name) for problem in invalid.problems]
+    return {
+        "file": name,
+        **verdict(list(invalid.problems)),
+        "lines": lines,
+        "hint": invalid.hint,
+    }
 
 
 def _show_rejected(rejected: list[dict[str, Any]]) -> int:
@@ -73,30 +103,32 @@ def _show_rejected(rejected: list[dict[str, Any]]) -> int:
     raise RejectedError("\n".join([f"{what} rejected; nothing was registered", *lines]), hint=hint)
 
 
-async def _register(client: Client, document: Document, dry_run: bool) -> dict[str, Any]:
-    full = f"{document.namespace}/{document.name}:{document.version}"
+async def _register(
+    client: Client, document: Document, bundle: Bundle, dry_run: bool
+) -> dict[str, Any]:
     row = {
         "file": document.source.name,
         "namespace": document.namespace,
         "name": document.name,
         "version": document.version,
-        "digest": document.digest,
+        "digest": bundle.digest,
     }
     if dry_run:
-        return {**row, "result": _DRY[await _is_new(client, document, full)]}
+        return {**row, "result": _DRY[await _is_new(client, document, bundle.digest)]}
     try:
-        answer = await client.apply(document.source.content)
+        answer = await client.apply(document.source.content, bundle=bundle)
     except RejectedError as error:
         raise RejectedError(error.message, hint=error.hint, where=document.source.name) from None
     return {**row, "result": _DONE[bool(answer["created"])]}
 
 
-async def _is_new(client: Client, document: Document, full: str) -> bool:
+async def _is_new(client: Client, document: Document, digest: str) -> bool:
+    full = f"{document.namespace}/{document.name}:{document.version}"
     known = {
         f"{each.namespace}/{each.name}:{each.version}": each.digest
         for each in await client.workflows(f"{document.namespace}/{document.name}")
     }
-    if known.get(full, document.digest) != document.digest:
+    if known.get(full, digest) != digest:
         raise RejectedError(
             f"{full} is registered with other content",
             hint="a version never changes: raise document.version",

@@ -29,6 +29,7 @@ class ScenarioName(StrEnum):
     LONG = "long"
     FOOTPRINT = "footprint"
     SOAK = "soak"
+    HISTORY = "history"
     LIMITS = "limits"
 
 
@@ -77,9 +78,9 @@ async def command(
 
     $ flunq bench start --durability fast --repeat 5 -o json
 
-    Scenarios: start, throughput, fanout, timers, long, footprint, soak, limits. A cluster is
-    started in a temporary folder unless -c or --nats names one; that one must have been started
-    with --functions flunq.bench.steps.
+    Scenarios: start, throughput, fanout, timers, long, footprint, soak, history, limits. A
+    cluster is started in a temporary folder unless -c or --nats names one; that one must have been
+    started with --functions flunq.bench.steps. history always has a cluster of its own.
     """
     import msgspec
 

@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 from flunq.cli import output
-from flunq.cli.engine import ExecutionArgument, as_rows, connected, find_execution, for_terminal
+from flunq.cli.engine import as_rows, connected, find_execution, for_terminal
+from flunq.cli.exported import (
+    ExportOption,
+    MaybeExecutionArgument,
+    read_file,
+    require_execution,
+)
 
 _WIDTH = 400
 """Cells of a value on a terminal; -o json prints all of it."""
 
 
-async def command(execution: ExecutionArgument) -> None:
+async def command(execution: MaybeExecutionArgument = None, file: ExportOption = None) -> None:
     """Show one execution: its status, input, output and what it waits for.
 
     $ flunq get order-123
 
     $ flunq get order-123 -o json | jq .output
+
+    $ flunq get --file order-123.flunq.gz
     """
     from flunq.cli.rendering.executions import details_json, details_record
 
-    async with connected() as client:
-        details = await find_execution(client, execution)
+    if file is not None:
+        details = read_file(file, execution).header.execution
+    else:
+        async with connected() as client:
+            details = await find_execution(client, require_execution(execution))
     if as_rows():
         record, columns = details_record(details, width=_WIDTH if for_terminal() else None)
         output.emit(record, columns=columns)

@@ -29,6 +29,7 @@ class ServiceRole(StrEnum):
     WORKER = "worker"
     EXECUTOR = "executor"
     TIMER = "timer"
+    HISTORIAN = "historian"
     API = "api"
     CONTROL = "control"
 
@@ -38,8 +39,9 @@ _ROLES = {
     ServiceRole.WORKER: ("worker",),
     ServiceRole.EXECUTOR: ("executor",),
     ServiceRole.TIMER: ("timer",),
+    ServiceRole.HISTORIAN: ("historian",),
     ServiceRole.API: ("api",),
-    ServiceRole.CONTROL: ("api", "timer"),
+    ServiceRole.CONTROL: ("api", "timer", "historian"),
 }
 
 
@@ -61,9 +63,19 @@ def command(
     capacity: Annotated[
         int | None, typer.Option("--capacity", min=1, help="Tasks that it runs at once.")
     ] = None,
+    programs: Annotated[
+        bool | None,
+        typer.Option(
+            "--programs/--no-programs", help="Whether workflows may run local programs [no]."
+        ),
+    ] = None,
     host: Annotated[str, typer.Option("--host", help="Address the API listens on.")] = "127.0.0.1",
     port: Annotated[
         int | None, typer.Option("--port", "--api-port", help="Port of the API; 0 for a free one.")
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", metavar="DIR", help="Folder of the archive, for the historian."),
     ] = None,
 ) -> int:
     """Run one service of the cluster in this process, until SIGTERM or Ctrl-C.
@@ -72,12 +84,24 @@ def command(
 
     $ flunq serve api --host 0.0.0.0 --port 8080
 
-    Roles: node (worker and executor), worker, executor, timer, api, control (api and timer).
+    $ flunq serve historian --data /var/lib/flunq
+
+    Roles: node (worker and executor), worker, executor, timer, historian, api, control (api,
+    timer and historian). Of several historians one works and the others stand by; they need the
+    same folder.
     """
     given = _given_settings()
     if given is None:
         given = _own_settings(
-            role, nats=nats, functions=functions, name=name, capacity=capacity, host=host, port=port
+            role,
+            nats=nats,
+            functions=functions,
+            name=name,
+            capacity=capacity,
+            programs=programs,
+            host=host,
+            port=port,
+            data=data,
         )
     return _run(role, given)
 
@@ -105,6 +129,7 @@ def _own_settings(role: ServiceRole, **given: Any) -> dict[str, Any]:
         nats_url=given["nats"],
         functions=tuple(given["functions"]) if given["functions"] else None,
         worker_concurrency=given["capacity"],
+        programs=given["programs"],
         api_port=given["port"],
     )
     chosen, context = loaded.settings, loaded.context
@@ -130,8 +155,12 @@ def _own_settings(role: ServiceRole, **given: Any) -> dict[str, Any]:
         "drain_timeout": chosen.drain_timeout,
         "lease_ttl": chosen.lease_ttl,
         "blob_threshold": chosen.blob_threshold,
-        "data_dir": None,
+        "retention_after": chosen.retention_after,
+        "retention_keep": chosen.retention_keep,
+        "data_dir": given["data"] and str(given["data"].absolute()),
         "profile": "development" if chosen.egress == "development" else "production",
+        "programs": chosen.programs,
+        "program_memory": chosen.program_memory,
         "host": given["host"],
         "port": chosen.api_port,
         "token_key": os.environ.get("FLUNQ_TOKEN_KEY"),
@@ -158,6 +187,8 @@ def _main_of(
 ) -> Callable[[Lifecycle], Coroutine[Any, Any, None]]:
     if role in (ServiceRole.API, ServiceRole.CONTROL):
         return lambda lifecycle: _control(given, lifecycle)
+    if role is ServiceRole.HISTORIAN:
+        return lambda lifecycle: _historian(given, lifecycle)
     return lambda lifecycle: _node(given, lifecycle)
 
 
@@ -171,12 +202,28 @@ async def _node(given: dict[str, Any], lifecycle: Lifecycle) -> None:
 
 async def _control(given: dict[str, Any], lifecycle: Lifecycle) -> None:
     from flunq.api.app import create_app
-    from flunq.services.control import ControlSettings, Health, nats_reachable, run_control
+    from flunq.services.control import (
+        ControlSettings,
+        Health,
+        control_roles,
+        nats_reachable,
+        run_control,
+    )
 
     chosen: ControlSettings = _convert(given, ControlSettings)
     health = Health()
     health.add("nats", nats_reachable(chosen.nats_url))
-    await run_control(chosen, create_app(health), lifecycle)
+    await run_control(chosen, create_app(health), lifecycle, roles=control_roles(chosen))
+
+
+async def _historian(given: dict[str, Any], lifecycle: Lifecycle) -> None:
+    from flunq.services.control import ControlSettings, historian_role
+
+    chosen: ControlSettings = _convert(given, ControlSettings)
+    if chosen.data_dir is None:
+        raise UsageError("where is the archive?", hint="name its folder with --data DIR")
+    lifecycle.ready()
+    await historian_role(chosen)(lifecycle.stop)
 
 
 def _convert(given: dict[str, Any], kind: type[Any]) -> Any:

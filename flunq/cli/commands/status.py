@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import sys
 import time
@@ -72,11 +73,15 @@ def _find(directory: DataDirectory, loaded: Loaded, *, here: bool) -> ClusterSta
 def _show(state: ClusterState) -> None:
     from flunq.cli.cluster_view import head_lines, service_table
     from flunq.cli.commands.up import as_data
+    from flunq.services.supervising.archive import archive_line, archive_states
 
+    archives = asyncio.run(archive_states(state.api.url))
     if current().output is not OutputFormat.TABLE:
-        output.emit(as_data(state))
+        import msgspec
+
+        output.emit({**as_data(state), "archives": msgspec.to_builtins(archives)})
         return
-    rows = [("status", state.status), *head_lines(state)]
+    rows = [("status", state.status), *head_lines(state), ("archive", archive_line(archives))]
     head = [f"{name.ljust(12)}{value}" for name, value in rows]
     output.emit_text("\n".join(map(text.neutralise, head)))
     if state.services:

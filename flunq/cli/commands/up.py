@@ -137,7 +137,11 @@ def _options(loaded: Loaded) -> ClusterOptions:
         drain_timeout=chosen.drain_timeout,
         lease_ttl=chosen.lease_ttl,
         profile="production" if chosen.egress == "restricted" else "development",
+        programs=chosen.programs,
+        program_memory=chosen.program_memory,
         blob_threshold=chosen.blob_threshold,
+        retention_after=chosen.retention_after,
+        retention_keep=chosen.retention_keep,
         log_level=chosen.log_level,
     )
 

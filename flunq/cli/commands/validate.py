@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from flunq.cli import diagnostics, output, text
 from flunq.cli.exits import ExitCode
@@ -12,10 +14,15 @@ from flunq.cli.session import OutputFormat, current
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from flunq.core.reading import Problem
+    from flunq.core.reading import Document, Problem
 
 
-def command(files: FilesArgument) -> ExitCode:
+ResolveOption = Annotated[
+    bool, typer.Option("--resolve", help="Fetch everything that the documents refer to.")
+]
+
+
+def command(files: FilesArgument, resolve: ResolveOption = False) -> ExitCode:
     """Check workflow documents without running them.
 
     $ flunq validate order.yaml
@@ -23,18 +30,17 @@ def command(files: FilesArgument) -> ExitCode:
     $ flunq validate workflows/*.yaml -o json
 
     Every problem is one line, FILE:LINE:COLUMN: MESSAGE [RULE]. The exit code is 3 when a document
-    is rejected.
+    is rejected. Schemas and functions in files beside a document are checked too; with --resolve
+    also those of catalogs and the web, and a file for a call that is missing is a problem instead
+    of a warning.
     """
     contents = {path: read_bytes(path) for path in files}
-    checked = [(path, _check(path, content)) for path, content in contents.items()]
+    checked = [(path, _check(path, content, resolve)) for path, content in contents.items()]
     if current().output is OutputFormat.TABLE:
         for path, problems in checked:
             _show(path, problems)
     else:
         output.emit(_results(checked))
-    for path, problems in checked:
-        if not problems:
-            _warn(path, contents[path])
     rejected = any(problems for _, problems in checked)
     return ExitCode.REJECTED if rejected else ExitCode.DONE
 
@@ -45,17 +51,28 @@ def verdict(problems: list[Problem]) -> dict[str, Any]:
     return {"status": status, "errors": [problem.to_json() for problem in problems]}
 
 
-def _check(path: Path, content: bytes) -> list[Problem]:
-    from flunq.core.reading import check_document  # schemas are loaded only where needed
+def _check(path: Path, content: bytes, resolve: bool) -> list[Problem]:
+    from flunq.core.reading import InvalidDocument, read_document  # loaded only where needed
 
-    return list(check_document(content, name=_name(path)))
+    try:
+        document = read_document(content, name=_name(path))
+    except InvalidDocument as invalid:
+        return list(invalid.problems)
+    return _check_references(document, resolve)
 
 
-def _warn(path: Path, content: bytes) -> None:
-    from flunq.cli.unsupported import warn_unsupported
-    from flunq.core.reading import read_document
+def _check_references(document: Document, resolve: bool) -> list[Problem]:
+    from flunq.cli.bundling import MISSING_FILE, reference_problems, refers
 
-    warn_unsupported(read_document(content, name=_name(path)))
+    if not refers(document):
+        return []
+    import asyncio
+
+    problems = asyncio.run(reference_problems(document, remote=resolve))
+    for problem in problems:
+        if problem.rule == MISSING_FILE and not resolve:
+            diagnostics.warn(text.neutralise(problem.text(document.source.name)))
+    return [problem for problem in problems if problem.rule != MISSING_FILE or resolve]
 
 
 def _results(checked: list[tuple[Path, list[Problem]]]) -> Any:

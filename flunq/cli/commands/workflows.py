@@ -45,7 +45,8 @@ async def get(name: WorkflowArgument) -> None:
 
     $ flunq workflows get order:1.0.0
 
-    -o json prints the document as JSON with its digest.
+    -o json prints the document as JSON with its digest, and with the SHA-256 of what was registered
+    along with it.
     """
     from flunq.cli.rendering.executions import definition_json
 
@@ -54,7 +55,8 @@ async def get(name: WorkflowArgument) -> None:
     if current().output in (OutputFormat.TABLE, OutputFormat.YAML):
         output.emit_text(text.neutralise_lines(found.text))
     else:
-        output.emit({**definition_json(found.definition), "document": found.document})
+        shown = {**definition_json(found.definition), "document": found.document}
+        output.emit({**shown, "resources": found.resources} if found.resources else shown)
 
 
 @app.command("delete")

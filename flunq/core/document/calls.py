@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flunq.core.document import policies
+from flunq.core.document.addresses import AddressError, is_function_address
+from flunq.core.document.agents import compile_a2a, compile_mcp
+from flunq.core.document.bundle import NotBundledError
+from flunq.core.document.messaging import compile_asyncapi, compile_grpc
 from flunq.core.document.model import Call, FunctionCall, Unsupported
 
-LATER = frozenset({"openapi", "grpc", "asyncapi", "a2a", "mcp"})
-"""Calls of the language that this version does not run."""
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_WITH_POLICIES = {
+    "grpc": compile_grpc,
+    "asyncapi": compile_asyncapi,
+    "a2a": compile_a2a,
+    "mcp": compile_mcp,
+}
 
 
 def function_reference(name: str) -> str:
@@ -16,20 +27,33 @@ def function_reference(name: str) -> str:
     return "/use/functions/" + name.replace("~", "~0").replace("/", "~1")
 
 
-def compile_call(definition: dict[str, Any], use: dict[str, Any]) -> tuple[str, Any]:
-    """Return the handler's name and the compiled call."""
+def compile_call(
+    definition: dict[str, Any], use: dict[str, Any], outside: Callable[[str], str]
+) -> tuple[str, Any]:
+    """Return the handler's name and the compiled call.
+
+    ``outside`` returns the reference of a function that is not in the document.
+    """
     name = str(definition["call"])
     arguments = definition.get("with")
     if name == "http":
         return "call", _http(arguments or {}, use.get("authentications") or {})
+    if name == "openapi":
+        return "call", _openapi(arguments or {}, use.get("authentications") or {})
+    if name in _WITH_POLICIES:
+        named = use.get("authentications") or {}
+        return "call", _WITH_POLICIES[name](
+            definition, lambda members: _with_policy(members, named)
+        )
     if name in (use.get("functions") or {}):
         target = function_reference(name)
         return "function", FunctionCall(target=target, arguments=policies.template(arguments))
-    if name in LATER:
-        return "unsupported", Unsupported(detail=f"call: {name} is not supported by this version")
-    if "@" in name or "://" in name:
-        detail = f"functions from catalogs and addresses ({name}) are not supported by this version"
-        return "unsupported", Unsupported(detail=detail)
+    if is_function_address(name):
+        try:
+            target = outside(name)
+        except (AddressError, NotBundledError) as error:
+            return "unsupported", Unsupported(detail=f"call {name}: {error}")
+        return "function", FunctionCall(target=target, arguments=policies.template(arguments))
     template = policies.template({} if arguments is None else arguments)
     return "call", Call(executor=f"function:{name}", arguments=template)
 
@@ -42,12 +66,32 @@ def _http(arguments: dict[str, Any], authentications: dict[str, Any]) -> Call:
         endpoint = _with_policy(endpoint, authentications)
         arguments = {**arguments, "endpoint": endpoint}
         path, text = ("endpoint", "uri"), endpoint.get("uri")
-    is_template = isinstance(text, str) and "${" not in text and "{" in text
     return Call(
         executor="http",
         arguments=policies.template(arguments),
-        uri_path=path if is_template else (),
+        uri_path=path if _is_uri_template(text) else (),
     )
+
+
+def _openapi(arguments: dict[str, Any], authentications: dict[str, Any]) -> Call:
+    arguments = _with_policy(arguments, authentications)
+    document = arguments.get("document")
+    endpoint = document.get("endpoint") if isinstance(document, dict) else None
+    path: tuple[str, ...] = ("document", "endpoint")
+    text = endpoint
+    if isinstance(document, dict) and isinstance(endpoint, dict):
+        endpoint = _with_policy(endpoint, authentications)
+        arguments = {**arguments, "document": {**document, "endpoint": endpoint}}
+        path, text = (*path, "uri"), endpoint.get("uri")
+    return Call(
+        executor="openapi",
+        arguments=policies.template(arguments),
+        uri_path=path if _is_uri_template(text) else (),
+    )
+
+
+def _is_uri_template(text: Any) -> bool:
+    return isinstance(text, str) and "${" not in text and "{" in text
 
 
 def _with_policy(endpoint: dict[str, Any], authentications: dict[str, Any]) -> dict[str, Any]:

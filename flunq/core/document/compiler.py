@@ -8,11 +8,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from flunq.core.document import calls, listening, policies
+from flunq.core.document import calls, listening, messaging, policies, runs
+from flunq.core.document.addresses import DOCUMENT, function_address, function_name
+from flunq.core.document.bundle import EMPTY, Library
+from flunq.core.document.children import compile_child
+from flunq.core.document.extensions import Extensions
+from flunq.core.document.loose import loosened
 from flunq.core.document.model import (
     Assignment,
     Case,
     Catch,
+    DataStage,
     Emit,
     Flow,
     Fork,
@@ -28,6 +34,9 @@ from flunq.core.document.model import (
     Workflow,
 )
 from flunq.core.execution.commands import WorkflowRef
+from flunq.core.markers import as_text
+
+SECRET_NAMES = ("$secrets", "$authorization")
 
 # ``for`` and ``listen`` tasks carry companions that are task keys too, so the order matters.
 KINDS = (
@@ -45,12 +54,18 @@ KINDS = (
     "do",
 )
 
+EVALUATION_MODES = ("strict", "loose")
 
-def compile_workflow(value: dict[str, Any], digest: str) -> Workflow:
-    """Compile a validated document; ``digest`` names it among the registered definitions."""
+
+def compile_workflow(value: dict[str, Any], digest: str, library: Library = EMPTY) -> Workflow:
+    """Compile a validated document; ``digest`` names it among the registered definitions.
+
+    ``library`` holds what was registered with it: schemas, functions, files for executors.
+    """
     document = value["document"]
-    compiler = _Compiler(value)
+    compiler = _Compiler(value, library)
     first = compiler.scope(value.get("do") or [], "/do")
+    compiler.compile_outside_functions()
     return Workflow(
         ref=WorkflowRef(
             namespace=str(document["namespace"]),
@@ -61,11 +76,25 @@ def compile_workflow(value: dict[str, Any], digest: str) -> Workflow:
         value=value,
         first=first,
         tasks=compiler.tasks,
-        input=policies.stage(value.get("input"), "from"),
-        output=policies.stage(value.get("output"), "as"),
+        input=policies.stage(value.get("input"), "from", library),
+        output=policies.stage(value.get("output"), "as", library),
         timeout=policies.timeout(value.get("timeout"), compiler.named("timeouts")),
         problem=compiler.problem(),
+        secrets=tuple(str(name) for name in _names(value.get("use"), "secrets")),
+        uses_secrets=any(name in repr(value) or library.mentions(name) for name in SECRET_NAMES),
+        tags=_tags(document.get("tags")),
     )
+
+
+def _names(use: Any, what: str) -> list[Any]:
+    names = use.get(what) if isinstance(use, dict) else None
+    return names if isinstance(names, list) else []
+
+
+def _tags(tags: Any) -> dict[str, str]:
+    if not isinstance(tags, dict):
+        return {}
+    return {str(name): as_text(value) for name, value in tags.items()}
 
 
 def escape(name: str) -> str:
@@ -76,10 +105,18 @@ def escape(name: str) -> str:
 class _Scope:
     """The names of one task list, for flow directives."""
 
-    __slots__ = ("names", "prefix", "references", "sequential")
+    __slots__ = ("leaves", "names", "prefix", "references", "sequential")
 
-    def __init__(self, prefix: str, tasks: list[dict[str, Any]], *, sequential: bool) -> None:
+    def __init__(
+        self,
+        prefix: str,
+        tasks: list[dict[str, Any]],
+        *,
+        sequential: bool = True,
+        leaves: bool = False,
+    ) -> None:
         self.prefix = prefix
+        self.leaves = leaves
         self.names: dict[str, int] = {}
         self.references: list[str] = []
         self.sequential = sequential
@@ -97,7 +134,7 @@ class _Scope:
         if directive is None or directive == "continue":
             return self.following(index)
         if directive in ("exit", "end"):
-            return Flow(end=directive == "end")
+            return Flow(end=directive == "end", leave=self.leaves and directive == "exit")
         target = self.names.get(directive)
         if target is None or not self.sequential:
             return Flow(problem=f"there is no task {directive!r} to go on with in this scope")
@@ -107,15 +144,50 @@ class _Scope:
 class _Compiler:
     """Walks the document and collects its tasks by reference."""
 
-    def __init__(self, value: dict[str, Any]) -> None:
+    def __init__(self, value: dict[str, Any], library: Library) -> None:
+        self._document = value["document"]
+        self._library = library
+        self._base = DOCUMENT
+        """The address of what is being compiled."""
+        self._outside: dict[str, str] = {}
+        """References of functions outside of the document, by address."""
+        self._waiting: list[str] = []
         self._use = value.get("use") or {}
         self._evaluate = value.get("evaluate") or {}
         self.tasks: dict[str, Task] = {}
+        self._extensions = Extensions({})
+        extensions = Extensions(self._use)
+        for task in extensions.tasks(self._extension_scope):
+            self.tasks[task.reference] = task
+        # Only now: the tasks of extensions are not extended themselves.
+        self._extensions = extensions
         for name, definition in self.named("functions").items():
-            # A scope of one task that is not a list in the document: only its reference differs.
-            scope = _Scope("", [{name: definition}], sequential=True)
-            scope.references[0] = calls.function_reference(name)
-            self._task(scope, 0, name, definition)
+            self._function(name, definition)
+
+    def _function(self, name: str, definition: dict[str, Any]) -> None:
+        # A scope of one task that is not a list in the document: only its reference differs.
+        scope = _Scope("", [{name: definition}])
+        scope.references[0] = calls.function_reference(name)
+        self._task(scope, 0, name, definition)
+
+    def compile_outside_functions(self) -> None:
+        """Compile the functions that are called from the document or from each other."""
+        while self._waiting:
+            self._base = self._waiting.pop()
+            self._function(function_name(self._base), self._library.value(self._base))
+        self._base = DOCUMENT
+
+    def _outside_function(self, call: str) -> str:
+        """Return the reference of a function outside; raises AddressError, NotBundledError."""
+        address = function_address(call, self._base)
+        if address not in self._outside:
+            self._library.value(address)
+            self._outside[address] = calls.function_reference(function_name(address))
+            self._waiting.append(address)
+        return self._outside[address]
+
+    def _stage(self, value: Any, key: str) -> DataStage:
+        return policies.stage(value, key, self._library, self._base)
 
     def named(self, what: str) -> dict[str, Any]:
         """Return one of the tables of ``use``."""
@@ -124,12 +196,10 @@ class _Compiler:
 
     def problem(self) -> tuple[str, str] | None:
         """Tell where and why the document asks for what this version cannot do."""
-        if self._use.get("extensions"):
-            return "/use/extensions", "extensions are not supported by this version"
         if self._evaluate.get("language", "jq") != "jq":
             return "/evaluate/language", "only the expression language jq is supported"
-        if self._evaluate.get("mode", "strict") != "strict":
-            return "/evaluate/mode", "only strict evaluation is supported by this version"
+        if self._evaluate.get("mode", "strict") not in EVALUATION_MODES:
+            return "/evaluate/mode", "evaluation is strict or loose"
         return None
 
     def scope(self, tasks: list[dict[str, Any]], prefix: str, *, sequential: bool = True) -> str:
@@ -139,7 +209,12 @@ class _Compiler:
     def _scope(
         self, tasks: list[dict[str, Any]], prefix: str, *, sequential: bool
     ) -> tuple[str, ...]:
-        scope = _Scope(prefix, tasks, sequential=sequential)
+        return self._fill(_Scope(prefix, tasks, sequential=sequential), tasks)
+
+    def _extension_scope(self, tasks: list[dict[str, Any]], prefix: str, leaves: bool) -> str:
+        return (self._fill(_Scope(prefix, tasks, leaves=leaves), tasks) or ("",))[0]
+
+    def _fill(self, scope: _Scope, tasks: list[dict[str, Any]]) -> tuple[str, ...]:
         for index, entry in enumerate(tasks):
             name, definition = next(iter(entry.items()))
             self._task(scope, index, name, definition)
@@ -148,7 +223,10 @@ class _Compiler:
     def _task(self, scope: _Scope, index: int, name: str, definition: dict[str, Any]) -> None:
         reference = scope.references[index]
         kind = next((kind for kind in KINDS if kind in definition), "unknown")
-        handler, spec = self._spec(kind, definition, reference, scope, index)
+        is_loose = self._evaluate.get("mode") == "loose"
+        meant = loosened(kind, definition) if is_loose else definition
+        meant = self._library.localised(meant, self._base)
+        handler, spec = self._spec(kind, meant, reference, scope, index)
         self.tasks[reference] = Task(
             name=name,
             reference=reference,
@@ -156,13 +234,14 @@ class _Compiler:
             handler=handler,
             definition=definition,
             condition=policies.condition(definition.get("if")),
-            input=policies.stage(definition.get("input"), "from"),
-            output=policies.stage(definition.get("output"), "as"),
-            export=policies.stage(definition.get("export"), "as"),
+            input=self._stage(definition.get("input"), "from"),
+            output=self._stage(definition.get("output"), "as"),
+            export=self._stage(definition.get("export"), "as"),
             timeout=policies.timeout(definition.get("timeout"), self.named("timeouts")),
             flow=scope.flow(definition.get("then"), index),
             following=scope.following(index),
             spec=spec,
+            extensions=self._extensions.around(kind),
         )
 
     def _spec(
@@ -171,15 +250,31 @@ class _Compiler:
         if kind == "switch":
             return kind, _switch(definition["switch"], scope, index)
         if kind == "listen":
-            return listening.compile_listen(definition)
+            inner = (definition.get("foreach") or {}).get("do") or []
+            first = self.scope(inner, f"{reference}/foreach/do")
+            return kind, listening.compile_listen(definition, first, self._stage)
         if kind == "call":
-            return calls.compile_call(definition, self._use)
+            return self._call(definition, reference)
+        if kind == "run" and "workflow" in definition["run"]:
+            return "child", compile_child(definition["run"])
+        if kind == "run":
+            named = self.named("authentications")
+            return runs.compile_run(definition, self._document, reference, named)
         make = getattr(self, f"_{kind}", None)
         if make is None:
             return "unsupported", Unsupported(
                 detail=f"{kind} tasks are not supported by this version"
             )
         return kind, make(definition, reference)
+
+    def _call(self, definition: dict[str, Any], reference: str) -> tuple[str, Any]:
+        handler, spec = calls.compile_call(definition, self._use, self._outside_function)
+        foreach = messaging.foreach_of(definition)
+        if foreach is None:
+            return handler, spec
+        inner = f"{reference}/with/subscription/foreach/do"
+        first = self.scope(foreach.get("do") or [], inner)
+        return "subscription", messaging.iterating(spec, definition, first, self._stage)
 
     def _do(self, definition: dict[str, Any], reference: str) -> Sequence:
         return Sequence(first=self.scope(definition["do"], f"{reference}/do"))

@@ -43,6 +43,8 @@ class Flow(msgspec.Struct, frozen=True, kw_only=True):
     """``next`` stands at or before the task itself."""
     problem: str = ""
     """Why the directive cannot be followed."""
+    leave: bool = False
+    """What an extension extends is not to run: this output is used instead."""
 
 
 class DurationSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,6 +85,17 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     following: Flow
     """The next task in line, whatever ``then`` says."""
     spec: Any
+    extensions: tuple[str, ...] = ()
+    """References of the extensions around it, the outermost first."""
+
+
+class Extension(msgspec.Struct, frozen=True, kw_only=True):
+    """An extension of ``use.extensions``: what runs around the tasks that it extends."""
+
+    when: Program | None
+    before: str
+    """The first task of ``before``; empty when there is none."""
+    after: str
 
 
 class Sequence(msgspec.Struct, frozen=True, kw_only=True):
@@ -175,6 +188,15 @@ class Wait(msgspec.Struct, frozen=True, kw_only=True):
     duration: DurationSpec
 
 
+class PerMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """Expressions that an executor evaluates for each message that comes in."""
+
+    texts: dict[str, str]
+    """``filter``, ``while``, ``until``: as they are written."""
+    variables: frozenset[str]
+    """What they read, without the dollar."""
+
+
 class Call(msgspec.Struct, frozen=True, kw_only=True):
     """A ``call`` that an executor carries out."""
 
@@ -183,6 +205,35 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     arguments: Program
     uri_path: tuple[str, ...] = ()
     """Where in the arguments a URI template stands."""
+    per_message: PerMessage | None = None
+
+
+class Subscription(Call, frozen=True, kw_only=True):
+    """A ``call`` that receives messages, and works on each before it asks for more."""
+
+    foreach: Iterator
+    amount: int | None
+    condition: Program | None
+    """``while``."""
+    until: Program | None
+    length: DurationSpec | None
+    """``for``."""
+
+
+class Run(Call, frozen=True, kw_only=True):
+    """``run`` of a program or a container, by an executor as well."""
+
+    awaited: bool = True
+
+
+class Child(msgspec.Struct, frozen=True, kw_only=True):
+    """``run: workflow``."""
+
+    workflow: Program
+    """Gives namespace, name and version."""
+    input: Program | None
+    """None: the child gets the task's own input."""
+    awaited: bool
 
 
 class FunctionCall(msgspec.Struct, frozen=True, kw_only=True):
@@ -221,6 +272,17 @@ class EventFilter(msgspec.Struct, frozen=True, kw_only=True):
     correlations: tuple[Correlation, ...]
 
 
+class Iterator(msgspec.Struct, frozen=True, kw_only=True):
+    """What a subscription does with each thing that it consumes."""
+
+    item: str
+    at: str
+    first: str
+    """The first task; empty when there is none."""
+    output: DataStage
+    export: DataStage
+
+
 class Listen(msgspec.Struct, frozen=True, kw_only=True):
     """``listen``: ``mode`` is ``one``, ``any`` or ``all``."""
 
@@ -230,6 +292,13 @@ class Listen(msgspec.Struct, frozen=True, kw_only=True):
     until: Program | None
     until_filters: tuple[EventFilter, ...] = ()
     """Events that end the listening; they are not part of the output."""
+    until_mode: str = "one"
+    foreach: Iterator | None = None
+
+    @property
+    def correlates(self) -> bool:
+        """Tell whether a filter wants events to belong together."""
+        return any(one.correlations for one in (*self.filters, *self.until_filters))
 
 
 class Unsupported(msgspec.Struct, frozen=True, kw_only=True):
@@ -252,6 +321,12 @@ class Workflow(msgspec.Struct, frozen=True, kw_only=True):
     timeout: DurationSpec | None
     problem: tuple[str, str] | None = None
     """Where and why it asks for what no execution of this version can give."""
+    secrets: tuple[str, ...] = ()
+    """The names in ``use.secrets``."""
+    uses_secrets: bool = False
+    """An expression somewhere in it may name a secret."""
+    tags: dict[str, str] = {}
+    """``document.tags``: the tags of its executions."""
 
     @property
     def namespace(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from flunq.core.document.bundle import DOCUMENT, EMPTY, Library
 from flunq.core.document.model import NO_STAGE, DataStage, DurationSpec, Program, RetryPolicy
 from flunq.core.document.schemas import Schema
 from flunq.core.duration import DurationError, parse_duration
@@ -59,13 +60,16 @@ def _compiled(compile_: Callable[[Any], Any], value: Any) -> Program:
     return program
 
 
-def stage(value: Any, key: str) -> DataStage:
-    """Compile an ``input``, ``output`` or ``export``; ``key`` is ``from`` or ``as``."""
+def stage(value: Any, key: str, library: Library = EMPTY, base: str = DOCUMENT) -> DataStage:
+    """Compile an ``input``, ``output`` or ``export``; ``key`` is ``from`` or ``as``.
+
+    ``base`` is the address of what it stands in, ``library`` what was registered with it.
+    """
     if not isinstance(value, dict):
         return NO_STAGE
     schema = value.get("schema")
     return DataStage(
-        schema=None if schema is None else Schema(schema),
+        schema=None if schema is None else Schema(schema, library, base),
         transform=transformation(value.get(key)),
     )
 

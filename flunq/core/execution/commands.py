@@ -28,7 +28,13 @@ class Start(msgspec.Struct, frozen=True, kw_only=True, tag="start"):
     input: Any = None
     tags: dict[str, str] = {}
     parent: str | None = None
+    parent_task: str = ""
+    """The parent's task that waits for the end; empty when nobody does."""
     traceparent: str | None = None
+    request: str = ""
+    """Tells a late copy of this command from another start under the same id."""
+    nonce: str = ""
+    """Drawn by the owner for workflows that use secrets; what others say here is replaced."""
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,12 +84,15 @@ class Suspend(msgspec.Struct, frozen=True, kw_only=True, tag="suspend"):
 
     id: str
     reason: str = ""
+    request: str = ""
+    """Tells a late copy of this command from another one."""
 
 
 class Resume(msgspec.Struct, frozen=True, kw_only=True, tag="resume"):
     """Go on after a suspension."""
 
     id: str
+    request: str = ""
 
 
 class Delete(msgspec.Struct, frozen=True, kw_only=True, tag="delete"):

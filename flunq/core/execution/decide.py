@@ -29,13 +29,14 @@ from flunq.core.execution.commands import (
 from flunq.core.execution.effects import Effect
 from flunq.core.execution.faults import TaskError
 from flunq.core.execution.fold import (
+    NOTED,
     PREPARED,
     RECEIVED,
     REPORTED,
     STOPPING,
     TIMER_FIRED,
-    input_source,
 )
+from flunq.core.execution.reducing import input_source
 from flunq.core.execution.state import (
     ROOT,
     Begin,
@@ -53,10 +54,12 @@ from flunq.core.execution.state import (
     settle_status,
 )
 from flunq.core.execution.tasks import HANDLERS
+from flunq.core.execution.tasks.extension import EXTENSION, is_entered
 from flunq.core.execution.tasks.listen import LISTEN, is_known
 from flunq.core.execution.turn import Environment, Turn
 from flunq.core.execution.variables import BEFORE, UNSET, Step
 from flunq.core.expressions import Answers, Need, NeedsEvaluation
+from flunq.core.markers import Grant
 from flunq.errors import NotFoundError
 
 if TYPE_CHECKING:
@@ -66,6 +69,8 @@ MAX_TRANSITIONS = 256
 """Transitions that one call does at most."""
 MAX_BYTES = 256 * 1024
 """A call stops after the transition that passes this many bytes of events."""
+MAX_TOLD = 256
+"""Tasks whose suspension is recorded one by one; what runs beyond them is suspended silently."""
 MAX_BLOCKED = 8
 """Entries of ``ready`` that may wait for answers before a call stops looking for others."""
 
@@ -144,10 +149,18 @@ def _start(turn: Turn, command: Start) -> None:
         "digest": workflow.digest,
         "input": command.input,
     }
-    if command.tags:
-        data["tags"] = command.tags
+    tags = {**workflow.tags, **command.tags}
+    if tags:
+        state.tags = data["tags"] = tags
+    if workflow.uses_secrets and command.nonce:
+        data["secrets"] = {"nonce": command.nonce, "names": list(workflow.secrets)}
+        state.secrets = Grant(nonce=command.nonce, names=workflow.secrets)
     if command.parent is not None:
         data["parent"] = command.parent
+    if command.parent_task:
+        data["parentTask"] = command.parent_task
+    if command.request:
+        data["request"] = command.request
     failure = _prepare_start(turn, data)
     turn.emit(types.WORKFLOW_STARTED, data)
     if failure is not None:
@@ -250,17 +263,45 @@ def _cancel(turn: Turn, command: Cancel) -> None:
 
 
 def _suspend(turn: Turn, command: Suspend) -> None:
-    if turn.state.suspended:
+    if _is_settled(turn, command, turn.state.suspended):
         return
     data = {"name": turn.name, "suspendedAt": turn.time}
     if command.reason:
         data["reason"] = command.reason
+    if command.request:
+        data["request"] = command.request
     turn.emit(types.WORKFLOW_SUSPENDED, data)
+    _tell_tasks(turn, types.TASK_SUSPENDED, "suspendedAt")
 
 
 def _resume(turn: Turn, command: Resume) -> None:
-    if turn.state.suspended:
-        turn.emit(types.WORKFLOW_RESUMED, {"name": turn.name, "resumedAt": turn.time})
+    if _is_settled(turn, command, not turn.state.suspended):
+        return
+    data = {"name": turn.name, "resumedAt": turn.time}
+    if command.request:
+        data["request"] = command.request
+    turn.emit(types.WORKFLOW_RESUMED, data)
+    _tell_tasks(turn, types.TASK_RESUMED, "resumedAt")
+
+
+def _is_settled(turn: Turn, command: Suspend | Resume, already: bool) -> bool:
+    """Tell whether a command is a copy, or asks for what is so already.
+
+    One that changes nothing is recorded too: a late copy of it must not change anything either.
+    """
+    request = command.request
+    if request and request in turn.state.requests:
+        return True
+    if already and request:
+        turn.emit(NOTED, {"name": turn.name, "notedAt": turn.time, "request": request})
+    return already
+
+
+def _tell_tasks(turn: Turn, type: str, when: str) -> None:
+    """Record what happens to the running tasks, as far as that fits one decision."""
+    steps = [step for step in turn.state.frames if step != ROOT]
+    for step in steps[:MAX_TOLD]:
+        turn.emit_task(type, when, turn.state.frames[step].reference, step)
 
 
 def _continue(turn: Turn, command: Continue | Delete) -> None:
@@ -275,11 +316,13 @@ def _deliver(turn: Turn, command: Deliver) -> None:
     if is_known(turn.state, number, command.event):
         return
     try:
-        LISTEN.considered(turn, number, frame, command.event)
+        if LISTEN.considered(turn, number, frame, command.event):
+            return
     except NeedsEvaluation:
-        members = {"event": command.event}
-        turn.size += turn.size_of(command.event)
-        turn.emit_task(RECEIVED, "receivedAt", frame.reference, number, members)
+        pass  # recorded below, so that the event is not lost while the answer is sought
+    members = {"event": command.event}
+    turn.size += turn.size_of(command.event)
+    turn.emit_task(RECEIVED, "receivedAt", frame.reference, number, members)
 
 
 _COMMANDS: dict[type[Any], Callable[[Turn, Any], None]] = {
@@ -363,9 +406,11 @@ def _spread(turn: Turn, item: Spread) -> None:
 
 def _enter_task(turn: Turn, step: Step) -> None:
     try:
-        condition = step.task.condition
+        condition = None if is_entered(turn, step) else step.task.condition
         if condition is not None and not turn.holds(condition, step.raw, step, BEFORE):
             turn.skip(step)
+            return
+        if step.task.extensions and EXTENSION.interpose(turn, step):
             return
         turn.prepare(step)
         HANDLERS[step.task.handler].enter(turn, step)

@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 
-from flunq.core.execution.commands import Failure
+from flunq.core.execution.commands import Cancel, Failure, Report, Start
+from flunq.core.markers import Grant
 
 
 class Dispatch(msgspec.Struct, frozen=True, kw_only=True, tag="dispatch"):
@@ -27,6 +28,8 @@ class Dispatch(msgspec.Struct, frozen=True, kw_only=True, tag="dispatch"):
     deadline: int | None = None
     """Microseconds since the epoch at which the engine gives up on it, if it has a timeout."""
     traceparent: str | None = None
+    secrets: Grant | None = None
+    """What the markers in the arguments may stand for."""
 
 
 class Withdraw(msgspec.Struct, frozen=True, kw_only=True, tag="withdraw"):
@@ -69,6 +72,13 @@ class Publish(msgspec.Struct, frozen=True, kw_only=True, tag="publish"):
     event: dict[str, Any]
 
 
-Effect = Dispatch | Withdraw | Arm | Disarm | Finish | Publish
-OUTBOX_TYPES = (Publish, Withdraw)
+class Tell(msgspec.Struct, frozen=True, kw_only=True, tag="tell"):
+    """Send a command to another execution: start or cancel a child, answer a parent."""
+
+    execution: str
+    command: Start | Cancel | Report
+
+
+Effect = Dispatch | Withdraw | Arm | Disarm | Finish | Publish | Tell
+OUTBOX_TYPES = (Publish, Withdraw, Tell)
 """Effects that leave no open task or timer behind, so the commit itself must remember them."""

@@ -43,6 +43,11 @@ def problem(kind: str, detail: str) -> TaskError:
     return TaskError(standard(kind, detail))
 
 
+def too_large(detail: str) -> TaskError:
+    """Return the exception for a value that is larger than a limit."""
+    return TaskError(Failure(type=BASE + "runtime", status=413, title="Too large", detail=detail))
+
+
 def at(failure: Failure, instance: str) -> Failure:
     """Return the error with the pointer of the component that raised it."""
     return Failure(

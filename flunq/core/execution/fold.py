@@ -12,28 +12,38 @@ every task event        ``step`` number of the task instance: the sequence of it
                         ``turn`` which entry of ``ready`` this event takes off
 ``task.started``        ``kind``, ``parent`` step, ``path``, ``attempt``; raw ``input``, or
                         ``inputFrom``: sequence of the event that has it as ``output``,
-                        ``transformed``, ``with`` or ``input``; ``transformed`` input;
+                        ``transformed``, ``with``, ``value`` or ``input``; ``transformed`` input;
                         ``timeout`` due time; ``next`` first subtask. By kind: ``dispatch``
-                        {id, kind, key, arguments, deadline}; ``due`` (wait); ``items`` (for);
+                        {id, kind, key, arguments, deadline}, of a subscription ``foreach`` its
+                        first task, ``ends``; ``due`` (wait); ``items`` (for);
                         ``branches``, ``compete`` (fork); ``with`` (input of a called function);
-                        ``attemptDue`` (try); ``listener`` (listen)
+                        ``attemptDue`` (try); ``listener`` (listen); ``target``, ``level``,
+                        ``main`` if nothing runs before it (extension)
 ``task.completed``      ``output``; ``context`` if exported; ``next`` task, ``back`` if it was
                         passed before, ``end`` if the workflow ends; ``unwound`` if an inner
-                        task ended it
+                        task ended it; ``flow`` where to go on once the extensions around it
+                        are done, ``raw`` output for them; ``leave`` if an extension does
+                        without the task, ``hands`` if it may hand its output on
 ``task.faulted``        ``error``
 ``task.retried``        ``error``, ``attempt`` to come, ``due``, ``attemptDue``
 ``workflow.started``    ``digest``, ``input``, ``transformed``, ``tags``, ``parent``,
-                        ``timeout``, ``next``; ``unprepared`` while the input's
-                        transformation waits for an answer
-``workflow.*``          ``output``, ``error``, ``reason``
-``io.flunq.*``          ``execution.prepared`` (``transformed``, ``next``),
+                        ``parentTask``, ``timeout``, ``next``; ``unprepared`` while the input's
+                        transformation waits for an answer; ``secrets`` {nonce, names}
+``workflow.*``          ``output``, ``error``, ``reason``; ``request`` tells late copies of a
+                        command from others
+``io.flunq.*``          ``request.noted`` (``request`` that changed nothing),
+                        ``execution.prepared`` (``transformed``, ``next``),
                         ``execution.stopping`` (``status``, ``reason``), ``timer.fired``
                         (``timer``, ``purpose``), ``task.skipped`` (as ``completed``),
                         ``task.reported`` (``output`` or ``error``, kept for later),
                         ``task.iterated`` (``index``, ``next``), ``task.caught`` (``error``,
-                        ``next``), ``listen.registered`` (``listener``), ``event.received``
-                        (``event``, kept for later), ``event.dismissed``, ``event.consumed``
-                        (``value``, ``key``, ``filter``, ``expected``, ``done``)
+                        ``next``), ``task.extended`` (``phase``, ``next``),
+                        ``listen.registered`` (``listener``), ``event.received`` (``event``, kept
+                        for later), ``event.dismissed``, ``event.consumed``
+                        (``value``, ``key``, ``filter``, ``expected``, ``until`` filter met,
+                        ``done``); ``task.iterated`` of a listen: ``output``, ``context``, ``done``;
+                        of a subscription ``message.consumed`` (``value``), ``messages.fetched``
+                        (``done`` if no more will come), ``messages.awaited`` (``dispatch``)
 ======================  ==========================================================================
 
 Times in engine members are microseconds since the epoch.
@@ -44,41 +54,56 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 
 from flunq.core import events as types
 from flunq.core.execution import faults
 from flunq.core.execution.commands import WorkflowRef
+from flunq.core.execution.reducing import (
+    Data,
+    arm,
+    disarm,
+    enter_below,
+    input_source,
+    purge,
+    push_front,
+    remove,
+    route,
+    take,
+)
 from flunq.core.execution.state import (
     ROOT,
     Begin,
     Consider,
     Enter,
     Expire,
+    Extending,
     Fail,
     Forking,
     Frame,
     Listening,
     Looping,
     OpenTask,
-    Ready,
     Return,
     Settle,
     Spread,
     State,
     Stop,
+    Subscribing,
     Trying,
     Wake,
     settle_status,
 )
+from flunq.core.markers import Grant
 
 if TYPE_CHECKING:
     from flunq.core.events import CloudEvent
 
 PREPARED = types.ENGINE + "execution.prepared"
 STOPPING = types.ENGINE + "execution.stopping"
+NOTED = types.ENGINE + "request.noted"
 TIMER_FIRED = types.ENGINE + "timer.fired"
 SKIPPED = types.ENGINE + "task.skipped"
 REPORTED = types.ENGINE + "task.reported"
@@ -88,8 +113,16 @@ REGISTERED = types.ENGINE + "listen.registered"
 RECEIVED = types.ENGINE + "event.received"
 CONSUMED = types.ENGINE + "event.consumed"
 DISMISSED = types.ENGINE + "event.dismissed"
+MOST_SEEN = 1_000
+"""Events that a listener remembers to know them again."""
+EXTENDED = types.ENGINE + "task.extended"
+MESSAGE = types.ENGINE + "message.consumed"
+FETCHED = types.ENGINE + "messages.fetched"
+FETCHING = types.ENGINE + "messages.awaited"
 
-Data: TypeAlias = dict[str, Any]
+REQUESTS = 32
+"""Control commands of which late copies are recognised."""
+
 Reducer: TypeAlias = Callable[[State, int, int, Data], None]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -138,112 +171,6 @@ def blank(event: CloudEvent) -> State:
     return State(id=event.subject, workflow=reference, traceparent=trace)
 
 
-def input_source(step: int, frame: Frame) -> int:
-    """Return the sequence of the event that holds a frame's transformed input."""
-    return frame.source if frame.transformed is msgspec.UNSET else step + 1
-
-
-# --- helpers of the reducers ------------------------------------------------------------------
-
-
-def _take(state: State, data: Data) -> Ready | None:
-    """Take off the entry of ``ready`` that an event has dealt with."""
-    turn = data.get("turn")
-    if turn is None:
-        return None
-    item = state.ready[turn]
-    if type(item) is Spread and item.index + 1 < item.count:
-        item.index += 1
-    else:
-        del state.ready[turn]
-    return item
-
-
-def _push_front(state: State, item: Ready) -> None:
-    """Let ``item`` go first, but never before the end of the execution."""
-    state.ready.insert(1 if state.ready and type(state.ready[0]) is Stop else 0, item)
-
-
-def _purge(state: State, step: int, keep: type[Any] | None = None) -> None:
-    """Forget what was still to do for a frame, all or all of other types than ``keep``."""
-    if state.ready:
-        state.ready = [item for item in state.ready if item.step != step or type(item) is keep]
-
-
-def _arm(state: State, frame: Frame, timer: str, due: int) -> None:
-    state.timers[timer] = due
-    frame.timers.append(timer)
-
-
-def _disarm(state: State, frame: Frame, timer: str) -> None:
-    state.timers.pop(timer, None)
-    if timer in frame.timers:
-        frame.timers.remove(timer)
-
-
-def _enter_below(state: State, step: int, frame: Frame, reference: str, now: int) -> None:
-    source = input_source(step, frame)
-    state.ready.append(Enter(step, reference, frame.effective_input, source, now))
-
-
-def _remove(state: State, step: int) -> Frame:
-    """Take a frame out, with all that it had open."""
-    frame = state.frames.pop(step)
-    for timer in frame.timers:
-        state.timers.pop(timer, None)
-    if frame.task:
-        state.tasks.pop(frame.task, None)
-    if frame.kind == "listen":
-        state.listeners.pop(f"{step}l", None)
-    parent = state.frames[frame.parent]
-    parent.highest = max(parent.highest, frame.highest)
-    return frame
-
-
-def _depth(state: State, step: int) -> int:
-    depth = 0
-    while step != ROOT:
-        step = state.frames[step].parent
-        depth += 1
-    return depth
-
-
-def _re_enter(state: State, step: int, frame: Frame) -> None:
-    """Give the children of a frame a new path: one of them runs a second time."""
-    frame.reentries += 1
-    base = frame.scope
-    if frame.reentries > 1:
-        base = base[: base.rindex("~")]
-    frame.scope = f"{base}~{_depth(state, step)}x{frame.reentries}"
-
-
-def _route(
-    state: State, parent: int, reference: str, output: Any, event: tuple[int, int, Data]
-) -> None:
-    """Go on after a task: next in its scope, or back to the frame above."""
-    seq, now, data = event
-    frame = state.frames[parent]
-    following = data.get("next")
-    if following is not None:
-        if "back" in data:
-            _re_enter(state, parent, frame)
-        state.ready.append(Enter(parent, following, output, seq, now))
-    elif type(frame.local) is Forking:
-        _join(state, parent, frame.local, reference, output, seq)
-    else:
-        state.ready.append(Return(parent, output, seq))
-
-
-def _join(state: State, step: int, fork: Forking, reference: str, output: Any, source: int) -> None:
-    fork.outputs[int(reference.rsplit("/", 2)[1])] = output
-    fork.pending -= 1
-    if fork.compete:
-        if len(fork.outputs) == 1:
-            _push_front(state, Return(step, output, source))
-    elif fork.pending == 0:
-        state.ready.append(Return(step, None, 0))
-
-
 # --- the workflow -----------------------------------------------------------------------------
 
 
@@ -253,6 +180,11 @@ def _workflow_started(state: State, seq: int, now: int, data: Data) -> None:
     state.input = data.get("input")
     state.tags = data.get("tags", {})
     state.parent = data.get("parent")
+    state.request = data.get("request", "")
+    state.parent_task = data.get("parentTask", "")
+    if "secrets" in data:
+        grant = data["secrets"]
+        state.secrets = Grant(nonce=grant["nonce"], names=tuple(grant["names"]))
     root = Frame(parent=-1, reference="", kind="workflow", input=state.input, source=seq)
     root.started_at = now
     state.frames[ROOT] = root
@@ -265,11 +197,11 @@ def _workflow_started(state: State, seq: int, now: int, data: Data) -> None:
 
 def _limit(state: State, data: Data) -> None:
     if "timeout" in data:
-        _arm(state, state.frames[ROOT], "0t", data["timeout"])
+        arm(state, state.frames[ROOT], "0t", data["timeout"])
 
 
 def _prepared(state: State, seq: int, now: int, data: Data) -> None:
-    _take(state, data)
+    take(state, data)
     _limit(state, data)
     source = seq
     if "transformed" in data:
@@ -283,12 +215,24 @@ def _prepared(state: State, seq: int, now: int, data: Data) -> None:
         state.ready.append(Return(ROOT, value, source))
 
 
+def _remember(state: State, data: Data) -> None:
+    """Remember a request, so that late copies of it are recognised."""
+    if "request" in data:
+        state.requests = [*state.requests, data["request"]][-REQUESTS:]
+
+
+def _request_noted(state: State, seq: int, now: int, data: Data) -> None:
+    _remember(state, data)
+
+
 def _workflow_suspended(state: State, seq: int, now: int, data: Data) -> None:
+    _remember(state, data)
     state.suspended = True
     state.reason = data.get("reason", "")
 
 
 def _workflow_resumed(state: State, seq: int, now: int, data: Data) -> None:
+    _remember(state, data)
     state.suspended = False
     state.reason = ""
     for item in state.ready:
@@ -297,7 +241,7 @@ def _workflow_resumed(state: State, seq: int, now: int, data: Data) -> None:
 
 
 def _stopping(state: State, seq: int, now: int, data: Data) -> None:
-    _push_front(state, Stop(data["status"], reason=data.get("reason", "")))
+    push_front(state, Stop(data["status"], reason=data.get("reason", "")))
 
 
 def _end(state: State, now: int, status: str) -> None:
@@ -339,7 +283,7 @@ def _noted(state: State, seq: int, now: int, data: Data) -> None:
 
 
 def _task_started(state: State, seq: int, now: int, data: Data) -> None:
-    item = _take(state, data)
+    item = take(state, data)
     step: int = data["step"]
     parent_step = item.step if item is not None else ROOT
     parent = state.frames[parent_step]
@@ -361,7 +305,7 @@ def _task_started(state: State, seq: int, now: int, data: Data) -> None:
         frame.transformed = data["transformed"]
     state.frames[step] = frame
     if "timeout" in data:
-        _arm(state, frame, f"{step}t", data["timeout"])
+        arm(state, frame, f"{step}t", data["timeout"])
     opener = _OPENERS.get(frame.kind)
     if opener is not None:
         opener(state, step, frame, (seq, now, data))
@@ -373,32 +317,40 @@ Opener: TypeAlias = Callable[[State, int, Frame, tuple[int, int, Data]], None]
 def _open_sequence(state: State, step: int, frame: Frame, event: tuple[int, int, Data]) -> None:
     _, now, data = event
     if "next" in data:
-        _enter_below(state, step, frame, data["next"], now)
+        enter_below(state, step, frame, data["next"], now)
 
 
 def _open_call(state: State, step: int, frame: Frame, event: tuple[int, int, Data]) -> None:
     seq, now, data = event
     dispatch = data.get("dispatch")
     if dispatch is not None:
-        frame.task = dispatch["id"]
-        state.tasks[frame.task] = OpenTask(
-            step=step,
-            kind=dispatch["kind"],
-            reference=frame.reference,
-            path=frame.path,
-            attempt=frame.attempt,
-            key=dispatch["key"],
-            arguments=dispatch.get("arguments"),
-            deadline=dispatch.get("deadline"),
-        )
+        _open_task(state, step, frame, dispatch)
+        if "foreach" in data:
+            local = Subscribing(each=True, first=data["foreach"], ends=data.get("ends"))
+            frame.local = local
     elif "next" in data:
         frame.scope = f"{frame.path}@{frame.reference}"
         state.ready.append(Enter(step, data["next"], data.get("with"), seq, now))
 
 
+def _open_task(state: State, step: int, frame: Frame, dispatch: Data) -> None:
+    frame.task = dispatch["id"]
+    state.tasks[frame.task] = OpenTask(
+        step=step,
+        kind=dispatch["kind"],
+        reference=frame.reference,
+        path=frame.path,
+        attempt=frame.attempt,
+        key=dispatch["key"],
+        arguments=dispatch.get("arguments"),
+        deadline=dispatch.get("deadline"),
+        secrets=state.secrets,
+    )
+
+
 def _open_wait(state: State, step: int, frame: Frame, event: tuple[int, int, Data]) -> None:
     if "due" in event[2]:
-        _arm(state, frame, f"{step}w", event[2]["due"])
+        arm(state, frame, f"{step}w", event[2]["due"])
 
 
 def _open_loop(state: State, step: int, frame: Frame, event: tuple[int, int, Data]) -> None:
@@ -409,7 +361,7 @@ def _open_loop(state: State, step: int, frame: Frame, event: tuple[int, int, Dat
     if "next" in data:
         frame.local.index = 0
         frame.scope = _iteration(frame, 0)
-        _enter_below(state, step, frame, data["next"], now)
+        enter_below(state, step, frame, data["next"], now)
 
 
 def _open_fork(state: State, step: int, frame: Frame, event: tuple[int, int, Data]) -> None:
@@ -425,21 +377,40 @@ def _open_try(state: State, step: int, frame: Frame, event: tuple[int, int, Data
     if "next" in data:
         frame.local = Trying(first=data["next"])
         if "attemptDue" in data:
-            _arm(state, frame, f"{step}a1", data["attemptDue"])
-        _enter_below(state, step, frame, data["next"], now)
+            arm(state, frame, f"{step}a1", data["attemptDue"])
+        enter_below(state, step, frame, data["next"], now)
 
 
 def _open_listen(state: State, step: int, frame: Frame, event: tuple[int, int, Data]) -> None:
     data = event[2]
     if "listener" in data:
-        frame.local = Listening()
+        frame.local = Listening(each="foreach" in data, first=data.get("foreach", ""))
         state.listeners[data["listener"]] = step
 
 
+def _open_extension(state: State, step: int, frame: Frame, event: tuple[int, int, Data]) -> None:
+    _, now, data = event
+    if "target" not in data:
+        return
+    frame.local = Extending(target=data["target"], level=data.get("level", 0))
+    if "main" in data:
+        frame.local.phase = "main"
+    else:
+        frame.scope = _around(frame, frame.local)
+    enter_below(state, step, frame, data["next"], now)
+
+
+def _around(frame: Frame, local: Extending) -> str:
+    """Return the path of an extension's tasks: they run once for each task that is extended."""
+    return f"{frame.path}@{local.target}"
+
+
 _OPENERS: dict[str, Opener] = {
+    "extension": _open_extension,
     "listen": _open_listen,
     "do": _open_sequence,
     "call": _open_call,
+    "run": _open_call,
     "wait": _open_wait,
     "for": _open_loop,
     "fork": _open_fork,
@@ -452,49 +423,80 @@ def _iteration(frame: Frame, index: int) -> str:
 
 
 def _task_completed(state: State, seq: int, now: int, data: Data) -> None:
-    _take(state, data)
+    take(state, data)
     step: int = data["step"]
-    frame = _remove(state, step)
+    frame = remove(state, step)
     if frame.overdue or type(frame.local) is Forking:
-        _purge(state, step)
+        purge(state, step)
     if "context" in data:
         state.context = data["context"]
     if "unwound" in data:
         return
     output = data.get("output")
+    local, around = frame.local, state.frames[frame.parent].local
+    if type(around) is Extending:
+        _note_extended(around, data)
     if "end" in data:
-        _push_front(state, Stop("completed", output, origin=frame.parent))
+        push_front(state, Stop("completed", output, origin=frame.parent))
     else:
-        _route(state, frame.parent, frame.reference, output, (seq, now, data))
+        reference = local.target if type(local) is Extending else frame.reference
+        route(state, frame.parent, reference, output, (seq, now, data))
+
+
+def _note_extended(around: Extending, data: Data) -> None:
+    around.hands = "hands" in data
+    if around.phase == "main":
+        around.flow = data.get("flow", {})
+        around.raw = data.get("raw", msgspec.UNSET)
+
+
+def _extended(state: State, seq: int, now: int, data: Data) -> None:
+    item = take(state, data)
+    step: int = data["step"]
+    frame = state.frames[step]
+    local = frame.local
+    assert type(item) is Return and type(local) is Extending
+    value, source = item.output, item.source
+    if data["phase"] == "main":
+        frame.scope = frame.path
+        if not local.hands:
+            value, source = frame.input, frame.source
+    else:
+        frame.scope = _around(frame, local)
+        local.output = item.output
+    frame.reentries = 0
+    local.phase = data["phase"]
+    local.hands = False
+    state.ready.append(Enter(step, data["next"], value, source, now))
 
 
 def _skipped(state: State, seq: int, now: int, data: Data) -> None:
-    item = _take(state, data)
+    item = take(state, data)
     if type(item) is Enter:
         output, source = item.input, item.source
     else:
         assert item is not None
         frame = state.frames[item.step]
         output, source = frame.effective_input, input_source(item.step, frame)
-    _route(state, item.step, data["task"], output, (source, now, data))
+    route(state, item.step, data["task"], output, (source, now, data))
 
 
 def _task_faulted(state: State, seq: int, now: int, data: Data) -> None:
-    _take(state, data)
+    take(state, data)
     step: int = data["step"]
-    frame = _remove(state, step)
-    _purge(state, step)
-    _push_front(state, Fail(frame.parent, faults.from_data(data["error"])))
+    frame = remove(state, step)
+    purge(state, step)
+    push_front(state, Fail(frame.parent, faults.from_data(data["error"])))
 
 
 def _task_cancelled(state: State, seq: int, now: int, data: Data) -> None:
     step: int = data["step"]
-    _remove(state, step)
-    _purge(state, step)
+    remove(state, step)
+    purge(state, step)
 
 
 def _end_try(state: State, step: int, frame: Frame, tries: int) -> None:
-    _disarm(state, frame, f"{step}a{tries}")
+    disarm(state, frame, f"{step}a{tries}")
     if frame.overdue:
         state.ready = [
             item
@@ -504,7 +506,7 @@ def _end_try(state: State, step: int, frame: Frame, tries: int) -> None:
 
 
 def _task_retried(state: State, seq: int, now: int, data: Data) -> None:
-    _take(state, data)
+    take(state, data)
     step: int = data["step"]
     frame = state.frames[step]
     assert type(frame.local) is Trying
@@ -512,28 +514,31 @@ def _task_retried(state: State, seq: int, now: int, data: Data) -> None:
     frame.local.tries += 1
     frame.attempt = frame.highest = data["attempt"]
     if "attemptDue" in data:
-        _arm(state, frame, f"{step}a{frame.local.tries}", data["attemptDue"])
+        arm(state, frame, f"{step}a{frame.local.tries}", data["attemptDue"])
     if "due" in data:
-        _arm(state, frame, f"{step}r{frame.local.tries}", data["due"])
+        arm(state, frame, f"{step}r{frame.local.tries}", data["due"])
     else:
-        _enter_below(state, step, frame, frame.local.first, now)
+        enter_below(state, step, frame, frame.local.first, now)
 
 
 def _caught(state: State, seq: int, now: int, data: Data) -> None:
-    _take(state, data)
+    take(state, data)
     step: int = data["step"]
     frame = state.frames[step]
     assert type(frame.local) is Trying
     _end_try(state, step, frame, frame.local.tries)
     frame.local.error = faults.from_data(data["error"])
     if "next" in data:
-        _enter_below(state, step, frame, data["next"], now)
+        enter_below(state, step, frame, data["next"], now)
 
 
 def _iterated(state: State, seq: int, now: int, data: Data) -> None:
-    item = _take(state, data)
+    item = take(state, data)
     step: int = data["step"]
     frame = state.frames[step]
+    if isinstance(frame.local, Listening):
+        _item_done(state, step, frame, now, data)
+        return
     assert type(item) is Return and type(frame.local) is Looping
     frame.local.index = data["index"]
     frame.reentries = 0
@@ -554,16 +559,16 @@ def _reported(state: State, seq: int, now: int, data: Data) -> None:
 def _timer_fired(state: State, seq: int, now: int, data: Data) -> None:
     step: int = data["step"]
     frame = state.frames[step]
-    _disarm(state, frame, data["timer"])
+    disarm(state, frame, data["timer"])
     purpose = data["purpose"]
     if purpose == "wait":
         state.ready.append(Wake(step))
     elif purpose == "retry":
         assert type(frame.local) is Trying
-        _enter_below(state, step, frame, frame.local.first, now)
+        enter_below(state, step, frame, frame.local.first, now)
     else:
         frame.overdue = True
-        _push_front(state, Expire(step, attempt=purpose == "attempt"))
+        push_front(state, Expire(step, attempt=purpose == "attempt"))
 
 
 def _received(state: State, seq: int, now: int, data: Data) -> None:
@@ -571,7 +576,7 @@ def _received(state: State, seq: int, now: int, data: Data) -> None:
 
 
 def _consumed(state: State, seq: int, now: int, data: Data) -> None:
-    _take(state, data)
+    take(state, data)
     step: int = data["step"]
     frame = state.frames[step]
     local = frame.local
@@ -579,19 +584,100 @@ def _consumed(state: State, seq: int, now: int, data: Data) -> None:
     if "value" in data:
         local.consumed.append(data["value"])
         local.filled.append(data["filter"])
+        if local.each:
+            local.sources.append(seq)
+    if "until" in data:
+        local.ended.append(data["until"])
     local.seen.append(data["key"])
+    if len(local.seen) > MOST_SEEN:
+        del local.seen[: MOST_SEEN // 2]
     local.expected.update(data.get("expected", {}))
     if "done" in data:
-        del state.listeners[f"{step}l"]
-        _purge(state, step, keep=Expire)
+        _close(state, step, local)
+    if local.each:
+        _iterate(state, step, frame, now)
+    elif "done" in data:
         state.ready.append(Wake(step))
 
 
+def _close(state: State, step: int, local: Listening) -> None:
+    """Consume no more events."""
+    local.closed = True
+    state.listeners.pop(f"{step}l", None)
+    state.ready = [i for i in state.ready if i.step != step or type(i) is not Consider]
+
+
+def _iterate(state: State, step: int, frame: Frame, now: int) -> None:
+    """Begin with the next event of a ``foreach`` if the one before is done with."""
+    local = frame.local
+    assert isinstance(local, Listening)
+    if local.busy:
+        return
+    index = len(local.outputs)
+    if index < len(local.consumed):
+        local.busy = True
+        frame.reentries = 0
+        frame.scope = _iteration(frame, index)
+        value, source = local.consumed[index], local.sources[index]
+        if local.first:
+            state.ready.append(Enter(step, local.first, value, source, now))
+        else:
+            state.ready.append(Return(step, value, source))
+    elif local.closed or type(local) is Subscribing:
+        state.ready.append(Wake(step))
+
+
+def _item_done(state: State, step: int, frame: Frame, now: int, data: Data) -> None:
+    local = frame.local
+    assert isinstance(local, Listening)
+    local.busy = False
+    local.outputs.append(data["output"])
+    if "context" in data:
+        state.context = data["context"]
+    if "done" in data:
+        _close(state, step, local)
+        count = len(local.outputs)
+        for queued in (local.consumed, local.filled, local.sources):
+            del queued[count:]
+    _iterate(state, step, frame, now)
+
+
 def _dismissed(state: State, seq: int, now: int, data: Data) -> None:
-    _take(state, data)
+    take(state, data)
+
+
+def _message(state: State, seq: int, now: int, data: Data) -> None:
+    take(state, data)
+    local = state.frames[data["step"]].local
+    assert type(local) is Subscribing
+    local.consumed.append(data["value"])
+    local.sources.append(seq)
+
+
+def _fetched(state: State, seq: int, now: int, data: Data) -> None:
+    take(state, data)
+    step: int = data["step"]
+    frame = state.frames[step]
+    assert type(frame.local) is Subscribing
+    state.tasks.pop(frame.task, None)
+    frame.task = ""
+    frame.local.closed = "done" in data
+    _iterate(state, step, frame, now)
+
+
+def _fetching(state: State, seq: int, now: int, data: Data) -> None:
+    take(state, data)
+    step: int = data["step"]
+    frame = state.frames[step]
+    assert type(frame.local) is Subscribing
+    frame.local.fetches += 1
+    _open_task(state, step, frame, data["dispatch"])
 
 
 REDUCERS: dict[str, Reducer] = {
+    MESSAGE: _message,
+    FETCHED: _fetched,
+    FETCHING: _fetching,
     REGISTERED: _noted,
     RECEIVED: _received,
     CONSUMED: _consumed,
@@ -599,9 +685,12 @@ REDUCERS: dict[str, Reducer] = {
     types.WORKFLOW_STARTED: _workflow_started,
     types.WORKFLOW_SUSPENDED: _workflow_suspended,
     types.WORKFLOW_RESUMED: _workflow_resumed,
+    NOTED: _request_noted,
     types.WORKFLOW_CANCELLED: _workflow_cancelled,
     types.WORKFLOW_FAULTED: _workflow_faulted,
     types.WORKFLOW_COMPLETED: _workflow_completed,
+    types.CORRELATION_STARTED: _noted,
+    types.CORRELATION_COMPLETED: _noted,
     types.TASK_CREATED: _noted,
     types.TASK_STARTED: _task_started,
     types.TASK_SUSPENDED: _noted,
@@ -612,6 +701,7 @@ REDUCERS: dict[str, Reducer] = {
     types.TASK_COMPLETED: _task_completed,
     types.QUARANTINED: _quarantined,
     types.DELETED: _noted,
+    types.EXPIRED: _noted,
     PREPARED: _prepared,
     STOPPING: _stopping,
     TIMER_FIRED: _timer_fired,
@@ -619,4 +709,5 @@ REDUCERS: dict[str, Reducer] = {
     REPORTED: _reported,
     ITERATED: _iterated,
     CAUGHT: _caught,
+    EXTENDED: _extended,
 }

@@ -14,9 +14,14 @@ import msgspec
 from flunq.core import ids
 from flunq.core.execution.commands import Failure, WorkflowRef
 from flunq.core.execution.effects import Dispatch
+from flunq.core.markers import Grant
 
 ROOT = 0
 TERMINAL = frozenset({"completed", "faulted", "cancelled", "quarantined"})
+
+
+CHILD = "workflow"
+"""The kind of the open tasks that are executions of their own; their id is the task's."""
 
 
 class OpenTask(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -34,6 +39,7 @@ class OpenTask(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Who holds it; set by the partition's owner, which alone knows."""
     delivery: int = 1
     """How often it was begun: once, and again after each crash of its holder."""
+    secrets: Grant | None = None
 
     def dispatch(self, execution: str, task: str, traceparent: str | None) -> Dispatch:
         """Return the effect that (again) hands it to an executor."""
@@ -48,6 +54,7 @@ class OpenTask(msgspec.Struct, kw_only=True, omit_defaults=True):
             arguments=self.arguments,
             deadline=self.deadline,
             traceparent=traceparent,
+            secrets=self.secrets,
         )
 
 
@@ -83,9 +90,51 @@ class Listening(msgspec.Struct, kw_only=True, omit_defaults=True, tag="listen"):
     filled: list[int] = []
     """The filter that each of them met."""
     seen: list[str] = []
-    """The events by source and id."""
+    """The newest events by source and id."""
     expected: dict[str, Any] = {}
     """Correlation values that the first event has set."""
+    ended: list[int] = []
+    """The filters of ``until`` that were met."""
+    each: bool = False
+    """There is a ``foreach``: the consumed events are a queue."""
+    first: str = ""
+    """The first task for each of them; empty when there is none."""
+    sources: list[int] = []
+    """The sequences of the events in whose data they stand."""
+    outputs: list[Any] = []
+    """What came of those that are done with."""
+    busy: bool = False
+    """The event after those is being worked on."""
+    closed: bool = False
+    """Nothing more is consumed."""
+
+
+class Subscribing(Listening, kw_only=True, omit_defaults=True, tag="subscription"):
+    """What the frame of a subscription knows beyond the common: its messages are a queue."""
+
+    fetches: int = 1
+    """How often messages were asked for."""
+    ends: int | None = None
+    """When the time to consume messages is over."""
+
+
+class Extending(msgspec.Struct, kw_only=True, omit_defaults=True, tag="extension"):
+    """What the frame of an extension knows beyond the common."""
+
+    target: str
+    """Reference of the task that it extends."""
+    level: int = 0
+    """Which of that task's extensions it is."""
+    phase: str = "before"
+    """``before``, ``main`` while the extended task itself runs, or ``after``."""
+    hands: bool = False
+    """The last task of the phase hands its output on."""
+    flow: dict[str, Any] = {}
+    """Where the extended task said to go on."""
+    output: Any = None
+    """Output of the extended task."""
+    raw: Any | msgspec.UnsetType = msgspec.UNSET
+    """Its raw output, if that is another one."""
 
 
 class Frame(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -115,7 +164,7 @@ class Frame(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Id of its open task."""
     overdue: bool = False
     """A time limit ran out and waits in ``ready`` to be acted upon."""
-    local: Looping | Forking | Trying | Listening | None = None
+    local: Extending | Looping | Forking | Trying | Listening | Subscribing | None = None
 
     @property
     def effective_input(self) -> Any:
@@ -154,6 +203,8 @@ class Return(msgspec.Struct, omit_defaults=True, tag="return"):
     step: int
     output: Any
     source: int
+    leave: bool = False
+    """What the extension extends is not to run."""
 
 
 class Fail(msgspec.Struct, omit_defaults=True, tag="fail"):
@@ -224,7 +275,15 @@ class State(msgspec.Struct, kw_only=True, omit_defaults=True):
     reason: str = ""
     tags: dict[str, str] = {}
     parent: str | None = None
+    parent_task: str = ""
+    """The parent's task that waits for the end."""
     traceparent: str | None = None
+    secrets: Grant | None = None
+    """What markers of secrets it may use; None if its document does not use them."""
+    request: str = ""
+    """The request that started it."""
+    requests: list[str] = []
+    """The newest control commands."""
     suspended: bool = False
     frames: dict[int, Frame] = {}
     tasks: dict[str, OpenTask] = {}

@@ -17,10 +17,20 @@ from flunq.core.document.schemas import Schema, SchemaError
 from flunq.core.duration import Duration, DurationError, parse_duration
 from flunq.core.events import CloudEvent
 from flunq.core.execution import faults
-from flunq.core.execution.effects import Arm, Disarm, Effect, Finish, Withdraw
+from flunq.core.execution.commands import Cancel, Report
+from flunq.core.execution.effects import Arm, Disarm, Effect, Finish, Tell, Withdraw
 from flunq.core.execution.faults import TaskError, problem
 from flunq.core.execution.fold import REDUCERS, SKIPPED
-from flunq.core.execution.state import ROOT, Frame, Ready, State, lifecycle_name, settle_status
+from flunq.core.execution.state import (
+    CHILD,
+    ROOT,
+    Extending,
+    Frame,
+    Ready,
+    State,
+    lifecycle_name,
+    settle_status,
+)
 from flunq.core.execution.variables import (
     BEFORE,
     DEFINITION,
@@ -33,6 +43,7 @@ from flunq.core.execution.variables import (
     moment,
 )
 from flunq.core.expressions import Answers, ExpressionError
+from flunq.core.markers import occurs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -48,6 +59,8 @@ SHALLOW = 512
 """Fewer bytes than this cannot be nested too deeply: a level takes two."""
 MAX_VALUE = 64 << 20
 """A value that an execution makes may have up to this many bytes."""
+MAX_EVENT = (1 << 20) - 16 * 1024
+"""A message of a server with the usual limit, with room for what goes around the event."""
 LEVELS_ABOVE = 24
 """Levels that events, commits and states put around a value, with room to spare."""
 
@@ -65,18 +78,31 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     """The ``source`` of its CloudEvents."""
     runtime: dict[str, Any] = {}
     """``$runtime``."""
-    secrets: dict[str, Any] = {}
-    """``$secrets``."""
+    max_event: int = MAX_EVENT
+    """Bytes that an event of an ``emit`` may have."""
 
 
 class Outcome:
     """A transformed output and the context that it exported, not emitted yet."""
 
-    __slots__ = ("context", "output")
+    __slots__ = ("context", "output", "raw")
 
-    def __init__(self, output: Any, context: Any) -> None:
+    def __init__(self, output: Any, context: Any = UNSET, raw: Any = UNSET) -> None:
         self.output = output
         self.context = context
+        self.raw = raw
+        """The raw output, if that is another one."""
+
+
+def _directions(flow: Flow) -> dict[str, Any]:
+    """Return a flow as the members of an event."""
+    if flow.end:
+        return {"end": True}
+    if flow.leave:
+        return {"leave": True}
+    if not flow.next:
+        return {}
+    return {"next": flow.next, "back": True} if flow.back else {"next": flow.next}
 
 
 class Turn:
@@ -202,6 +228,12 @@ class Turn:
         except UnicodeEncodeError as error:
             raise problem("runtime", "a text is not valid Unicode") from error
 
+    def refuse_secrets(self, value: Any, what: str) -> None:
+        """Raise TaskError if something that leaves the execution for good holds a secret."""
+        grant = self.state.secrets
+        if grant is not None and occurs(grant.nonce, value):
+            raise problem("authorization", f"{what} cannot carry a secret")
+
     # --- expressions --------------------------------------------------------------------------
 
     def task(self, reference: str) -> Task:
@@ -225,6 +257,7 @@ class Turn:
                 "definition": self.env.workflow.value,
                 "input": state.input,
                 "startedAt": moment(state.started_at or self.now),
+                "tags": state.tags,
             }
         return self._descriptor
 
@@ -303,7 +336,7 @@ class Turn:
         self.size_of(step.output)
         if context is not UNSET:
             self.size_of(context)
-        return Outcome(step.output, context)
+        return Outcome(step.output, context, UNSET if step.output is raw_output else raw_output)
 
     def validate(self, schema: Schema, value: Any, what: str) -> None:
         """Raise the DSL's validation error if a value does not fit."""
@@ -396,12 +429,18 @@ class Turn:
         if outcome.context is not UNSET:
             members["context"] = outcome.context
             self.size += self.size_of(outcome.context)
-        if flow.end:
-            members["end"] = True
-        elif flow.next:
-            members["next"] = flow.next
-            if flow.back:
-                members["back"] = True
+        around = self.state.frames[self.state.frames[number].parent].local
+        if type(around) is not Extending:
+            members |= _directions(flow)
+        elif around.phase == "main":
+            members["flow"] = _directions(flow)
+            if outcome.raw is not UNSET:
+                members["raw"] = outcome.raw
+                self.size += self.size_of(outcome.raw)
+        else:
+            members |= _directions(flow)
+            if self.task(reference).output.transform is not None:
+                members["hands"] = True
         self.release(number)
         self.emit_task(types.TASK_COMPLETED, "completedAt", reference, number, members)
 
@@ -454,8 +493,16 @@ class Turn:
         for timer in frame.timers:
             self.disarm(timer)
         if frame.task and frame.task != self.reported:
-            kind = self.state.tasks[frame.task].kind
-            self.effects.append(Withdraw(execution=self.state.id, task=frame.task, kind=kind))
+            self._withdraw(frame.task)
+
+    def _withdraw(self, task: str) -> None:
+        state = self.state
+        kind = state.tasks[task].kind
+        if kind == CHILD:
+            cancel = Cancel(id=task, reason=f"its parent {state.id} does not wait for it any more")
+            self.effects.append(Tell(execution=state.id, command=cancel))
+        else:
+            self.effects.append(Withdraw(execution=state.id, task=task, kind=kind))
 
     def interrupt(self, number: int, keep: frozenset[int] = frozenset()) -> bool:
         """Cancel what runs below a frame, the innermost first; False if some is left to do."""
@@ -494,6 +541,8 @@ class Turn:
                 failure=state.failure,
             )
         )
+        if state.parent is not None and state.parent_task:
+            self.effects.append(Tell(execution=state.id, command=report_to_parent(state)))
 
     def end_completed(self, output: Any, unwind: Sequence[int] = ()) -> None:
         """Complete the execution, unless its output cannot be made.
@@ -528,3 +577,17 @@ class Turn:
     def task_id(self, reference: str, path: str, attempt: int) -> str:
         """Return the id of one attempt of a step of this execution."""
         return ids.task_id(self.state.id, reference, path, attempt)
+
+
+def report_to_parent(state: State) -> Report:
+    """Return what the parent of an execution that has ended is waiting for."""
+    assert state.parent is not None
+    failure = state.failure
+    if failure is not None:
+        # The pointer is one into the child's document.
+        where = f"execution {state.id} at {failure.instance}"
+        detail = f"{failure.detail} ({where})" if failure.detail else where
+        failure = msgspec.structs.replace(failure, detail=detail, instance=None)
+    elif state.status != "completed":
+        failure = faults.standard("runtime", f"execution {state.id} was {state.status}")
+    return Report(id=state.parent, task=state.parent_task, output=state.output, failure=failure)

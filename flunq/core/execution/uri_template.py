@@ -9,12 +9,28 @@ from urllib.parse import quote
 from flunq.core.execution.faults import problem
 
 _NAME = re.compile(r"\{([^{}]*)\}")
+_CLIMBING = (".", "..")
 
 
 def expand(template: str, value: Any) -> str:
-    """Fill in a template; raises the DSL's expression error for arrays and objects."""
+    """Fill in a template; raises the DSL's expression error for values that do not fit in."""
     members = value if isinstance(value, dict) else {}
-    return _NAME.sub(lambda match: _encoded(match.group(1), members.get(match.group(1))), template)
+    found = _NAME.sub(lambda match: _encoded(match[1], members.get(match[1])), template)
+    _refuse_climbing(template, found)
+    return found
+
+
+def _refuse_climbing(template: str, found: str) -> None:
+    """Let no value turn a segment of the path into one that leads to another folder."""
+    if template == found:
+        return
+    before, after = (_path(text).count for text in (template, found))
+    if any(after(dots) > before(dots) for dots in _CLIMBING):
+        raise problem("expression", "a value in a URI makes a part of its path '.' or '..'")
+
+
+def _path(uri: str) -> list[str]:
+    return re.split(r"[?#]", uri, maxsplit=1)[0].replace("\\", "/").split("/")
 
 
 def _encoded(name: str, value: Any) -> str:

@@ -8,7 +8,9 @@ import msgspec
 
 from flunq.core.events import timestamp
 from flunq.core.execution import faults
-from flunq.core.execution.state import ROOT, Frame, Looping, Trying
+from flunq.core.execution.authorization import authorization
+from flunq.core.execution.state import ROOT, Extending, Frame, Listening, Looping, Trying
+from flunq.core.markers import VARIABLE, marker, name_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from flunq.core.document.model import Task
     from flunq.core.execution.turn import Turn
 
-WORKFLOW_INPUT = frozenset({"secrets", "workflow", "runtime"})
+WORKFLOW_INPUT = frozenset({"workflow", "runtime"})
 WORKFLOW_OUTPUT = WORKFLOW_INPUT | {"context"}
 BEFORE = WORKFLOW_OUTPUT | {"task"}
 """``if`` and ``input.from`` of a task."""
@@ -81,6 +83,8 @@ def bind(
             bound[name] = local[name]
         elif name in stage:
             bound[name] = _argument(turn, name, step)
+        elif name.startswith(VARIABLE):
+            bound[name] = _secret(turn, name.removeprefix(VARIABLE))
         elif step is not None:
             value = _in_scope(turn, name, step.parent)
             if value is not UNSET:
@@ -95,15 +99,22 @@ def _argument(turn: Turn, name: str, step: Step | None) -> Any:
         return turn.workflow_descriptor()
     if name == "runtime":
         return turn.env.runtime
-    if name == "secrets":
-        if not turn.env.secrets:
-            raise faults.problem("configuration", "$secrets has no values in this version of flunq")
-        return turn.env.secrets
-    if step is None or name == "authorization":
+    if step is None:
         return None
+    if name == "authorization":
+        return authorization(turn, step)
     if name == "task":
-        return _task_descriptor(step)
+        return _extended(turn, step) or _task_descriptor(step)
     return step.input if name == "input" else step.output
+
+
+def _secret(turn: Turn, path: str) -> str:
+    """Return what stands for a secret value: only executors ever see the value itself."""
+    grant = turn.state.secrets
+    name = name_in(path)
+    if grant is None or name not in grant.names:
+        raise faults.problem("authorization", f"the secret {name!r} is not in use.secrets")
+    return marker(grant.nonce, path)
 
 
 def _task_descriptor(step: Step) -> dict[str, Any]:
@@ -119,12 +130,39 @@ def _task_descriptor(step: Step) -> dict[str, Any]:
     return descriptor
 
 
+def extended_descriptor(step: Step) -> dict[str, Any]:
+    """Return ``$task`` for extensions: with the members of the task's definition as well."""
+    return {**step.task.definition, **_task_descriptor(step)}
+
+
+def _extended(turn: Turn, step: Step) -> dict[str, Any] | None:
+    """Return the descriptor of the task that an extension extends, for the extension's tasks."""
+    frames = turn.state.frames
+    number = step.parent
+    while number != ROOT and not _is_function(frames[number]):
+        frame = frames[number]
+        local = frame.local
+        if type(local) is Extending and local.phase != "main":
+            task = turn.task(local.target)
+            target = Step(task, frame.parent, frame.input, frame.source, frame.started_at)
+            if local.phase == "after":
+                target.raw_output = local.output if local.raw is UNSET else local.raw
+            return extended_descriptor(target)
+        number = frame.parent
+    return None
+
+
+def _is_function(frame: Frame) -> bool:
+    """Tell whether the tasks below a frame are those of a function, which sees no caller."""
+    return frame.kind == "call" and frame.local is None
+
+
 def _in_scope(turn: Turn, name: str, number: int) -> Any:
     """Look for a loop variable or a caught error in the frames around a task."""
     frames = turn.state.frames
     while number != ROOT:
         frame = frames[number]
-        if frame.kind == "call":
+        if _is_function(frame):
             break
         value = _of_frame(turn, name, frame)
         if value is not UNSET:
@@ -141,6 +179,12 @@ def _of_frame(turn: Turn, name: str, frame: Frame) -> Any:
             return local.items[local.index]
         if name == loop.at:
             return local.index
+    elif isinstance(local, Listening) and local.busy:
+        iterator = turn.task(frame.reference).spec.foreach
+        if name == iterator.item:
+            return local.consumed[len(local.outputs)]
+        if name == iterator.at:
+            return len(local.outputs)
     elif (
         type(local) is Trying
         and local.error is not None

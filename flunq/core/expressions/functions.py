@@ -14,6 +14,7 @@ from flunq.core.expressions.errors import BeyondTier0, ExpressionError
 from flunq.core.expressions.fuel import MAX_ITEMS, MAX_STRING, bounded_text
 from flunq.core.expressions.operators import add, is_number, member, members, number, split_text
 from flunq.core.expressions.values import equal, kind, shown, sort_key, to_json, to_text
+from flunq.core.markers import OPENING, is_marker, transformed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -465,7 +466,10 @@ def explode(value: Any) -> list[int]:
 
 def to_base64(value: Any) -> str:
     """Encode the text in base64."""
-    return base64.b64encode(to_text(value).encode()).decode()
+    text = to_text(value)
+    if OPENING in text and (made := transformed(text, "base64")) is not None:
+        return made
+    return base64.b64encode(text.encode()).decode()
 
 
 def from_base64(value: Any) -> str:
@@ -524,7 +528,16 @@ def _tsv_text(text: str) -> str:
 
 def to_uri(value: Any) -> str:
     """Escape the text for a URI."""
-    return quote(to_text(value), safe="-._~")
+    text = to_text(value)
+    if OPENING in text and (made := transformed(text, "uri")) is not None:
+        return made
+    return quote(text, safe="-._~")
+
+
+def to_string(value: Any) -> str:
+    """Return a string as it is and anything else as JSON; a secret may be no string."""
+    text = to_text(value)
+    return (transformed(text, "text") or text) if is_marker(text) else text
 
 
 VALUE_FUNCTIONS: dict[str, Callable[[Any], Any]] = {
@@ -540,7 +553,7 @@ VALUE_FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "round": round_,
     "sqrt": sqrt,
     "abs": absolute,
-    "tostring": to_text,
+    "tostring": to_string,
     "tojson": to_json,
     "fromjson": from_json,
     "tonumber": to_number,

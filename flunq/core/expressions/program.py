@@ -19,7 +19,9 @@ from flunq.core.expressions.errors import (
 )
 from flunq.core.expressions.parser import parse
 from flunq.core.expressions.scope import resolve
+from flunq.core.expressions.secrets import SECRETS, secret_problems, with_variables
 from flunq.core.expressions.syntax import runtime_source
+from flunq.core.markers import VARIABLE, MarkerError, unfold
 
 if TYPE_CHECKING:
     from flunq.core.json import JSON
@@ -85,6 +87,8 @@ class Expression:
         """Return what the engine has to evaluate."""
         seen = input if self.reads_input else None
         referenced = {name: variables[name] for name in sorted(self.variables)}
+        if any(name.startswith(VARIABLE) for name in referenced):
+            referenced = _with_secrets(referenced)
         digest = blake2b(self.text.encode("utf-8", "surrogatepass"), digest_size=16)
         try:
             digest.update(b"\0" + _encode((seen, referenced)))
@@ -98,10 +102,25 @@ def compile_expression(text: str) -> Expression:
     """Compile a bare expression, or raise ExpressionSyntaxError."""
     tree = parse(text)
     names = resolve(tree)
-    if names.problems:
-        offset, message = names.problems[0]
+    problems = names.problems
+    if SECRETS in names.variables and not problems:
+        problems = tuple(secret_problems(tree))
+        tree = with_variables(tree)
+        names = resolve(tree)
+    if problems:
+        offset, message = problems[0]
         raise ExpressionSyntaxError(message, offset)
     return Expression(text, compile_tree(tree), names.variables, names.reads_input)
+
+
+def _with_secrets(referenced: dict[str, Any]) -> dict[str, Any]:
+    """Return the variables as the text of the program names them: one object of all secrets."""
+    markers = {name: value for name, value in referenced.items() if name.startswith(VARIABLE)}
+    others = {name: value for name, value in referenced.items() if name not in markers}
+    try:
+        return {**others, SECRETS: unfold(markers)}
+    except MarkerError as error:
+        raise ExpressionError(str(error)) from error
 
 
 @lru_cache(maxsize=8192)

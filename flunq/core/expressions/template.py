@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from flunq.core.expressions.engine import EMPTY, Answers
-from flunq.core.expressions.errors import ExpressionSyntaxError
+from flunq.core.expressions.errors import ExpressionError, ExpressionSyntaxError
 from flunq.core.expressions.program import Expression, compile_runtime
 from flunq.core.expressions.syntax import OPENING, Source, enclosed, segments
 from flunq.core.expressions.values import to_text
@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from flunq.core.json import JSON
+
+
+class LooseText(str):
+    """A text that is tried as an expression, whether or not it is enclosed in ``${ }``."""
+
+    __slots__ = ()
 
 
 class Template:
@@ -57,6 +63,25 @@ class _Whole(Template):
         self, input: JSON, variables: Mapping[str, JSON], answers: Answers = EMPTY
     ) -> JSON:
         return self._expression.evaluate(input, variables, answers)
+
+
+class _Loose(Template):
+    """An expression, or the text itself if it cannot be evaluated."""
+
+    __slots__ = ("_expression", "_text")
+
+    def __init__(self, expression: Expression, text: str) -> None:
+        super().__init__(expression.variables)
+        self._expression = expression
+        self._text = text
+
+    def evaluate(
+        self, input: JSON, variables: Mapping[str, JSON], answers: Answers = EMPTY
+    ) -> JSON:
+        try:
+            return self._expression.evaluate(input, variables, answers)
+        except ExpressionError:
+            return self._text
 
 
 class _Mixed(Template):
@@ -115,6 +140,25 @@ def _compile_text(text: str) -> Template:
     return _embedded(text)
 
 
+def _plain(value: JSON) -> JSON:
+    """Return a constant without texts that were only marked as loose."""
+    if isinstance(value, dict):
+        members = {name: _plain(member) for name, member in value.items()}
+        return value if all(members[name] is value[name] for name in value) else members
+    if isinstance(value, list):
+        items = [_plain(item) for item in value]
+        same = all(new is old for new, old in zip(items, value, strict=True))
+        return value if same else items
+    return str(value) if type(value) is LooseText else value
+
+
+def _loosely(text: str) -> Template:
+    try:
+        return _Loose(compile_runtime(text), text)
+    except ExpressionSyntaxError:
+        return _Constant(text) if enclosed(text) is not None else _compile_text(text)
+
+
 def _embedded(text: str) -> Template:
     """Compile a text with expressions in it; one that does not compile is plain text.
 
@@ -138,15 +182,15 @@ def _embedded(text: str) -> Template:
 def compile_template(value: JSON) -> Template:
     """Compile a free value, or raise ExpressionSyntaxError."""
     if isinstance(value, str):
-        return _compile_text(value)
+        return _loosely(str(value)) if type(value) is LooseText else _compile_text(value)
     if isinstance(value, dict):
         members = {name: compile_template(member) for name, member in value.items()}
         if all(member.is_constant for member in members.values()):
-            return _Constant(value)
+            return _Constant(_plain(value))
         return _Object(members)
     if isinstance(value, list):
         items = tuple(compile_template(item) for item in value)
         if all(item.is_constant for item in items):
-            return _Constant(value)
+            return _Constant(_plain(value))
         return _Array(items)
     return _Constant(value)

@@ -18,6 +18,7 @@ __all__ = [
     "Source",
     "called_functions",
     "check_document",
+    "check_source",
     "check_value",
     "digest_of",
     "read_document",
@@ -77,14 +78,20 @@ def check_value(value: Any) -> list[Problem]:
     return [msgspec.structs.replace(problem, line=1, column=1) for problem in problems]
 
 
+def check_source(source: Source) -> list[Problem]:
+    """Return everything that is wrong with a document that was read."""
+    return _problems(source)
+
+
 def called_functions(document: Document) -> list[tuple[str, str]]:
     """Return the calls that only a registered function can serve, as (name, pointer).
 
     Protocols, functions of ``use.functions``, catalog entries and URIs are not among them.
     """
+    from flunq.core.document.addresses import is_function_address
     from flunq.core.reading.rules import called_names
 
-    return [call for call in called_names(document.value) if not {"@", "/"} & set(call[0])]
+    return [call for call in called_names(document.value) if not is_function_address(call[0])]
 
 
 def digest_of(value: Any) -> str:

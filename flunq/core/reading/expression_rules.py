@@ -8,6 +8,7 @@ from flunq.core.expressions import nodes
 from flunq.core.expressions.errors import ExpressionSyntaxError
 from flunq.core.expressions.parser import parse
 from flunq.core.expressions.scope import children, resolve
+from flunq.core.expressions.secrets import constant_text, secret_problems
 from flunq.core.expressions.syntax import enclosed, runtime_source
 from flunq.core.reading.explain import nearest, shown
 
@@ -40,6 +41,7 @@ def check_expression(visit: Visit, text: str, pointer: str, scope: Scope, *, bar
         _check_variables(visit, tree, names.variables - scope.variables, pointer, scope, source)
         if "secrets" in names.variables:
             _check_secrets(visit, tree, pointer, source.offset)
+            problems += secret_problems(tree)
     for offset, message in problems:
         visit.complain(
             pointer, f"not a valid expression: {message}", "expression-syntax",
@@ -68,7 +70,7 @@ def _check_secrets(visit: Visit, tree: Any, pointer: str, start: int) -> None:
     for node in _walk(tree):
         if not isinstance(node, nodes.Index) or not isinstance(node.target, nodes.Variable):
             continue
-        name = _constant(node.key)
+        name = constant_text(node.key)
         if node.target.name != "secrets" or name is None or name in declared:
             continue
         message = f"unknown secret {shown(name)}{visit.suggestion(name, declared)}"
@@ -88,11 +90,3 @@ def _walk(tree: nodes.Node) -> Iterator[nodes.Node]:
 
 def _variables(tree: nodes.Node) -> Iterator[nodes.Variable]:
     return (node for node in _walk(tree) if isinstance(node, nodes.Variable))
-
-
-def _constant(node: nodes.Node) -> str | None:
-    if isinstance(node, nodes.Literal) and isinstance(node.value, str):
-        return node.value
-    if isinstance(node, nodes.Text) and all(isinstance(part, str) for part in node.parts):
-        return "".join(str(part) for part in node.parts)
-    return None

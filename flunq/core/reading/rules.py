@@ -9,13 +9,15 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from flunq.core.cron import Cron, CronError
+from flunq.core.cron import Cron, CronError, time_zone
 from flunq.core.duration import Duration, DurationError, parse_duration
 from flunq.core.expressions.syntax import enclosed
 from flunq.core.reading.explain import shown
 from flunq.core.reading.expression_rules import check_expression
 from flunq.core.reading.pointers import child
 from flunq.core.reading.problems import quoted
+from flunq.core.retention import RetentionError, retention_of
+from flunq.core.scheduling.policies import ScheduleError, read_settings, settings_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -74,6 +76,20 @@ def check_names(visit: Visit, items: list[Any], pointer: str, kind: str) -> dict
             message = f"the {kind} {quoted(name)} is already defined on line {line}"
             visit.complain(where, message, f"duplicate-{kind}-name", key=True)
     return first
+
+
+def check_evaluation(visit: Visit) -> None:
+    """Check ``evaluate``, which the language's schema leaves open."""
+    evaluate = visit.document.get("evaluate") if isinstance(visit.document, dict) else None
+    if not isinstance(evaluate, dict):
+        return
+    language, mode = evaluate.get("language", "jq"), evaluate.get("mode", "strict")
+    if language != "jq":
+        message = f"expressions cannot be written in {shown(str(language))}"
+        visit.complain("/evaluate/language", message, "expression-language", hint="use jq")
+    if mode not in ("strict", "loose"):
+        message = f"evaluation is strict or loose, not {shown(str(mode))}"
+        visit.complain("/evaluate/mode", message, "evaluation-mode")
 
 
 def check_switch(visit: Visit, cases: list[Any], pointer: str, scope: Scope) -> None:
@@ -236,16 +252,48 @@ def _check_schedule(visit: Visit, schedule: dict[str, Any], pointer: str, scope:
     if interval is not None and interval.approximate() == 0:
         message = "'every' needs an interval longer than nothing"
         visit.complain(f"{pointer}/every", message, "schedule-interval")
+    for name in ("every", "after"):
+        text = schedule.get(name)
+        if isinstance(text, str) and enclosed(text) is not None:
+            message = f"'{name}' cannot be an expression: there is no data yet"
+            visit.complain(child(pointer, name), message, "schedule-interval")
+    _check_policies(visit)
     return scope
 
 
+def _check_policies(visit: Visit) -> None:
+    """Check what the metadata of the document say about its schedule."""
+    try:
+        policies = read_settings(settings_of(visit.document))
+        time_zone(policies.timezone or "UTC")
+    except (ScheduleError, CronError) as error:
+        hint = "timezone, overlap, catchUp and missed: see flunq schedules update --help"
+        visit.complain("/document/metadata/schedule", str(error), "schedule-policy", hint=hint)
+
+
+def check_retention(visit: Visit) -> None:
+    """Check what the metadata of the document say about its ended executions."""
+    try:
+        retention_of(visit.document)
+    except RetentionError as error:
+        hint = "such as retention: {after: {days: 30}, keep: 1000}"
+        visit.complain("/document/metadata/retention", str(error), "retention", hint=hint)
+
+
 def _check_schema(visit: Visit, schema: dict[str, Any], pointer: str, scope: Scope) -> Scope:
-    document, language = schema.get("document"), schema.get("format", "json")
-    if isinstance(document, dict) and str(language).partition(":")[0] == "json":
+    from flunq.core.document.schemas import SchemaError, dialect_of
+
+    document = schema.get("document")
+    try:
+        dialect = dialect_of(schema)
+    except SchemaError as error:
+        visit.complain(f"{pointer}/format", str(error), "schema-format")
+        return scope
+    if isinstance(document, dict):
         import jsonschema_rs
 
         try:
-            jsonschema_rs.meta.validate(document)
+            jsonschema_rs.meta.validate({"$schema": dialect, **document} if dialect else document)
         except jsonschema_rs.ValidationError as error:
             where = f"{pointer}/document" + "".join(f"/{part}" for part in error.instance_path)
             visit.complain(where, f"not a JSON Schema: {error.message[:120]}", "bad-schema")

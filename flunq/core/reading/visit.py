@@ -55,6 +55,8 @@ class Visit:
     def run(self) -> list[Problem]:
         """Walk once and return what was found."""
         self._value(document_plan(), self.document, "", Scope())
+        rules.check_evaluation(self)
+        rules.check_retention(self)
         for pointer, target, siblings in self.unknown_targets[:MAX_PROBLEMS]:
             rules.report_unknown_target(self, pointer, target, siblings)
         return self.problems

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from flunq.log.ports import Entry
     from flunq.log.select import StreamSettings
 
-_BUCKETS = ("definitions", "state", "tenants", "nodes")
+_BUCKETS = ("definitions", "state", "tenants", "nodes", "secrets")
 
 
 class _Port:
@@ -55,6 +55,9 @@ class MemoryKeyValue(_Port):
         keys: list[str] = await self._do("keys", prefix, lambda: self._bucket.keys(prefix))
         return keys
 
+    async def scour(self) -> None:
+        """Memory keeps nothing that was replaced or deleted."""
+
     @property
     def _bucket(self) -> MemoryBucket:
         return self._broker.bucket(self._name)
@@ -75,6 +78,10 @@ class MemoryBlobs(_Port):
     async def delete(self, key: str) -> None:
         """Remove a value."""
         await self._do("delete", key, lambda: self._broker.blobs.pop(key, None))
+
+    async def erase(self, key: str) -> None:
+        """Remove a value."""
+        await self.delete(key)
 
 
 class MemoryLeases(_Port):
@@ -131,6 +138,7 @@ class MemoryDatabase:
         self.state = MemoryKeyValue(self, "state")
         self.tenants = MemoryKeyValue(self, "tenants")
         self.nodes = MemoryKeyValue(self, "nodes")
+        self.secrets = MemoryKeyValue(self, "secrets")
         self.blobs = MemoryBlobs(self, "blobs")
         self.leases = MemoryLeases(self, "leases")
 

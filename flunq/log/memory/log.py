@@ -100,6 +100,10 @@ class MemoryLog:
         self._wake(subject)
         return record.seq
 
+    def size(self) -> int:
+        """Return the bytes of what is stored."""
+        return sum(len(record.data) for record in self._records)
+
     def last(self, subject: str) -> Record | None:
         """Return a subject's newest record."""
         records = self._subjects.get(subject)

@@ -75,6 +75,16 @@ class TaskQueue:
         """Never deliver a task again."""
         self._tasks.pop(task.seq, None)
 
+    def count(self, execution: str) -> int:
+        """Return how many of an execution's tasks are unfinished."""
+        return sum(task.execution == execution for task in self._tasks.values())
+
+    def lose(self, newest: int) -> None:
+        """Forget the newest tasks and that they ever came, as a power cut may."""
+        for seq in sorted(self._tasks)[-newest:] if newest else []:
+            del self._tasks[seq]
+        self._ids.clear()
+
     def withdraw(self, execution: str) -> None:
         """Remove an execution's tasks."""
         for task in [t for t in self._tasks.values() if t.execution == execution]:

@@ -11,6 +11,7 @@ from flunq.core.protocol import feed_subject
 from flunq.log.memory.broker import MAX_PAYLOAD, MemoryBroker, Operation
 from flunq.log.memory.services import Listener, Service
 from flunq.log.ports import (
+    Extent,
     MessageTooLargeError,
     NoResponderError,
     Record,
@@ -143,6 +144,16 @@ class MemoryJournal(_Port):
         seq: int = await self._do("first_seq", "", lambda: self._log.first_seq)
         return seq
 
+    async def extent(self) -> Extent:
+        """Return what is stored, and which life of the stream this is."""
+
+        def look() -> Extent:
+            log = self._log
+            return Extent(log.first_seq, log.last_seq, log.size(), log.created)
+
+        extent: Extent = await self._do("extent", "", look)
+        return extent
+
 
 class MemoryInbox(_Port):
     """The inbox in memory."""
@@ -270,6 +281,13 @@ class MemoryTasks(_Port):
         await self._do(
             "withdraw", execution, lambda: self._broker.queue(self._name).withdraw(execution)
         )
+
+    async def queued(self, execution: str) -> int:
+        """Return how many of an execution's tasks are unfinished, delivered or not."""
+        count: int = await self._do(
+            "queued", execution, lambda: self._broker.queue(self._name).count(execution)
+        )
+        return count
 
 
 class MemoryBus(_Port):
@@ -449,6 +467,10 @@ class MemoryEventStream:
         for stream in ("journal", "inbox", "bus", "schedules", "dead_letters"):
             self.broker.ensure_log(f"{self.settings.tenant}/{stream}")
         self.broker.ensure_queue(f"{self.settings.tenant}/tasks", self.settings.ack_wait)
+
+    async def scour(self) -> list[str]:
+        """Memory keeps nothing that was taken."""
+        return []
 
     async def wait_lost(self) -> str:
         """Return the reason once :meth:`lose` was called."""

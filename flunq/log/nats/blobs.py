@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from flunq.log.nats.scouring import overwrite
 from flunq.log.nats.streams import BLOBS
 from flunq.log.ports import OutcomeUnknownError, StoreFullError
 
@@ -86,6 +87,13 @@ class NatsBlobs:
         await self._purge(_manifest(key))
         if manifest is not None:
             await self._purge(_chunks(manifest.nuid))
+
+    async def erase(self, key: str) -> None:
+        """Remove a value; its bytes in the broker's files are overwritten."""
+        manifest = await self._manifest(key)
+        if manifest is not None:
+            await overwrite(self._js, _STREAM, _chunks(manifest.nuid))
+        await self.delete(key)
 
     async def _manifest(self, key: str) -> _Manifest | None:
         record = await self._js.last(_STREAM, _manifest(key))

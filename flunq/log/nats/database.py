@@ -22,6 +22,7 @@ class NatsDatabase:
     state: NatsKeyValue
     tenants: NatsKeyValue
     nodes: NatsKeyValue
+    secrets: NatsKeyValue
     blobs: NatsBlobs
     leases: NatsLeases
 
@@ -39,6 +40,7 @@ class NatsDatabase:
         self.state = NatsKeyValue(js, "flunq_state")
         self.tenants = NatsKeyValue(js, "flunq_tenants")
         self.nodes = NatsKeyValue(js, "flunq_nodes")
+        self.secrets = NatsKeyValue(js, "flunq_secrets")
         self.blobs = NatsBlobs(js)
         self.leases = NatsLeases(js, ttl=settings.lease_ttl, replicas=settings.replicas)
         return self

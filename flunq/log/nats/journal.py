@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from flunq.log.nats.jetstream import header_block
 from flunq.log.nats.names import partition_of_subject
 from flunq.log.nats.readers import OrderedReader
+from flunq.log.ports import Extent
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -90,6 +91,17 @@ class NatsJournal:
         """Return the first sequence that is still stored."""
         info = await self._js.insist(f"STREAM.INFO.{self._stream}")
         return max(1, int(info["state"]["first_seq"]))
+
+    async def extent(self) -> Extent:
+        """Return what is stored, and the time of creation."""
+        info = await self._js.insist(f"STREAM.INFO.{self._stream}")
+        state = info["state"]
+        return Extent(
+            max(1, int(state["first_seq"])),
+            int(state["last_seq"]),
+            int(state["bytes"]),
+            str(info["created"]),
+        )
 
     def _subject(self, partition: int) -> str:
         subject = self._subjects.get(partition)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from flunq.log.nats.names import key_to_subject, subject_to_key
+from flunq.log.nats.scouring import fill_block
 from flunq.log.nats.streams import bucket_stream
 from flunq.log.ports import Entry, RevisionConflictError, SequenceConflictError
 
 if TYPE_CHECKING:
     from flunq.log.nats.jetstream import JetStream
+
+_FILLER = "scouring"
 
 
 class NatsKeyValue:
@@ -52,6 +56,20 @@ class NatsKeyValue:
         found = await subjects(self._js, self._stream, pattern)
         keys = (subject_to_key(subject[len(self._prefix) :]) for subject in found)
         return sorted(key for key in keys if key.startswith(prefix))
+
+    async def scour(self) -> None:
+        """Write every key anew beyond a filled-up file, so that the older files are empty."""
+        filler = f"{self._prefix}{_FILLER}"
+        try:
+            first = await fill_block(self._js, filler)
+            for key in await self.keys():
+                entry = await self.get(key)
+                if entry is None or entry.revision >= first:
+                    continue
+                with suppress(RevisionConflictError):  # somebody wrote it: that is as good
+                    await self.swap(key, entry.value, revision=entry.revision)
+        finally:
+            await self._js.insist(f"STREAM.PURGE.{self._stream}", {"filter": f"{filler}.*"})
 
 
 async def subjects(js: JetStream, stream: str, pattern: str) -> dict[str, int]:

@@ -28,9 +28,15 @@ class NatsLeases:
         self._js = js
         self._ttl = ttl
         self._replicas = replicas
+        self._own: set[str] = set()
+        self._known: dict[str, bytes] = {}
+        self._doubtful_until = 0.0
+        """Until then the server may have lost leases that are still held."""
+        js.connection.on_reconnect(self._doubt)
 
     async def renew(self, name: str, value: bytes) -> None:
         """Create or renew this process's lease."""
+        self._own.add(name)
         subject = _PREFIX + key_to_subject(name)
         try:
             await self._js.publish(subject, value)
@@ -41,14 +47,25 @@ class NatsLeases:
 
     async def release(self, name: str) -> None:
         """Give the lease up at once; the marker tells those who watch."""
+        self._own.discard(name)
         await self._js.publish(_PREFIX + key_to_subject(name), b"", _DELETED)
 
     async def live(self) -> dict[str, bytes]:
-        """Return all live leases."""
-        return {
-            subject_to_key(record.subject[len(_PREFIX) :]): record.data
-            for record in await self._records()
-        }
+        """Return all live leases.
+
+        The server keeps them in memory. After a reconnect those of others that were live before
+        count for as long as they may have been meant to: whoever is alive renews in that time.
+        """
+        records = await self._records()
+        found = {_name(record): record.data for record in records if not _is_release(record)}
+        if asyncio.get_running_loop().time() < self._doubtful_until:
+            gone = {_name(record) for record in records if _is_release(record)} | self._own
+            found |= {n: v for n, v in self._known.items() if n not in found and n not in gone}
+        self._known = found
+        return found
+
+    def _doubt(self) -> None:
+        self._doubtful_until = asyncio.get_running_loop().time() + self._ttl
 
     async def changes(self) -> AsyncIterator[None]:
         """Yield at the start and whenever the set of live leases may have changed."""
@@ -74,10 +91,19 @@ class NatsLeases:
             # A stream in memory does not survive its server.
             await self._ensure()
             records = await self._js.page(_STREAM, request)
-        return [record for record in records if "KV-Operation" not in record.headers]
+        return records
 
     async def _ensure(self) -> None:
+        self._doubt()
         await ensure(self._js, [leases(self._replicas, self._ttl)])
+
+
+def _name(record: Record) -> str:
+    return subject_to_key(record.subject[len(_PREFIX) :])
+
+
+def _is_release(record: Record) -> bool:
+    return "KV-Operation" in record.headers
 
 
 class _Watcher:
@@ -94,7 +120,8 @@ class _Watcher:
         """Note the leases that were live before the watch began."""
         now = asyncio.get_running_loop().time()
         for record in records:
-            self._seen.setdefault(record.subject.encode(), (record.data, now))
+            if not _is_release(record):
+                self._seen.setdefault(record.subject.encode(), (record.data, now))
 
     def receive(self, subject: bytes, _reply: bytes, data: bytes, headers: bytes) -> None:
         """Note a renewal or a release."""

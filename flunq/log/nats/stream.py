@@ -13,6 +13,7 @@ from flunq.log.nats.journal import NatsJournal
 from flunq.log.nats.names import Names
 from flunq.log.nats.requests import NatsRequests
 from flunq.log.nats.schedules import NatsSchedules
+from flunq.log.nats.scouring import empty_files
 from flunq.log.nats.streams import drift, ensure, tenant_streams
 from flunq.log.nats.tasks import NatsTasks
 
@@ -75,6 +76,12 @@ class NatsEventStream:
         """Say which streams are missing or configured otherwise than declared."""
         configs = tenant_streams(self.names, self.settings.replicas)
         return await drift(JetStream(self.connection), configs)
+
+    async def scour(self) -> list[str]:
+        """Delete the files of inputs and tasks that were taken, where none are left."""
+        js = JetStream(self.connection)
+        streams = (self.names.inbox_stream, self.names.tasks_stream)
+        return [stream for stream in streams if not await empty_files(js, stream)]
 
     async def wait_lost(self) -> str:
         """Return, with the reason, once the connection is lost for good."""

@@ -11,6 +11,7 @@ import msgspec
 
 from flunq.core.ids import token
 from flunq.log.nats.jetstream import ApiError, identity_block, parse_status
+from flunq.log.nats.kv import subjects
 from flunq.log.nats.readers import ends_pull, parse_position
 from flunq.log.ports import NoResponderError, RequestTimeoutError
 
@@ -118,6 +119,12 @@ class NatsTasks:
             f"STREAM.PURGE.{self._names.tasks_stream}",
             {"filter": self._names.tasks_of_execution(execution)},
         )
+
+    async def queued(self, execution: str) -> int:
+        """Return how many of an execution's tasks are unfinished, delivered or not."""
+        pattern = self._names.tasks_of_execution(execution)
+        found = await subjects(self._js, self._names.tasks_stream, pattern)
+        return sum(found.values())
 
 
 class _Puller:

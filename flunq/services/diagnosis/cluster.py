@@ -13,11 +13,12 @@ import msgspec
 from flunq.errors import FlunqError
 from flunq.log.nats.server import require_version
 from flunq.services.diagnosis.checks import Check, fail, ok, warn
+from flunq.services.supervising.archive import ArchiveState, archive_line, archive_states
 from flunq.services.supervising.health import catching_up, health_problem
 from flunq.services.supervising.network import http_get
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from flunq.services.diagnosis.checks import Checker
     from flunq.services.supervising.statefile import ClusterState
@@ -68,7 +69,12 @@ def cluster_checks(state: ClusterState, tenant: str) -> Iterator[tuple[str, Chec
         return await check_api(state.api.url)
 
     yield "services", services
+
+    async def archive() -> list[Check]:
+        return check_archives(await archive_states(state.api.url))
+
     yield "api", api
+    yield "archive", archive
     for monitor in state.nats.monitors:
         yield "server", _server_checker(monitor, state, tenant)
     if state.nats.external:
@@ -118,6 +124,23 @@ async def check_api(url: str) -> Check:
     if status != 200:
         return fail("api", f"not ready: {body.decode(errors='replace')}", "flunq logs control")
     return ok("api", f"{url} is ready")
+
+
+def check_archives(states: Sequence[ArchiveState]) -> list[Check]:
+    """Does the archive follow the journal?"""
+    if not states:
+        remedy = "start one with: flunq serve historian --data DIR"
+        return [warn("archive", "no historian answers: the journal is never trimmed", remedy)]
+    return [_check_archive(each) for each in states]
+
+
+def _check_archive(archive: ArchiveState) -> Check:
+    if archive.state == "following":
+        return ok("archive", archive_line([archive]))
+    if archive.state == "behind":
+        behind = f"{archive.behind_seconds:.0f} s behind the journal"
+        return warn("archive", behind, "queries are right all the same; flunq lake status")
+    return fail("archive", "it does not grow", "flunq lake status says why")
 
 
 async def check_health(monitor: str) -> Check:

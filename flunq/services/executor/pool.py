@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from flunq.core.execution.commands import Failure, Report
 from flunq.errors import UsageError
+from flunq.sdk.concealing import CallSecrets
 from flunq.sdk.context import ExecutorContext, TaskContext
 from flunq.sdk.executor import ERRORS, Call, Executor, TaskError
 from flunq.services.clock import Clock, SystemClock
+from flunq.services.executor.streams import GuardedStreams
 from flunq.services.executor.watchdog import LoopWatchdog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from flunq.core.execution.effects import Dispatch
+    from flunq.sdk.concealing import Concealer
 
 _LOGGER = logging.getLogger("flunq.executor")
 _DETAIL = 1000
@@ -31,10 +34,24 @@ _SELF_CANCELLED = Failure(
 class _Running:
     """One task in flight and whoever wants to hear of it."""
 
-    __slots__ = ("begun", "context", "deadline", "dispatch", "done", "expired", "stopped", "task")
+    __slots__ = (
+        "begun",
+        "context",
+        "deadline",
+        "dispatch",
+        "done",
+        "expired",
+        "secrets",
+        "stopped",
+        "task",
+    )
 
-    def __init__(self, dispatch: Dispatch, context: TaskContext) -> None:
+    def __init__(
+        self, dispatch: Dispatch, shared: ExecutorContext, streams: GuardedStreams
+    ) -> None:
         self.dispatch = dispatch
+        self.secrets = CallSecrets(shared.secrets, dispatch.secrets, tell=streams.add)
+        context = TaskContext(shared, self.secrets)
         self.context = context
         self.done: list[Callable[[Report], None]] = []
         self.stopped: list[Callable[[], None]] = []
@@ -84,6 +101,7 @@ class ExecutorPool:
         self._idle = asyncio.Event()
         self._idle.set()
         self._draining = False
+        self._streams = GuardedStreams()
         self._watchdog = LoopWatchdog(self._names.get, lambda: bool(self._runs))
 
     async def __aenter__(self) -> Self:
@@ -98,6 +116,7 @@ class ExecutorPool:
             raise
         if self._watched:
             self._watchdog.start()
+            self._streams.install()
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
@@ -186,8 +205,10 @@ class ExecutorPool:
         self._draining = True
         await self._abandon()
         self._watchdog.stop()
+        self._streams.remove()
         for executor in self._executors:
             await executor.aclose()
+        self._context.close()
 
     async def _abandon(self) -> list[str]:
         left = [run.task for run in self._runs.values() if run.task is not None]
@@ -199,7 +220,7 @@ class ExecutorPool:
         return ids
 
     def _begin(self, dispatch: Dispatch, executor: Executor, delivery: int) -> _Running:
-        run = _Running(dispatch, TaskContext(self._context))
+        run = _Running(dispatch, self._context, self._streams)
         if not self._runs:
             self._idle.clear()
         self._runs[dispatch.task] = run
@@ -216,7 +237,9 @@ class ExecutorPool:
         output, failure = None, None
         if not (run.context.cancelled or run.expired):
             try:
-                output = await executor.execute(_call(run.dispatch, delivery), run.context)
+                arguments = run.secrets.reveal(run.dispatch.arguments)
+                call = _call(run.dispatch, delivery, arguments)
+                output = await executor.execute(call, run.context)
             except TaskError as error:
                 failure = _failure(error)
             except asyncio.CancelledError:
@@ -225,6 +248,10 @@ class ExecutorPool:
                 failure = self._unexpected(run.dispatch, error)
         if run.expired and failure is None:
             failure = _TOO_LATE
+        concealer = run.secrets.concealer
+        if concealer:
+            output = concealer.value(output)
+            failure = None if failure is None else _concealed(failure, concealer)
         self._end(run)
         if run.context.cancelled:
             _call_each(run.stopped)
@@ -283,7 +310,7 @@ def _index(executors: tuple[Executor, ...]) -> dict[str, Executor]:
     return by_kind
 
 
-def _call(dispatch: Dispatch, delivery: int) -> Call:
+def _call(dispatch: Dispatch, delivery: int, arguments: Any) -> Call:
     return Call(
         execution=dispatch.execution,
         task=dispatch.task,
@@ -291,7 +318,7 @@ def _call(dispatch: Dispatch, delivery: int) -> Call:
         reference=dispatch.reference,
         key=dispatch.key,
         attempt=dispatch.attempt,
-        arguments=dispatch.arguments,
+        arguments=arguments,
         delivery=delivery,
         deadline=dispatch.deadline,
         traceparent=dispatch.traceparent,
@@ -300,6 +327,15 @@ def _call(dispatch: Dispatch, delivery: int) -> Call:
 
 def _failure(error: TaskError) -> Failure:
     return Failure(type=error.type, status=error.status, title=error.title, detail=error.detail)
+
+
+def _concealed(failure: Failure, concealer: Concealer) -> Failure:
+    return Failure(
+        type=concealer.text(failure.type),
+        status=failure.status,
+        title=None if failure.title is None else concealer.text(failure.title),
+        detail=None if failure.detail is None else concealer.text(failure.detail),
+    )
 
 
 def _call_each(callbacks: list[Callable[[], None]]) -> None:

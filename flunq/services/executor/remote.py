@@ -16,7 +16,6 @@ from flunq.core.protocol import withdraw_subject
 from flunq.log.ports import OutcomeUnknownError, StoreFullError
 from flunq.sdk.executor import ERRORS
 from flunq.services.clock import Clock, SystemClock
-from flunq.services.executor.reporter import Reporter
 from flunq.services.wire import claim_in, decode_dispatch, decode_withdrawals
 
 if TYPE_CHECKING:
@@ -24,9 +23,8 @@ if TYPE_CHECKING:
 
     from flunq.core.execution.effects import Dispatch
     from flunq.log.ports import Blobs, Delivery, EventStream
+    from flunq.services.courier import Courier
     from flunq.services.executor.pool import ExecutorPool
-
-__all__ = ["RemoteExecutor", "Reporter"]
 
 _LOGGER = logging.getLogger("flunq.executor")
 HEARTBEAT = 10.0
@@ -45,7 +43,7 @@ class RemoteExecutor:
         self,
         pool: ExecutorPool,
         stream: EventStream,
-        reporter: Reporter,
+        courier: Courier,
         *,
         blobs: Blobs | None = None,
         clock: Clock | None = None,
@@ -54,7 +52,7 @@ class RemoteExecutor:
     ) -> None:
         self._pool = pool
         self._stream = stream
-        self._reporter = reporter
+        self._courier = courier
         self._blobs = blobs
         self._clock = clock or SystemClock()
         self._heartbeat = heartbeat
@@ -109,7 +107,7 @@ class RemoteExecutor:
             self._open[dispatch.task] = delivery
             report = _given_up(dispatch, self._max_deliveries)
             await self._keep_letter(delivery, "given up", dispatch.execution, dispatch.task)
-            self._reporter.send(report, self._finish)
+            self._courier.send(report, self._finish)
         else:
             await self._begin(dispatch, delivery)
 
@@ -117,12 +115,16 @@ class RemoteExecutor:
         """Return the task, or None after the end of one that cannot be read."""
         body: bytes | None = delivery.data
         key = claim_in(delivery.data)
-        if key is not None and self._blobs is not None:
-            body = await self._blobs.get(key)
         try:
+            if key is not None and self._blobs is not None:
+                body = await self._blobs.get(key)
             if body is not None:
                 return decode_dispatch(body)
             reason = f"its body {key} is gone"
+        except OutcomeUnknownError as error:
+            _LOGGER.warning("a queued task waits: %r", error)
+            await delivery.retry(LETTER_PAUSE)
+            return None
         except msgspec.DecodeError as error:
             reason = f"it cannot be read: {error}"
         _LOGGER.error("a queued task is dropped: %s", reason)
@@ -165,10 +167,26 @@ class RemoteExecutor:
         )
         if not begun:
             del self._open[dispatch.task]
+            await self._put_back(dispatch, delivery)
+
+    async def _put_back(self, dispatch: Dispatch, delivery: Delivery) -> None:
+        """Return a task that was not begun; its deliveries are counted anew, for nobody failed."""
+        if delivery.deliveries < self._max_deliveries // 2:
             await delivery.retry(BUSY_PAUSE)
+            return
+        name = f"{dispatch.task} again {self._clock.now()}"
+        try:
+            await self._stream.tasks.publish(
+                dispatch.kind, dispatch.execution, delivery.data, message_id=name
+            )
+        except (OutcomeUnknownError, StoreFullError) as error:
+            _LOGGER.warning("a task goes back as it came: %r", error)
+            await delivery.retry(BUSY_PAUSE)
+        else:
+            await delivery.drop()
 
     def _report(self, report: Report) -> None:
-        self._reporter.send(report, self._finish)
+        self._courier.send(report, self._finish)
 
     def _finish(self, report: Report) -> None:
         delivery = self._open.pop(report.task, None)

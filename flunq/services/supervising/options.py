@@ -34,7 +34,12 @@ class ClusterOptions(msgspec.Struct, kw_only=True, frozen=True):
     lease_ttl: float = 3.0
     profile: Literal["development", "production"] = "development"
     """What workflows may reach: a cluster on loopback may reach loopback."""
+    programs: bool | None = None
+    """Whether workflows may run local programs; None: as the profile says."""
+    program_memory: int = 4 << 30
     blob_threshold: int = 256 * 1024
+    retention_after: float | None = None
+    retention_keep: int | None = None
     log_level: str = "info"
     program: tuple[str, ...] = (sys.executable, "-P", "-m", "flunq", "serve")
     """What runs a role. ``-P``: files in the working directory must not shadow modules."""

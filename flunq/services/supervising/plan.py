@@ -249,11 +249,15 @@ class _Engine:
             "durability": options.durability,
             "data_dir": str(directory.root),
             "profile": options.profile,
+            "programs": options.programs,
+            "program_memory": options.program_memory,
             "partitions": options.partitions,
             "replicas": options.stream_replicas,
             "drain_timeout": options.drain_timeout,
             "lease_ttl": options.lease_ttl,
             "blob_threshold": options.blob_threshold,
+            "retention_after": options.retention_after,
+            "retention_keep": options.retention_keep,
         }
 
     def node(self, number: int) -> ServicePlan:
@@ -266,13 +270,19 @@ class _Engine:
             "roles": ["worker", "executor"],
             "functions": list(options.functions),
             "capacity": options.worker_concurrency,
+            "secrets_key": self._secrets.vault_key,
         }
         return self._service(name, "node", settings)
 
     def control(self) -> ServicePlan:
         """Return the API and the roles that a cluster has once."""
         fd = self._api.fileno()
-        settings = {**self._shared, "node": "control", "roles": ["timer"], "socket": fd}
+        settings = {
+            **self._shared,
+            "node": "control",
+            "roles": ["api", "timer", "historian"],
+            "socket": fd,
+        }
         settings["token_key"] = self._secrets.token_key
         return self._service("control", "control", settings, sockets=[fd])
 

@@ -9,7 +9,7 @@ import msgspec
 
 from flunq.errors import RejectedError
 from flunq.log.nats.server import Credentials, generate_credentials
-from flunq.services import tokens
+from flunq.services import tokens, vault
 from flunq.services.supervising.layout import write_private
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ class ClusterSecrets(msgspec.Struct, kw_only=True, frozen=True):
     nats: Credentials
     token_key: str
     token: str
+    vault_key: str = ""
 
     def __repr__(self) -> str:
         return "ClusterSecrets(...)"
@@ -30,13 +31,17 @@ class ClusterSecrets(msgspec.Struct, kw_only=True, frozen=True):
 def load_secrets(path: Path, *, tenant: str) -> ClusterSecrets:
     """Return the cluster's secrets, making them the first time; contexts stay valid that way."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=ClusterSecrets)
+        found = msgspec.json.decode(path.read_bytes(), type=ClusterSecrets)
     except FileNotFoundError:
         return _make(path, tenant)
     except msgspec.DecodeError as error:
         raise RejectedError(
             f"damaged: {error}", hint="remove the file; new secrets are made", where=str(path)
         ) from error
+    if not found.vault_key:
+        found = msgspec.structs.replace(found, vault_key=vault.new_key())
+        write_private(path, msgspec.json.encode(found))
+    return found
 
 
 def _make(path: Path, tenant: str) -> ClusterSecrets:
@@ -44,6 +49,7 @@ def _make(path: Path, tenant: str) -> ClusterSecrets:
     made = ClusterSecrets(
         nats=generate_credentials(),
         token_key=key,
+        vault_key=vault.new_key(),
         token=tokens.issue(key, tenant=tenant, role="admin", now=int(time.time())),
     )
     write_private(path, msgspec.json.encode(made))

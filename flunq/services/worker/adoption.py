@@ -9,21 +9,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from flunq.core.execution.commands import Failure, Report
 from flunq.core.execution.faults import BASE
+from flunq.core.execution.state import CHILD
 from flunq.services.worker.commit import Entry
-from flunq.services.worker.owner import Job
+from flunq.services.worker.jobs import Job
 from flunq.services.worker.recovery import QUEUED
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from flunq.core.execution.state import OpenTask
     from flunq.services.worker.context import WorkerContext
     from flunq.services.worker.owner import Owner
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
+CLAIMS = 500
+"""Tasks that are asked for, and taken over, at a time."""
 TOGETHER = 2
 """Deliveries for which a task runs beside others."""
 MAX_DELIVERIES = 5
@@ -41,21 +47,44 @@ class Adoption:
         self._step = 0 if graceful else 1
         """What a take-over adds to a delivery: an orderly leave is nobody's fault."""
         self._suspects: set[str] = set()
+        self._missing: tuple[int, set[tuple[str, str]]] = 0, set()
+        """How many entries there were at the last look, and what was not run then."""
 
     async def adopt(self) -> None:
         """Take over what belongs to dead processes, or what its holder does not know."""
         me = self._context.settings.writer
-        by_holder: dict[str, list[tuple[str, str]]] = {}
+        by_holder: dict[str, list[tuple[str, str]]] = {me: []}
         for execution, live in self._owner.executions.live.items():
             if live.state is None or live.tainted:
                 continue
             for task, opened in live.state.tasks.items():
-                if opened.node not in (me, QUEUED) and task not in self._suspects:
+                if opened.kind == CHILD:
+                    continue  # it has an owner of its own
+                if opened.node != QUEUED and task not in self._suspects:
                     by_holder.setdefault(opened.node, []).append((execution, task))
+        self._take(me, self._forgotten(by_holder.pop(me)))
         for holder, tasks in by_holder.items():
-            held = await self._context.dispatcher.held_by(holder) or set()
-            self._take(holder, [(e, t) for e, t in tasks if t not in held])
+            for some in batched(tasks, CLAIMS):
+                held = await self._context.dispatcher.held_by(holder, [t for _, t in some])
+                self._take(holder, [(e, t) for e, t in some if held is None or t not in held])
         self._step = 1
+
+    def _forgotten(self, tasks: list[tuple[str, str]]) -> list[tuple[str, str]]:
+        """Return those tasks of this process that it does not run.
+
+        An owner that is replaced after a commit, and before it hears of that, releases nothing;
+        when the partition then comes back to its process, nobody else is to be asked. What is
+        still on its way is told apart by the commits: all that were under way at the last look
+        are released by now.
+        """
+        held = self._context.dispatcher.held([task for _, task in tasks])
+        missing = {pair for pair in tasks if pair[1] not in held}
+        committer = self._owner.committer
+        added, before = self._missing
+        self._missing = committer.added, missing
+        if committer.acknowledged < added:
+            return []
+        return [pair for pair in tasks if pair in missing and pair in before]
 
     def _take(self, holder: str, tasks: list[tuple[str, str]]) -> None:
         together: list[tuple[str, str]] = []
@@ -130,3 +159,9 @@ class Adoption:
             detail=f"the process that ran it died {deliveries} times",
         )
         self._owner.submit(Job(Report(id=execution, task=task, failure=failure)))
+
+
+def batched(items: list[T], size: int) -> Iterator[list[T]]:
+    """Yield the items in lists of at most ``size``."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

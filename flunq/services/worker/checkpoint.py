@@ -94,10 +94,11 @@ class Checkpointer:
     async def _write(self, drafts: list[_Draft]) -> None:
         owner = self._owner
         committer = owner.committer
+        unwanted = set(owner.unwanted)
         position, number, facts = committer.position, committer.number, dict(committer.facts)
         released = owner.outbox.released_through
         # Later deletions come after this position in the journal, like the events before them.
-        deleted = dict(owner.executions.deleted)
+        deleted, buried = dict(owner.executions.deleted), dict(owner.executions.buried)
         owner.journal_bytes = 0
         for pack in owner.executions.take_abandoned():
             self._counts[pack] -= 1
@@ -125,6 +126,7 @@ class Checkpointer:
             packs=packs,
             sizes=[self._bytes.get(pack, PACK_BYTES) for pack in packs],
             deleted=deleted,
+            buried=buried,
         )
         crash_point("before-checkpoint")
         await self._packs.store_checkpoint(self._checkpoint)
@@ -137,6 +139,7 @@ class Checkpointer:
         self._let_go(drafts)
         if facts.get("inbox"):
             await owner.context.stream.inbox.purge(owner.partition, facts["inbox"]["floor"])
+        owner.unwanted -= unwanted
         crash_point("after-purge")
 
     async def _drafts(self) -> AsyncIterator[_Draft]:
@@ -163,6 +166,7 @@ class Checkpointer:
         rewritten = thin[:REWRITE_PER_CHECKPOINT] or small_packs(
             [(n, self._bytes.get(n, PACK_BYTES)) for n in packs if self._counts[n]]
         )
+        rewritten += [n for n in await self._with_unwanted() if n not in rewritten]
         carried: list[_Draft] = []
         places = self._owner.executions.places
         for number in rewritten:
@@ -172,6 +176,17 @@ class Checkpointer:
                 if place is not None and place.pack == number and item.id not in fresh:
                     carried.append(_draft_again(item, marks[item.id]))
         return rewritten, carried
+
+    async def _with_unwanted(self) -> list[int]:
+        """Return the packs that hold something, however old, of executions to be scrubbed."""
+        unwanted = self._owner.unwanted
+        if not unwanted:
+            return []
+        return [
+            number
+            for number in self._checkpoint.packs
+            if any(mark.id in unwanted for mark in await self._packs.marks(number))
+        ]
 
     async def _store(self, drafts: list[_Draft]) -> int:
         self._next += 1
@@ -245,6 +260,7 @@ def _draft_finished(finished: Finished, first: int, last: int) -> _Draft:
             False,
             0,
             str(finished.workflow),
+            finished.ended_at,
         ),
         fingerprint=finished.fingerprint,
         ended=True,

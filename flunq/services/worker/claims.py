@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from flunq.core.claims import is_reference, reference_key, reference_to
+from flunq.core.claims import REFERENCE, is_reference, reference_key, reference_to
+from flunq.errors import RejectedError
 
 if TYPE_CHECKING:
     from flunq.core.events import CloudEvent
@@ -41,7 +42,7 @@ def _slim(
             slim[name] = _slim(value, threshold, blobs)
             continue
         body = _encode(value)
-        if len(body) > threshold:
+        if len(body) > threshold or is_reference(value):
             key, slim[name] = reference_to(body)
             blobs.append((key, body))
     return slim
@@ -57,6 +58,22 @@ async def check_out(data: Any, blobs: Blobs) -> Any:
         elif name in STRUCTURES:
             data[name] = await check_out(value, blobs)
     return data
+
+
+async def resolve_input(reference: Any, blobs: Blobs) -> Any:
+    """Return the input that a client's reference stands for; raises RejectedError."""
+    inner = reference[REFERENCE]
+    key = inner.get("key") if isinstance(inner, dict) else None
+    body = await blobs.get(key) if isinstance(key, str) else None
+    try:
+        if body is not None:
+            return msgspec.json.decode(body)
+    except msgspec.DecodeError:
+        pass
+    raise RejectedError(
+        f"the input is an object with the one member {REFERENCE}, and refers to nothing",
+        hint="values like that are the engine's own",
+    )
 
 
 async def resolve(reference: Any, blobs: Blobs) -> Any:

@@ -26,6 +26,8 @@ from flunq.log.ports import (
 from flunq.services.worker.crashpoints import crash_point
 from flunq.services.worker.listeners import BusShare
 
+_encode = msgspec.json.Encoder().encode
+CLAIM_BYTES = 400
 NONCE_HEADER = "Flunq-Nonce"
 EPOCH_HEADER = "Flunq-Epoch"
 MAX_COMMIT_BYTES = 768 * 1024
@@ -50,7 +52,15 @@ class Entry(msgspec.Struct):
     """Open tasks (execution, task, delivery) that this process takes over from a dead one."""
     blobs: list[tuple[str, bytes]] = []
     """Large values that must be stored before the events that refer to them."""
+    padding: int = 0
+    """Bytes that the commit is to have for nothing."""
     size: int = 0
+
+    def weight(self) -> int:
+        """Return about how many bytes a commit grows by."""
+        promised = sum(len(_encode(item)) for item in self.outbox)
+        beside = CLAIM_BYTES * len(self.claims) + self.padding + 1
+        return sum(map(len, self.events)) + promised + beside
 
 
 class CommitSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,13 +116,23 @@ class Committer:
         """What the last acknowledged commit recorded."""
 
     @property
+    def added(self) -> int:
+        """How many entries there ever were."""
+        return self._added
+
+    @property
+    def acknowledged(self) -> int:
+        """How many of them are durable, and their effects released."""
+        return self._acknowledged
+
+    @property
     def is_idle(self) -> bool:
         """Whether everything that was added is acknowledged."""
         return self._acknowledged >= self._added
 
     def add(self, entry: Entry) -> None:
         """Put an entry into the next commit."""
-        entry.size = sum(map(len, entry.events)) + 1
+        entry.size = entry.weight()
         self._entries.append(entry)
         self.buffered_bytes += entry.size
         self._added += 1

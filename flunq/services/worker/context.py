@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
+from flunq.core.retention import FOR_EVER, Retention
 from flunq.services.worker.places import PlaceBook
 from flunq.services.worker.post import Post
 
 if TYPE_CHECKING:
+    from collections.abc import Container, Iterable, Sequence
+
     from flunq.core.execution.effects import Dispatch
     from flunq.core.expressions.engine import ExpressionEngine
     from flunq.log.ports import Database, EventStream
     from flunq.services.clock import Clock
+    from flunq.services.courier import Courier
     from flunq.services.worker.definitions import Definitions
 
 
@@ -34,6 +38,11 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     commits_in_flight: int = 4
     handover_seconds: float = 5.0
     max_buffered: int = 8 * 1024 * 1024
+    trim_seconds: float = 30.0
+    retention: Retention = FOR_EVER
+    """How long ended executions are kept whose workflow does not say it."""
+    retention_seconds: float = 30.0
+    """How often it is looked for what may go."""
 
     @property
     def writer(self) -> str:
@@ -72,12 +81,12 @@ class Dispatcher(Protocol):
         """Send outcomes again whose receipt nobody confirmed."""
         ...
 
-    def held(self) -> set[str]:
-        """Return the tasks that this process runs or has not yet reported."""
+    def held(self, tasks: Iterable[str]) -> set[str]:
+        """Return those tasks that this process runs or has not yet reported."""
         ...
 
-    async def held_by(self, writer: str) -> set[str] | None:
-        """Ask another process for the tasks it holds; None if it is dead."""
+    async def held_by(self, writer: str, tasks: Sequence[str]) -> Container[str] | None:
+        """Ask another process which of these tasks it may hold; None if it is dead."""
         ...
 
 
@@ -94,6 +103,7 @@ class WorkerContext:
         definitions: Definitions,
         dispatcher: Dispatcher,
         engine: ExpressionEngine,
+        courier: Courier,
     ) -> None:
         self.settings = settings
         self.stream = stream
@@ -102,6 +112,7 @@ class WorkerContext:
         self.definitions = definitions
         self.dispatcher = dispatcher
         self.engine = engine
+        self.courier = courier
         self.commit_turn = asyncio.Semaphore(settings.commits_in_flight)
         self.lapses = 0
         """How often other nodes may have thought that this one was dead."""

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from flunq.core.document import Workflow, compile_workflow
+from flunq.core.document.bundle import ENGINE_ROLES, Bundled, Library
 from flunq.core.execution.commands import WorkflowRef
 from flunq.core.ids import token, untoken
 from flunq.core.protocol import Definition, DefinitionText
+from flunq.core.retention import Retention, retention_of
 from flunq.errors import NotFoundError, RejectedError
-from flunq.log.ports import KeyValue, RevisionConflictError
+from flunq.log.ports import Blobs, KeyValue, RevisionConflictError
+from flunq.services.contents import read_content
 
 if TYPE_CHECKING:
     from flunq.services.clock import Clock
@@ -26,6 +29,7 @@ class _Stored(msgspec.Struct, kw_only=True):
     text: str
     document: dict[str, Any]
     created_at: int
+    resources: dict[str, Bundled] = {}
 
 
 class _Versions(msgspec.Struct, kw_only=True):
@@ -44,11 +48,15 @@ def split_name(name: str) -> tuple[str | None, str, str | None]:
 class Definitions:
     """The definitions bucket of a tenant, with the compiled workflows of this process."""
 
-    def __init__(self, bucket: KeyValue, tenant: str, clock: Clock) -> None:
+    def __init__(
+        self, bucket: KeyValue, tenant: str, clock: Clock, blobs: Blobs | None = None
+    ) -> None:
         self._bucket = bucket
+        self._blobs = blobs
         self._clock = clock
         self._prefix = token(tenant)
         self._compiled: dict[str, Workflow] = {}
+        self._retentions: dict[str, Retention | None] = {}
         self._resolved: dict[str, tuple[int, WorkflowRef]] = {}
         self._lookups: dict[str, asyncio.Future[WorkflowRef]] = {}
 
@@ -77,8 +85,16 @@ class Definitions:
             if entry is None:
                 raise NotFoundError(f"no definition with digest {digest[:12]}")
             stored = msgspec.json.decode(entry.value, type=_Stored)
-            workflow = self._compiled[digest] = compile_workflow(stored.document, digest)
+            library = await self.library(stored.resources)
+            workflow = compile_workflow(stored.document, digest, library)
+            self._compiled[digest] = workflow
         return workflow
+
+    async def library(self, resources: dict[str, Bundled]) -> Library:
+        """Return what the engine itself needs of a definition's resources."""
+        wanted = {entry.sha256 for entry in resources.values() if entry.role in ENGINE_ROLES}
+        contents = [(digest, await read_content(self._blobs, digest)) for digest in sorted(wanted)]
+        return Library(resources, dict(contents))
 
     async def resolve(self, name: str) -> WorkflowRef:
         """Return what ``[namespace/]name[:version]`` stands for; raises NotFoundError."""
@@ -116,7 +132,12 @@ class Definitions:
         )
 
     async def apply(
-        self, document: dict[str, Any], text: str, digest: str, now: int
+        self,
+        document: dict[str, Any],
+        text: str,
+        digest: str,
+        now: int,
+        resources: dict[str, Bundled] | None = None,
     ) -> tuple[WorkflowRef, bool]:
         """Register a definition; tell whether it is new.
 
@@ -125,7 +146,9 @@ class Definitions:
         head = document["document"]
         namespace, name, version = head["namespace"], head["name"], str(head["version"])
         ref = WorkflowRef(namespace=namespace, name=name, version=version, digest=digest)
-        stored = _Stored(digest=digest, text=text, document=document, created_at=now)
+        stored = _Stored(
+            digest=digest, text=text, document=document, created_at=now, resources=resources or {}
+        )
         key = self._name_key(namespace, name)
         while True:
             entry = await self._bucket.get(key)
@@ -183,7 +206,27 @@ class Definitions:
             digest=ref.digest,
             created_at=stored.created_at,
         )
-        return DefinitionText(definition=definition, text=stored.text, document=stored.document)
+        return DefinitionText(
+            definition=definition,
+            text=stored.text,
+            document=stored.document,
+            resources={address: entry.sha256 for address, entry in stored.resources.items()},
+        )
+
+    async def retention(self, name: str) -> Retention | None:
+        """Return what the newest version of ``namespace/name`` says about ended executions.
+
+        None if it says nothing, or is registered no more. Raises RetentionError.
+        """
+        try:
+            ref = await self.resolve(name)
+        except NotFoundError:
+            return None
+        if ref.digest not in self._retentions:
+            entry = await self._bucket.get(self._digest_key(ref.digest))
+            document = msgspec.json.decode(entry.value, type=_Stored).document if entry else {}
+            self._retentions[ref.digest] = retention_of(document)
+        return self._retentions[ref.digest]
 
     async def delete(self, name: str) -> list[str]:
         """Unregister a version, or all versions of a name; open executions keep theirs."""

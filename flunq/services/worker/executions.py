@@ -32,6 +32,8 @@ TERMINAL = frozenset({"cancelled", "faulted", "completed", "quarantined"})
 
 
 RECALLED = 1_000
+BURIED, BURIED_MICROSECONDS = 5_000, 600_000_000
+"""How many deleted executions, and for how long, late copies of their starts are recognised."""
 
 
 class Finished(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +51,7 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True):
     failure: Failure | None = None
     tags: dict[str, str] = {}
     parent: str | None = None
+    request: str = ""
 
     def result(self) -> Result:
         """Return how it ended."""
@@ -113,6 +116,8 @@ class Executions:
         """Those in packs; an id may also be live, then the live one counts."""
         self.deleted: dict[str, int] = {}
         """Deleted ones, with the newest pack that holds them; older ones may hold them too."""
+        self.buried: dict[str, int] = {}
+        """The requests that started deleted ones, and when those were deleted, oldest first."""
         self._recalled: dict[str, Finished] = {}
         self._abandoned: list[int] = []
 
@@ -126,6 +131,16 @@ class Executions:
         if len(self._recalled) >= RECALLED:
             self._recalled.clear()
         self._recalled[finished.id] = finished
+
+    def bury(self, request: str, now: int) -> None:
+        """Remember for a while which start a deleted execution came from."""
+        if request:
+            self.buried[request] = now
+        while self.buried:
+            oldest = next(iter(self.buried))
+            if len(self.buried) <= BURIED and self.buried[oldest] > now - BURIED_MICROSECONDS:
+                return
+            del self.buried[oldest]
 
     def forget(self, execution: str) -> None:
         """Drop everything about an execution."""
@@ -188,10 +203,14 @@ class Mark(msgspec.Struct, array_like=True):
     due: int
     """When its next timer fires; 0 if it has none."""
     workflow: str = ""
+    ended_at: int = 0
 
     def place(self, pack: int) -> Place:
         """Return its entry in the index of the executions."""
-        return Place(self.id, pack, self.status, self.started_at, self.due, self.workflow)
+        ended = self.ended_at
+        if not ended and STATUS_CODES[self.status] in TERMINAL:
+            ended = self.started_at  # packs of earlier versions do not say it
+        return Place(self.id, pack, self.status, self.started_at, self.due, self.workflow, ended)
 
 
 _finished_encoder = msgspec.msgpack.Encoder()

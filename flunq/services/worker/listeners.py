@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 from flunq.core.document.model import Listen
+from flunq.core.events import TASK, WORKFLOW
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,6 +44,13 @@ class Listeners:
     def __init__(self) -> None:
         self._by_type: dict[str, set[tuple[str, str]]] = {}
         self._of: dict[str, dict[str, frozenset[str]]] = {}
+        self._lifecycle: set[tuple[str, str]] = set()
+        """Those that may mean events of the engine's own."""
+
+    @property
+    def wants_lifecycle(self) -> bool:
+        """Tell whether anybody listens to lifecycle events."""
+        return bool(self._lifecycle)
 
     def __len__(self) -> int:
         return len(self._of)
@@ -63,10 +71,15 @@ class Listeners:
             for listener, names in types.items():
                 for name in names:
                     self._by_type.setdefault(name, set()).add((state.id, listener))
+                if any(_is_lifecycle(name) for name in names) or _means_lifecycle(
+                    live, state.listeners[listener]
+                ):
+                    self._lifecycle.add((state.id, listener))
 
     def forget(self, execution: str) -> None:
         """Drop an execution's listeners."""
         for listener, names in self._of.pop(execution, {}).items():
+            self._lifecycle.discard((execution, listener))
             for name in names:
                 interested = self._by_type[name]
                 interested.discard((execution, listener))
@@ -78,16 +91,42 @@ class Listeners:
         exact = self._by_type.get(event_type, set())
         return sorted(exact | self._by_type.get(ANY_TYPE, set()))
 
+    def lifecycle_executions(self) -> set[str]:
+        """Return the executions that listen to lifecycle events."""
+        return {execution for execution, _ in self._lifecycle}
+
+    def lifecycle_candidates(self, event_type: str, source: str) -> list[tuple[str, str]]:
+        """Return those that a lifecycle event of another execution may concern."""
+        if not self._lifecycle:
+            return []
+        found = self._lifecycle.intersection(self.candidates(event_type))
+        return sorted(pair for pair in found if pair[0] != source)
+
+
+def _is_lifecycle(event_type: str) -> bool:
+    return event_type.startswith((WORKFLOW, TASK))
+
+
+def _means_lifecycle(live: Live, step: int) -> bool:
+    """Tell whether a pattern or an expression for the type speaks of lifecycle events."""
+    assert live.state is not None
+    spec = live.workflow_of().tasks[live.state.frames[step].reference].spec
+    if not isinstance(spec, Listen):
+        return False
+    filters = (*spec.filters, *spec.until_filters)
+    wanted = (a.value for f in filters for a in f.attributes if a.name == "type")
+    return any(isinstance(v, str) and "serverlessworkflow" in v for v in wanted)
+
 
 def _types(live: Live, step: int) -> frozenset[str]:
     """Return the event types that a listener names; any, if it is not that definite."""
     assert live.state is not None
     task = live.workflow_of().tasks[live.state.frames[step].reference]
     spec = task.spec
-    if not isinstance(spec, Listen) or spec.until_filters or not spec.filters:
+    if not isinstance(spec, Listen) or not spec.filters:
         return frozenset({ANY_TYPE})
     names: set[str] = set()
-    for event_filter in spec.filters:
+    for event_filter in (*spec.filters, *spec.until_filters):
         wanted = [a for a in event_filter.attributes if a.name == "type"]
         names |= {_definite(attribute) for attribute in wanted} or {ANY_TYPE}
     return frozenset(names)

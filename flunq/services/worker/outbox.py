@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from flunq.core.claims import is_reference
 from flunq.core.execution.effects import Dispatch
-from flunq.log.ports import MessageTooLargeError, OutcomeUnknownError, StoreFullError
+from flunq.core.protocol import EngineCommand
+from flunq.log.ports import MessageTooLargeError
 from flunq.services.worker.claims import resolve
 from flunq.services.worker.crashpoints import crash_point
 
@@ -38,6 +39,7 @@ class Outbox:
         """Journal sequence -> items of that commit not yet out, oldest first."""
         self._newest = released_through
         self._tasks: set[asyncio.Task[None]] = set()
+        self._last_to: dict[str, asyncio.Task[None]] = {}
 
     def add(
         self, sequence: int, items: Sequence[dict[str, Any]], open_dispatch: OpenDispatch
@@ -49,11 +51,23 @@ class Outbox:
             return
         self._pending[sequence] = len(items)
         for item in items:
-            task = asyncio.get_running_loop().create_task(
-                self._release(sequence, item, open_dispatch)
-            )
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._begin(self._release(sequence, item, open_dispatch), item.get("to"))
+
+    def _begin(self, release: Coroutine[Any, Any, None], to: str | None) -> None:
+        """Release an item beside the others, but after the one before to the same execution."""
+        before = self._last_to.get(to) if to else None
+        if before is not None:
+            release = _after(before, release)
+        task = asyncio.get_running_loop().create_task(release)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        if to:
+            self._last_to[to] = task
+            task.add_done_callback(lambda done: self._forget(to, done))
+
+    def _forget(self, to: str, done: asyncio.Task[None]) -> None:
+        if self._last_to.get(to) is done:
+            del self._last_to[to]
 
     def close(self) -> None:
         """Stop releasing; the next owner does the rest."""
@@ -72,11 +86,11 @@ class Outbox:
             try:
                 await self._send(item, open_dispatch)
                 break
-            except MessageTooLargeError as error:
-                log.error("partition %d: an outbox item is dropped: %s", self._partition, error)
+            except (MessageTooLargeError, LookupError) as error:
+                log.error("partition %d: an outbox item is dropped: %r", self._partition, error)
                 break
-            except (OutcomeUnknownError, StoreFullError) as error:
-                log.warning("partition %d: outbox item waits: %s", self._partition, error)
+            except Exception as error:  # noqa: BLE001 - this owner alone would release it
+                log.warning("partition %d: outbox item waits: %r", self._partition, error)
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, 5.0)
         crash_point("after-outbox")
@@ -94,6 +108,11 @@ class Outbox:
         elif "withdraw" in item:
             execution, task, kind, *ended = item["withdraw"]
             await context.dispatcher.withdraw(execution, task, kind, ended=any(ended))
+        elif "tell" in item:
+            command = item["tell"]
+            if is_reference(command):
+                command = await resolve(command, context.database.blobs)
+            await context.courier.deliver(msgspec.convert(command, EngineCommand))
         elif "publish" in item:
             message_id, event = item["publish"]
             if is_reference(event):
@@ -106,3 +125,8 @@ class Outbox:
             await context.stream.dead_letters.publish(
                 msgspec.json.encode(letter), message_id=message_id
             )
+
+
+async def _after(before: asyncio.Task[None], release: Coroutine[Any, Any, None]) -> None:
+    await asyncio.wait([before])
+    await release

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from secrets import token_hex
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from flunq.core.claims import is_reference, reference_to
+from flunq.core.claims import is_reference
 from flunq.core.events import (
     DELETED,
     QUARANTINED,
@@ -22,9 +22,9 @@ from flunq.core.execution.commands import (
     Command,
     Continue,
     Delete,
-    Deliver,
     Failure,
     Fire,
+    Report,
     Start,
     WorkflowRef,
 )
@@ -35,60 +35,66 @@ from flunq.core.execution.effects import (
     Dispatch,
     Effect,
     Finish,
-    Publish,
-    Withdraw,
 )
+from flunq.core.execution.faults import BASE
+from flunq.core.execution.turn import MAX_EVENT
 from flunq.core.protocol import Reply, Result
 from flunq.errors import (
-    ConflictError,
     FlunqError,
-    IdConflictError,
-    NotFoundError,
-    UnavailableError,
 )
 from flunq.log.ports import OutcomeUnknownError, StoreFullError
-from flunq.services.worker.claims import check_in, resolve
+from flunq.services.worker.claims import resolve_input
 from flunq.services.worker.commit import EPOCH_HEADER, CommitSettings, Committer, Entry
 from flunq.services.worker.crashpoints import crash_point
+from flunq.services.worker.entries import EntryWriter
 from flunq.services.worker.executions import Executions, Finished, Live
 from flunq.services.worker.fingerprint import fingerprint, same_start
-from flunq.services.worker.listeners import BusShare, Listeners
+from flunq.services.worker.hearing import Hearing
+from flunq.services.worker.jobs import (
+    Job,
+    Settle,
+    conflict,
+    deleted,
+    full,
+    is_awaited_child,
+    name_of,
+    reply_to,
+    still_running,
+    unknown,
+)
 from flunq.services.worker.outbox import Outbox
 from flunq.services.worker.packs import StaleCheckpointError
 from flunq.services.worker.records import (
     finished_record,
     quarantine_facts,
     quarantined_record,
+    report_of_quarantined,
 )
-from flunq.services.worker.recovery import QUEUED
 from flunq.services.worker.timers import Timers
 from flunq.services.worker.watchers import Watchers
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
     from flunq.core.execution.state import State
-    from flunq.core.expressions import Need
+    from flunq.core.expressions import Answer, Need
     from flunq.services.worker.context import WorkerContext
     from flunq.services.worker.inbox import InboxPosition
 
 log = logging.getLogger(__name__)
 
 RUNTIME = {"name": "flunq", "version": version("flunq"), "metadata": {}}
+EVENT_ROOM = 16 * 1024
+"""Bytes of a message around an event: subject and headers."""
 _to_json = msgspec.json.Encoder().encode
 
+SERVER_ERROR = 500
+RETRY_SECONDS = 1.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 5.0
 WAKE_AHEAD = 20_000_000
 """Microseconds before its next timer that a sleeping execution is brought back."""
 
-Settle = Callable[[Reply], None]
-
-
-class Job(msgspec.Struct):
-    """A command on its way into an execution."""
-
-    command: Command
-    settle: Settle | None = None
-    inbox: int | None = None
-    mailbox: str | None = None
-    share: BusShare | None = None
+T = TypeVar("T")
 
 
 class Owner:
@@ -103,6 +109,7 @@ class Owner:
         executions: Executions,
         inbox: InboxPosition,
         bus: InboxPosition,
+        lifecycle: InboxPosition,
         position: int,
         number: int,
         released_through: int,
@@ -112,8 +119,7 @@ class Owner:
         self.partition = partition
         self.executions = executions
         self.inbox = inbox
-        self.bus = bus
-        self.listeners = Listeners()
+        self.hearing = Hearing(self.submit, executions, bus=bus, lifecycle=lifecycle)
         self.watchers = Watchers(context.clock)
         self.timers = Timers(context.clock, self._timer_due)
         self.journal_bytes = 0
@@ -126,14 +132,31 @@ class Owner:
         self._loading: dict[str, list[Job]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.outbox = Outbox(context, partition, released_through=released_through)
-        self.committer = Committer(
-            CommitSettings(
-                partition=partition,
-                source=self.source,
-                tenant=settings.tenant,
-                node=settings.writer,
-                epoch=epoch,
-            ),
+        self.committer = self._make_committer(epoch=epoch, position=position, number=number)
+        self._environments: dict[str, Environment] = {}
+        self._writer = EntryWriter(settings, context.dispatcher)
+        self._leaving = False
+        self.leaving: set[str] = set()
+        """Ended executions whose removal is on its way into the journal: one event is enough."""
+        self.unwanted: set[str] = set()
+        """Deleted executions of which no pack may have anything after the next checkpoint."""
+        self.wake_at = 0
+        """When the broker will remind the partition of its timers."""
+        self._waking = False
+        self.watched: asyncio.Queue[Job] | None = None
+        """Where inputs wait to be tried one at a time, while processes die again and again."""
+
+    def _make_committer(self, *, epoch: int, position: int, number: int) -> Committer:
+        context = self.context
+        settings = CommitSettings(
+            partition=self.partition,
+            source=self.source,
+            tenant=context.settings.tenant,
+            node=context.settings.writer,
+            epoch=epoch,
+        )
+        return Committer(
+            settings,
             context.stream.journal,
             position=position,
             number=number,
@@ -143,26 +166,31 @@ class Owner:
             store_blobs=self._store_blobs,
             turn=context.commit_turn,
         )
-        self._environments: dict[str, Environment] = {}
-        self._leaving = False
-        self.wake_at = 0
-        """When the broker will remind the partition of its timers."""
-        self._waking = False
 
     # -- inputs ---------------------------------------------------------------------------------
 
     def submit(self, job: Job) -> None:
+        """Apply a command, unless it has to wait until it is tried."""
+        if self.watched is None:
+            self.apply(job)
+        else:
+            self.watched.put_nowait(job)
+
+    def apply(self, job: Job) -> None:
         """Apply a command now, or as soon as its execution is in memory."""
         execution = job.command.id
-        if isinstance(job.command, Start) and self.committer.full:
-            self._nothing(job, _full(execution))
+        # What the inbox holds has been accepted: it waits until there is room.
+        if isinstance(job.command, Start) and self.committer.full and job.inbox is None:
+            self._nothing(job, full(execution))
             return
         waiting = self._loading.get(execution)
         if waiting is not None:
             waiting.append(job)
             return
         live = self.executions.live.get(execution)
-        if live is not None:
+        if not job.complete and isinstance(job.command, Start) and is_reference(job.command.input):
+            self._load_then(execution, job)
+        elif live is not None:
             self._apply(live, job)
         elif (ended := self.executions.ended(execution)) is not None:
             self._answer_finished(ended, job)
@@ -171,18 +199,23 @@ class Owner:
         elif isinstance(job.command, Start):
             self._start(job.command, job)
         else:
-            self._refuse(job, Reply(code=404, id=execution, problem=_unknown(execution)))
+            self._refuse(job, Reply(code=404, id=execution, problem=unknown(execution)))
 
     def _start(self, start: Start, job: Job) -> None:
+        if start.request in self.executions.buried:
+            self._nothing(job, deleted(start.id))
+            return
         definitions = self.context.definitions
         ref = start.workflow
-        if not ref.digest and (known := definitions.resolved(_name_of(ref))) is not None:
+        if not ref.digest and (known := definitions.resolved(name_of(ref))) is not None:
             job.command = start = msgspec.structs.replace(start, workflow=known)
             ref = known
         workflow = definitions.cached(ref.digest)
-        if workflow is None or is_reference(start.input):
+        if workflow is None:
             self._load_then(start.id, job)
             return
+        if workflow.uses_secrets:
+            job.command = start = msgspec.structs.replace(start, nonce=token_hex(16))
         live = Live(None, workflow, fingerprint(start.input), first=0, last=0)
         self.executions.live[start.id] = live
         self._apply(live, job)
@@ -193,8 +226,8 @@ class Owner:
         try:
             if command.id in self.executions.places:
                 await self._load(command.id)
-            elif isinstance(command, Start) and not self.executions.knows(command.id):
-                job.command = await self._complete(command)
+            if isinstance(command, Start):
+                job.command, job.complete = await self._complete(command), True
         except FlunqError as error:
             log.info("%s meets its error again when it is applied: %s", command.id, error)
 
@@ -203,45 +236,84 @@ class Owner:
         self.spawn(self._load_and_apply(execution))
 
     async def _load_and_apply(self, execution: str) -> None:
-        problem: FlunqError | None = None
+        problems: dict[int, FlunqError] = {}
         try:
-            await self._bring_in(execution)
-        except FlunqError as error:
-            problem = error
+            await self._bring_in(execution, problems)
         except StaleCheckpointError:
             # Whoever sent them hears nothing, and asks the new owner.
             del self._loading[execution]
             self.doubt()
             return
-        jobs = self._loading.pop(execution, [])
-        for job in jobs:
-            if problem is not None:
-                self._nothing(
-                    job, Reply(code=problem.status, id=execution, problem=problem.problem())
-                )
+        for position, job in enumerate(self._loading.pop(execution)):
+            if position in problems:
+                self._give_up(job, problems[position])
             else:
-                self.submit(job)
+                self.apply(job)
 
-    async def _bring_in(self, execution: str) -> None:
-        """Load an execution, or resolve and compile the definition that its start names."""
-        if execution in self.executions.places:
-            await self._load(execution)
-            return
+    def _give_up(self, job: Job, problem: FlunqError) -> None:
+        """Nothing can be done with a command: tell whoever waits for it."""
+        reply = Reply(code=problem.status, id=job.command.id, problem=problem.problem())
+        if not is_awaited_child(job.command):
+            self._nothing(job, reply)
+        elif problem.status >= SERVER_ERROR:
+            self.spawn(self._try_again(job))
+        else:
+            self._decline(job, reply)
+
+    async def _try_again(self, job: Job) -> None:
+        """Nobody would repeat the start of a child that could not be looked into."""
+        await asyncio.sleep(RETRY_SECONDS)
+        self.submit(job)
+
+    def _decline(self, job: Job, reply: Reply) -> None:
+        """Tell the parent of a child that it cannot be started."""
+        start = job.command
+        assert isinstance(start, Start)
+        assert start.parent is not None
+        detail = str((reply.problem or {}).get("detail", "it cannot be started"))
+        failure = Failure(
+            type=f"{BASE}configuration",
+            status=reply.code,
+            title="The workflow cannot be started",
+            detail=f"{start.workflow}: {detail}",
+        )
+        report = Report(id=start.parent, task=start.parent_task, failure=failure)
+        entry = Entry(events=[], inbox=job.inbox)
+        entry.outbox.append(self._writer.letter(report, entry))
+        settle = job.settle
+        if settle is not None:
+            entry.settled = lambda _: settle(reply)
+        self.committer.add(entry)
+
+    async def _bring_in(self, execution: str, problems: dict[int, FlunqError]) -> None:
+        """Load an execution, and what the starts of it name; note whose jobs have no prospects."""
         jobs = self._loading[execution]
+        try:
+            await _patiently(lambda: self._load(execution))
+        except FlunqError as error:
+            problems |= dict.fromkeys(range(len(jobs)), error)
+            return
         for position, job in enumerate(jobs):
-            if isinstance(job.command, Start):
-                start = await self._complete(job.command)
-                jobs[position] = msgspec.structs.replace(job, command=start)
+            try:
+                await self._prepare(job)
+            except FlunqError as error:
+                problems[position] = error
+
+    async def _prepare(self, job: Job) -> None:
+        start = job.command
+        if isinstance(start, Start):
+            job.command, job.complete = await _patiently(lambda: self._complete(start)), True
 
     async def _complete(self, start: Start) -> Start:
         """Fill in what a start leaves to the engine: the definition's digest, a large input."""
         ref = start.workflow
         value = start.input
-        if not ref.digest:
-            ref = await self.context.definitions.resolve(_name_of(ref))
-        await self.context.definitions.get(ref.digest)
+        if not self.executions.knows(start.id):
+            if not ref.digest:
+                ref = await self.context.definitions.resolve(name_of(ref))
+            await self.context.definitions.get(ref.digest)
         if is_reference(value):
-            value = await resolve(value, self.context.database.blobs)
+            value = await resolve_input(value, self.context.database.blobs)
         return msgspec.structs.replace(start, workflow=ref, input=value)
 
     def spawn(self, coroutine: Any) -> None:
@@ -259,6 +331,9 @@ class Owner:
 
     def _apply(self, live: Live, job: Job) -> None:
         command = job.command
+        if live.tainted:
+            self._answer_behind(job, Reply(code=200, id=command.id, status="quarantined"))
+            return
         if live.state is not None and self._is_settled_already(live, command, job):
             return
         try:
@@ -270,10 +345,9 @@ class Owner:
                 self._environment(live),
                 live.answers,
             )
+            self._note(live, decision, job)
         except Exception as error:  # noqa: BLE001 - one execution's poison must not stop the rest
             self._quarantine(live, job, error)
-            return
-        self._note(live, decision, job)
 
     def _is_settled_already(self, live: Live, command: Command, job: Job) -> bool:
         """Deal with commands that the core need not see."""
@@ -282,12 +356,15 @@ class Owner:
             self._answer_started(live, command, job)
             return True
         if isinstance(command, Fire):
-            early = live.state.timers.get(command.timer, 0) > self.context.clock.now()
+            due = live.state.timers.get(command.timer, 0)
+            early = due > self.context.clock.now()
             if early:
+                # The wall clock was put back, or the timer anew.
+                self.timers.arm(command.id, command.timer, due)
                 self._nothing(job, None)
             return early
         if isinstance(command, Delete):
-            problem = _still_running(command.id)
+            problem = still_running(command.id)
             self._refuse(job, Reply(code=409, id=command.id, problem=problem))
             return True
         return False
@@ -296,6 +373,8 @@ class Owner:
         """Put a decision's events and effects into the next commit."""
         state = live.state
         assert state is not None
+        entry = Entry(events=[], inbox=job.inbox, share=job.share)
+        self._writer.write(live, decision, entry)
         live.seq = state.seq
         live.touched = asyncio.get_running_loop().time()
         if job.mailbox:
@@ -304,15 +383,10 @@ class Owner:
             self._evaluate(live, decision.need)
         else:
             live.answers = {}
-        self.listeners.note(live)
-        entry = Entry(events=[], inbox=job.inbox, share=job.share)
-        self._encode(decision.events, entry)
-        self._sort_effects(live, decision.effects, entry)
-        reply = _reply_to(job.command, state, decision.rejection)
-        if not decision.events and (job.settle is None or self.committer.is_idle):
-            self._nothing(job, reply)
-            if not state.seq:
-                self.executions.forget(state.id)
+        self.hearing.listeners.note(live)
+        reply = reply_to(job.command, state, decision.rejection)
+        if not decision.events:
+            self._note_nothing(state, job, reply)
             return
         live.dirty = True
         more = decision.need is None and state.has_work
@@ -321,6 +395,7 @@ class Owner:
         def settled(sequence: int) -> None:
             live.first = live.first or sequence
             live.last = sequence
+            self.hearing.follow_lifecycle(sequence)
             if job.settle is not None:
                 job.settle(reply)
             if more:
@@ -329,48 +404,15 @@ class Owner:
         entry.settled = settled
         self.committer.add(entry)
 
-    def _encode(self, events: Sequence[CloudEvent], entry: Entry) -> None:
-        threshold = self.context.settings.blob_threshold
-        for event in events:
-            encoded = encode_event(event)
-            if len(encoded) > threshold:
-                slim, blobs = check_in(event, threshold)
-                entry.blobs += blobs
-                encoded = encode_event(slim)
-            entry.events.append(encoded)
-
-    def _slim(self, value: dict[str, Any], entry: Entry) -> dict[str, Any]:
-        """Return a value, or a reference to it if it is large."""
-        body = _to_json(value)
-        if len(body) <= self.context.settings.blob_threshold:
-            return value
-        key, reference = reference_to(body)
-        entry.blobs.append((key, body))
-        return reference
-
-    def _sort_effects(self, live: Live, effects: Iterable[Effect], entry: Entry) -> None:
-        """Split effects into those of this process and those that the commit must remember."""
-        dispatcher = self.context.dispatcher
-        for effect in effects:
-            if isinstance(effect, Dispatch) and not _is_open(live, effect.task):
-                continue  # what the same call has interrupted again, as the loser of a race
-            if isinstance(effect, Dispatch) and not dispatcher.takes(effect.kind):
-                assert live.state is not None
-                live.state.tasks[effect.task].node = QUEUED
-                entry.outbox.append({"queue": [effect.execution, effect.task]})
-            elif isinstance(effect, Dispatch):
-                assert live.state is not None
-                live.state.tasks[effect.task].node = self.context.settings.writer
-                entry.effects.append(effect)
-            elif isinstance(effect, Withdraw):
-                ended = live.state is not None and live.state.is_terminal
-                entry.outbox.append(
-                    {"withdraw": [effect.execution, effect.task, effect.kind, ended]}
-                )
-            elif isinstance(effect, Publish):
-                entry.outbox.append({"publish": [effect.id, self._slim(effect.event, entry)]})
-            else:
-                entry.effects.append(effect)
+    def _note_nothing(self, state: State, job: Job, reply: Reply) -> None:
+        """Deal with a decision without events, which may be a repeat of one under way."""
+        if not state.seq:
+            self._nothing(job, reply)
+            self.executions.forget(state.id)
+        elif self.committer.is_idle:
+            self._nothing(job, reply)
+        else:
+            self._answer_behind(job, reply)
 
     def _environment(self, live: Live) -> Environment:
         workflow = live.workflow_of()
@@ -382,6 +424,7 @@ class Owner:
                 partition=self.partition,
                 source=self.source,
                 runtime=RUNTIME,
+                max_event=min(MAX_EVENT, self.context.stream.max_payload - EVENT_ROOM),
             )
         return environment
 
@@ -391,11 +434,20 @@ class Owner:
             self.spawn(self._ask_engine(live, need))
 
     async def _ask_engine(self, live: Live, need: Need) -> None:
-        answer = await self.context.engine.evaluate(need)
+        answer = await self._answer_of_engine(need)
         live.evaluating = False
         live.answers[need.key] = answer
         assert live.state is not None
         self.submit(Job(Continue(id=live.state.id)))
+
+    async def _answer_of_engine(self, need: Need) -> Answer:
+        while True:
+            try:
+                return await self.context.engine.evaluate(need)
+            except Exception:
+                # Nobody else would ask: the execution waits for this answer.
+                log.exception("partition %d: the expression engine failed", self.partition)
+                await asyncio.sleep(RETRY_SECONDS)
 
     def _quarantine(self, live: Live, job: Job, error: Exception) -> None:
         """Set one execution aside; its partition goes on."""
@@ -421,20 +473,22 @@ class Owner:
         ref = live.state.workflow if live.state else getattr(command, "workflow", None)
         if ref is None:
             ref = live.workflow_of().ref
-        facts = quarantine_facts(
-            ref, reason, msgspec.to_builtins(command), self.context.clock.now()
-        )
+        facts = quarantine_facts(ref, reason, command, self.context.clock.now())
         live.seq += 1
         live.tainted = True
+        self.executions.live[command.id] = live
         event = self._event(command.id, ref, live.seq, QUARANTINED, facts)
         finished = quarantined_record(live.state, event, live.fingerprint)
-        entry = Entry(events=[], inbox=job.inbox)
-        self._encode([event], entry)
+        entry = Entry(events=[], inbox=job.inbox, share=job.share)
+        self._writer.add_events([event], entry)
         entry.outbox.append({"dead": [event.id, msgspec.json.decode(entry.events[0])]})
+        report = report_of_quarantined(live.state, command)
+        if report is not None:
+            entry.outbox.append(self._writer.letter(report, entry))
 
         def settled(sequence: int) -> None:
             self.executions.live.pop(command.id, None)
-            self.listeners.forget(command.id)
+            self.hearing.listeners.forget(command.id)
             self.executions.finished[command.id] = (finished, live.first or sequence, sequence)
             self._tell(finished.result())
             if job.settle is not None:
@@ -444,6 +498,16 @@ class Owner:
         self.committer.add(entry)
 
     # -- answers without new events ----------------------------------------------------------------
+
+    def _answer_behind(self, job: Job, reply: Reply) -> None:
+        """Answer, and count an input as consumed, once all that was decided before is durable."""
+        settle = job.settle
+        if settle is None and job.inbox is None and job.share is None:
+            return
+        entry = Entry(events=[], inbox=job.inbox, share=job.share)
+        if settle is not None:
+            entry.settled = lambda _: settle(reply)
+        self.committer.add(entry)
 
     def _nothing(self, job: Job, reply: Reply | None) -> None:
         """An input that changes nothing: it counts as consumed, and its sender hears why."""
@@ -484,7 +548,7 @@ class Owner:
         """A repeated start: the same execution, once its first commit is durable."""
         assert live.state is not None
         if not same_start(live.fingerprint, live.state.workflow, start):
-            self._nothing(job, _conflict(start.id))
+            self._answer_conflict(job)
             return
         if job.mailbox:
             self.watchers.add(start.id, job.mailbox)
@@ -492,38 +556,49 @@ class Owner:
         if live.first:
             self._nothing(job, reply)
             return
-        settle = job.settle
-
-        def settled(_: int) -> None:
-            if settle is not None:
-                settle(reply)
-
-        self.committer.add(Entry(events=[], inbox=job.inbox, settled=settled))
+        self._answer_behind(job, reply)
 
     def _answer_finished(self, finished: Finished, job: Job) -> None:
         command = job.command
         reply = Reply(code=200, id=finished.id, status=finished.status)
         if isinstance(command, Delete):
-            self._delete(finished, job)
+            self.remove(finished, DELETED, job)
             return
         if isinstance(command, Start):
             if not same_start(finished.fingerprint, finished.workflow, command):
-                reply = _conflict(command.id)
-            elif job.mailbox:
+                self._answer_conflict(job)
+                return
+            if job.mailbox:
                 self.context.post.add(job.mailbox, finished.result())
         self._nothing(job, reply)
 
-    def _delete(self, finished: Finished, job: Job) -> None:
+    def _answer_conflict(self, job: Job) -> None:
+        reply = conflict(job.command.id)
+        if is_awaited_child(job.command):
+            self._decline(job, reply)
+        else:
+            self._nothing(job, reply)
+
+    def remove(self, finished: Finished, type_name: str, job: Job | None, **data: Any) -> None:
         """Forget an ended execution; its events stay in the journal until they are trimmed."""
-        event = self._event(finished.id, finished.workflow, finished.seq + 1, DELETED, {})
+        settle = job.settle if job else None
         reply = Reply(code=200, id=finished.id, status="deleted")
 
         def settled(_: int) -> None:
+            self.leaving.discard(finished.id)
             self.executions.forget(finished.id)
-            if job.settle is not None:
-                job.settle(reply)
+            self.executions.bury(finished.request, self.context.clock.now())
+            if settle is not None:
+                settle(reply)
 
-        self.committer.add(Entry(events=[encode_event(event)], inbox=job.inbox, settled=settled))
+        if finished.id in self.leaving:
+            self._answer_behind(job or Job(Delete(id=finished.id)), reply)
+            return
+        self.leaving.add(finished.id)
+        data |= {"request": finished.request} if finished.request else {}
+        event = self._event(finished.id, finished.workflow, finished.seq + 1, type_name, data)
+        inbox = job.inbox if job else None
+        self.committer.add(Entry(events=[encode_event(event)], inbox=inbox, settled=settled))
 
     def _event(
         self, execution: str, ref: WorkflowRef, seq: int, type_name: str, data: dict[str, Any]
@@ -556,11 +631,14 @@ class Owner:
         items = [item for entry in batch for item in entry.outbox]
         if items:
             facts["outbox"] = items
+        if padding := sum(entry.padding for entry in batch):
+            facts["padding"] = "." * padding
         claims = [claim for entry in batch for claim in entry.claims]
         if claims:
             facts["claims"] = claims
-        if self.listeners:
-            facts["bus"] = self.bus.facts()
+        bus = self.hearing.facts()
+        if bus is not None:
+            facts["bus"] = bus
         if self._leaving:
             facts["graceful"] = True
         return facts
@@ -623,7 +701,7 @@ class Owner:
             return
         finished = finished_record(live)
         self.executions.finished[effect.execution] = (finished, live.first, sequence)
-        self.listeners.forget(effect.execution)
+        self.hearing.listeners.forget(effect.execution)
         results.append(finished.result())
 
     def open_dispatch(self, execution: str, task: str) -> Dispatch | None:
@@ -646,21 +724,6 @@ class Owner:
         """Say in the journal that this owner leaves in order."""
         self._leaving = True
         self.committer.add(Entry(events=[]))
-
-    # -- events ----------------------------------------------------------------------------------
-
-    def hear(self, sequence: int, event: dict[str, Any]) -> None:
-        """Hand an event of the bus to the listeners that it may concern."""
-        if not self.bus.read(sequence):
-            return
-        candidates = self.listeners.candidates(str(event.get("type", "")))
-        if not candidates:
-            self.bus.consumed(sequence)
-            return
-        share = BusShare(len(candidates), lambda: self.bus.consumed(sequence))
-        for execution, listener in candidates:
-            deliver = Deliver(id=execution, listener=listener, event=event)
-            self.submit(Job(deliver, share=share))
 
     # -- timers ----------------------------------------------------------------------------------
 
@@ -694,6 +757,8 @@ class Owner:
         state = live.state
         assert state is not None
         self.executions.live[state.id] = live
+        live.touched = asyncio.get_running_loop().time()
+        self.hearing.listeners.note(live)
         for timer, due in state.timers.items():
             self.timers.arm(state.id, timer, due)
 
@@ -713,50 +778,13 @@ class Owner:
             task.cancel()
 
 
-def _reply_to(command: Command, state: State, rejection: Failure | None) -> Reply:
-    if rejection is None:
-        code = 201 if isinstance(command, Start) else 200
-        return Reply(code=code, id=state.id, status=state.status)
-    problem = {
-        "type": rejection.type,
-        "title": rejection.title,
-        "status": rejection.status,
-        "detail": rejection.detail,
-    }
-    return Reply(code=rejection.status, id=state.id, status=state.status, problem=problem)
-
-
-def _is_open(live: Live, task: str) -> bool:
-    return live.state is not None and task in live.state.tasks
-
-
-def _name_of(ref: WorkflowRef) -> str:
-    name = f"{ref.namespace}/{ref.name}" if ref.namespace else ref.name
-    return f"{name}:{ref.version}" if ref.version else name
-
-
-def _unknown(execution: str) -> dict[str, Any]:
-    return NotFoundError(
-        f"no execution {execution}", hint="list the newest with: flunq list"
-    ).problem()
-
-
-def _conflict(execution: str) -> Reply:
-    problem = IdConflictError(
-        f"execution {execution} exists, with another workflow or input",
-        hint=f"look at it with: flunq get {execution}",
-    )
-    return Reply(code=409, id=execution, problem=problem.problem())
-
-
-def _full(execution: str) -> Reply:
-    problem = UnavailableError(
-        "the store takes no more data", hint="free disk space, then look with: flunq doctor"
-    )
-    return Reply(code=503, id=execution, problem=problem.problem())
-
-
-def _still_running(execution: str) -> dict[str, Any]:
-    return ConflictError(
-        f"execution {execution} has not ended", hint=f"end it first: flunq cancel {execution}"
-    ).problem()
+async def _patiently(ask: Callable[[], Awaitable[T]]) -> T:
+    """Ask for something until there is an answer: commands wait for it."""
+    delay = FIRST_PAUSE
+    while True:
+        try:
+            return await ask()
+        except OutcomeUnknownError as error:
+            log.warning("asking again for what commands wait for: %s", error)
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, LONGEST_PAUSE)

@@ -7,6 +7,7 @@ written last, by compare-and-set, and never replaces a newer one.
 
 from __future__ import annotations
 
+import logging
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ from flunq.services.worker.executions import Mark, Packed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+log = logging.getLogger(__name__)
 
 PACK_BYTES = 512 * 1024
 CACHED_PACKS = 16
@@ -38,6 +41,10 @@ class Checkpoint(msgspec.Struct, kw_only=True):
     """Bytes of each pack."""
     deleted: dict[str, int] = {}
     """Deleted executions: what packs up to this number hold of them does not count any more."""
+    buried: dict[str, int] = {}
+    """The requests that started deleted executions, and when those were deleted."""
+    blob: str = ""
+    """Where the whole record lies when it is too large for a message."""
 
 
 class StaleCheckpointError(Exception):
@@ -52,6 +59,7 @@ class Packs:
         self._blobs = blobs
         self._prefix = f"{token(tenant)}.{partition}"
         self._revision = 0
+        self._turn = False
         self._cache: OrderedDict[int, dict[str, Packed]] = OrderedDict()
 
     async def load_checkpoint(self) -> Checkpoint:
@@ -61,21 +69,33 @@ class Packs:
             self._revision = 0
             return Checkpoint()
         self._revision = entry.revision
-        return msgspec.msgpack.decode(entry.value, type=Checkpoint)
+        found = msgspec.msgpack.decode(entry.value, type=Checkpoint)
+        if not found.blob:
+            return found
+        body = await self._blobs.get(found.blob)
+        if body is None:
+            raise StaleCheckpointError(f"{found.blob} is gone")
+        return msgspec.msgpack.decode(body, type=Checkpoint)
 
-    async def claim_checkpoint(self, epoch: int) -> Checkpoint:
+    async def claim_checkpoint(self, epoch: int, newest: int) -> Checkpoint:
         """Sign the newest checkpoint record as the owner of ``epoch`` and return it.
 
         From then on no earlier owner can write one, nor discard the packs that this one lists.
+        ``newest`` is where the journal ended: a record that claims more has outlived what it
+        speaks of, and would hide the commits to come from the next owner.
         """
         while True:
             found = await self.load_checkpoint()
-            if found.epoch >= epoch:
-                if found.epoch > epoch:
-                    raise StaleCheckpointError(self._prefix)
+            if found.epoch > epoch:
+                raise StaleCheckpointError(self._prefix)
+            if found.epoch == epoch and found.seq <= newest:
                 return found
+            if found.seq > newest:
+                log.error("%s: the journal ends at %d, before %d", self._prefix, newest, found.seq)
+                found.seq = newest
+                found.released_through = min(found.released_through, newest)
             found.epoch = epoch
-            value = msgspec.msgpack.encode(found)
+            value = await self._encoded(found)
             key = f"{self._prefix}.checkpoint"
             try:
                 self._revision = await self._state.swap(key, value, revision=self._revision)
@@ -86,7 +106,7 @@ class Packs:
     async def store_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Write the checkpoint record; raises StaleCheckpointError if a newer one is there."""
         key = f"{self._prefix}.checkpoint"
-        value = msgspec.msgpack.encode(checkpoint)
+        value = await self._encoded(checkpoint)
         while True:
             try:
                 self._revision = await self._state.swap(key, value, revision=self._revision)
@@ -96,6 +116,25 @@ class Packs:
                     raise StaleCheckpointError(key) from None
             else:
                 return
+
+    async def _encoded(self, checkpoint: Checkpoint) -> bytes:
+        """Return a record as it is stored: whole, or with the name of the blob that holds it."""
+        value = msgspec.msgpack.encode(checkpoint)
+        if len(value) <= PACK_BYTES:
+            return value
+        # Two records take turns, so that the one that counts is never written over.
+        self._turn = not self._turn
+        key = f"checkpoint-{self._prefix}.{checkpoint.epoch}.{int(self._turn)}"
+        await self._blobs.put(key, value)
+        return msgspec.msgpack.encode(
+            Checkpoint(
+                epoch=checkpoint.epoch,
+                seq=checkpoint.seq,
+                number=checkpoint.number,
+                released_through=checkpoint.released_through,
+                blob=key,
+            )
+        )
 
     async def store(self, number: int, packed: Sequence[Packed], marks: Sequence[Mark]) -> None:
         """Write a pack and its index."""

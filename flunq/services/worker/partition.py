@@ -33,7 +33,9 @@ from flunq.services.worker.checkpoint import Checkpointer
 from flunq.services.worker.commit import Entry, FencedError
 from flunq.services.worker.crashpoints import crash_point
 from flunq.services.worker.inbox import InboxPosition
-from flunq.services.worker.owner import Job, Owner
+from flunq.services.worker.jobs import Job, name_of_input
+from flunq.services.worker.lifecycle import LifecycleReader
+from flunq.services.worker.owner import Owner
 from flunq.services.worker.packs import Packs, StaleCheckpointError
 from flunq.services.worker.questions import Questions
 from flunq.services.worker.recovery import (
@@ -42,6 +44,8 @@ from flunq.services.worker.recovery import (
     finished_from_pack,
     live_from_pack,
 )
+from flunq.services.worker.requeue import Requeue
+from flunq.services.worker.retention import RetentionSweep
 from flunq.services.worker.suspects import Suspects
 from flunq.services.worker.timers import HORIZON, WAKE, first_of
 
@@ -54,6 +58,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+CALM_SECONDS = 10.0
+"""An owner that lives for so long did not take over what kills processes."""
+A_MOMENT = 0.05
+"""Seconds in which timers fire that are due already."""
+UNREACHED = (OutcomeUnknownError, StoreFullError)
+"""Reasons to give a partition up for a moment and to take it over again."""
 BREATH = 8
 """Commands of one request that are applied before timers and commits get their turn."""
 
@@ -105,21 +115,24 @@ class Partition:
             recovered = await Recovery(self.context, self.number, self._packs).run(wanted)
             if recovered is None:
                 return
-            await self._suspects.look(graceful=recovered.graceful)
+            first = recovered.number == 1
+            await self._suspects.look(graceful=recovered.graceful or first)
         except StaleCheckpointError:
             raise FencedError(f"partition {self.number} has another owner") from None
-        except OutcomeUnknownError as error:
+        except UNREACHED as error:
             raise FencedError(f"partition {self.number} is out of reach: {error}") from None
         owner = self._make_owner(recovered)
         if not recovered.graceful:
             self._watched_until = self.context.clock.now() / 1_000_000
+        if self._suspects.careful:
+            owner.watched = asyncio.Queue()
         self._checkpointer = Checkpointer(
             owner, self._packs, recovered.checkpoint, recovered.epoch, recovered.entries
         )
         try:
             await self._serve(owner, recovered, serving)
-        except* (FencedError, StaleCheckpointError, OutcomeUnknownError) as group:
-            unreached = group.subgroup(OutcomeUnknownError)
+        except* (FencedError, StaleCheckpointError, *UNREACHED) as group:
+            unreached = group.subgroup(UNREACHED)
             why = "has another owner" if unreached is None else "is out of reach"
             raise FencedError(f"partition {self.number} {why}") from None
         finally:
@@ -135,6 +148,7 @@ class Partition:
             executions=recovered.executions,
             inbox=recovered.inbox,
             bus=recovered.bus,
+            lifecycle=recovered.lifecycle,
             position=recovered.position,
             number=recovered.number,
             released_through=recovered.released_through,
@@ -153,16 +167,23 @@ class Partition:
                 group.create_task(owner.committer.run()),
                 group.create_task(self._read_inbox(owner)),
                 group.create_task(self._keep_checkpoints(owner)),
-                group.create_task(self._sweep(owner, adoption)),
+                group.create_task(self._sweep(owner, adoption, Requeue(self.context, owner))),
                 group.create_task(self._heed_wakes(owner)),
                 group.create_task(self._follow_bus(owner, bus_start)),
+                group.create_task(LifecycleReader(owner).run()),
+                group.create_task(self._grow_calm(owner)),
             ]
             await self._go_on(owner, recovered)
+            if owner.watched is not None:
+                # Tasks that are begun before the deadly input is found die for nothing.
+                await asyncio.sleep(A_MOMENT)
+                await owner.watched.join()
             await adoption.adopt()
-            if not owner.listeners:
+            if not owner.hearing.listeners:
                 # Nobody listened so far: what was published before concerns nobody here.
-                owner.bus = InboxPosition(floor=await self.context.stream.bus.last_seq())
-            bus_start.set_result(owner.bus.floor)
+                owner.hearing.bus = InboxPosition(floor=await self.context.stream.bus.last_seq())
+            bus_start.set_result(owner.hearing.bus.floor)
+            owner.hearing.resume_lifecycle()
             async with (
                 requests.serve(start_subject(tenant, self.number), self._take_commands),
                 requests.serve(report_subject(tenant, self.number), self._take_reports),
@@ -178,6 +199,10 @@ class Partition:
 
     async def _go_on(self, owner: Owner, recovered: Recovered) -> None:
         """Do what the last owner left undone."""
+        for live in owner.executions.live.values():
+            if live.state is not None and not live.tainted:
+                # Before anything else, for a checkpoint may soon take it out of memory.
+                owner.hearing.listeners.note(live)
         for execution in recovered.active:
             await self._load(execution)
         owner.keep_time()
@@ -195,7 +220,6 @@ class Partition:
         state = live.state
         if state is None or live.tainted:
             return
-        owner.listeners.note(live)
         for timer, due in state.timers.items():
             owner.timers.arm(state.id, timer, due)
         if state.has_work:
@@ -215,6 +239,7 @@ class Partition:
         if not all(isinstance(command, CLIENT_COMMANDS) for command in request.commands):
             return _encode([_FORBIDDEN] * len(request.commands))
         await self._caught_up.wait()
+        await self._room(owner)
         replies = await gather_replies(owner, list(request.commands), request.mailbox)
         return _encode(replies)
 
@@ -242,6 +267,7 @@ class Partition:
         if owner is None or self._stop.is_set():
             return None
         reports: list[Command] = list(_reports(payload).reports)
+        await self._room(owner)
         return _encode(await gather_replies(owner, reports, None))
 
     async def _read_inbox(self, owner: Owner) -> None:
@@ -288,12 +314,33 @@ class Partition:
         """Apply commands under watch; what killed a process before is set aside untried."""
         for job in jobs:
             await owner.prepare(job)
-        killer = await self._suspects.is_killer(name)
-        for job in jobs:
-            if killer:
-                owner.quarantine_untried(job, "the process died on this input twice")
-            else:
-                owner.submit(job)
+        async with self._suspects.turn:
+            killer = await self._suspects.is_killer(name)
+            for job in jobs:
+                if killer:
+                    owner.quarantine_untried(job, "the process died on this input twice")
+                else:
+                    owner.apply(job)
+
+    async def _grow_calm(self, owner: Owner) -> None:
+        """Try every input alone while processes die again and again, until this one lives on."""
+        loop = asyncio.get_running_loop()
+        calm_at = loop.time() + CALM_SECONDS
+        waiting = owner.watched
+        while waiting is not None and loop.time() < calm_at:
+            try:
+                async with asyncio.timeout_at(calm_at):
+                    job = await waiting.get()
+            except TimeoutError:
+                break
+            await self._try(owner, name_of_input(job.command), [job])
+            waiting.task_done()
+        await asyncio.sleep(calm_at - loop.time())
+        owner.watched = None
+        while waiting is not None and not waiting.empty():
+            owner.apply(waiting.get_nowait())
+            waiting.task_done()
+        await self._suspects.calm()
 
     async def _follow_bus(self, owner: Owner, start: asyncio.Future[int]) -> None:
         async for record in self.context.stream.bus.follow(after=await start):
@@ -302,10 +349,12 @@ class Partition:
             except msgspec.MsgspecError:
                 log.warning("event %d of the bus is not readable", record.seq)
                 event = {}
-            owner.hear(record.seq, event)
+            owner.hearing.hear(record.seq, event)
 
     async def _room(self, owner: Owner) -> None:
-        """Read no further while commits cannot keep up."""
+        """Take nothing more while commits cannot keep up."""
+        if owner.watched is not None and owner.watched.qsize() > BREATH:
+            await owner.watched.join()
         if owner.committer.buffered_bytes > self.context.settings.max_buffered:
             await owner.committer.flushed()
 
@@ -348,14 +397,17 @@ class Partition:
         except (OutcomeUnknownError, StoreFullError) as error:
             log.warning("partition %d: no checkpoint this time: %s", self.number, error)
 
-    async def _sweep(self, owner: Owner, adoption: Adoption) -> None:
+    async def _sweep(self, owner: Owner, adoption: Adoption, requeue: Requeue) -> None:
         """Look after what no event will remind us of."""
+        retention = RetentionSweep(owner, self._packs)
         while True:
             await asyncio.sleep(self.context.settings.sweep_seconds)
             await self._suspects.clear()
             owner.watchers.forget()
             owner.keep_time()
             await adoption.adopt()
+            await requeue.look()
+            await retention.look()
             await self._set_wake(owner)
 
     async def _set_wake(self, owner: Owner) -> None:

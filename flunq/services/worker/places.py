@@ -16,14 +16,18 @@ if TYPE_CHECKING:
 CACHE_KIB = 8 * 1024
 _SCHEMA = """
 CREATE TABLE {table} (
-    id TEXT PRIMARY KEY, pack INTEGER, status INTEGER, started INTEGER, due INTEGER, workflow TEXT
+    id TEXT PRIMARY KEY, pack INTEGER, status INTEGER, started INTEGER, due INTEGER, workflow TEXT,
+    ended INTEGER
 ) WITHOUT ROWID
 """
+_NAME = "substr(workflow, 1, instr(workflow, ':') - 1)"
+"""A workflow without its version."""
 _INDEXES = (
     "CREATE INDEX {table}_started ON {table} (started)",
     "CREATE INDEX {table}_due ON {table} (due) WHERE due > 0",
+    f"CREATE INDEX {{table}}_ended ON {{table}} ({_NAME}, ended) WHERE ended > 0",
 )
-_UPSERT = "INSERT OR REPLACE INTO {table} VALUES (?, ?, ?, ?, ?, ?)"
+_UPSERT = "INSERT OR REPLACE INTO {table} VALUES (?, ?, ?, ?, ?, ?, ?)"
 
 
 class Place(NamedTuple):
@@ -37,6 +41,8 @@ class Place(NamedTuple):
     due: int = 0
     """When its next timer fires; 0 if it has none."""
     workflow: str = ""
+    ended_at: int = 0
+    """0 if it has not ended."""
 
 
 class PlaceBook:
@@ -129,6 +135,35 @@ class Places:
     def next_due(self) -> int | None:
         """Return when the first timer of them all is due."""
         return self._one("SELECT min(due) FROM {table} WHERE due > 0")
+
+    def ended_names(self) -> list[str]:
+        """Return the workflows of ended executions, without their versions."""
+        names: list[str] = []
+        query = f"SELECT min({_NAME}) FROM {{table}} WHERE {_NAME} > ? AND ended > 0"  # noqa: S608 - a constant
+        while True:
+            for row in self._rows(query, names[-1] if names else ""):
+                if row[0] is None:
+                    return names
+                names.append(row[0])
+                break
+            else:
+                return names
+
+    def ended_before(self, name: str, moment: int, limit: int) -> list[Place]:
+        """Return executions of a workflow that ended before a moment, the oldest first."""
+        query = (
+            f"SELECT * FROM {{table}} WHERE {_NAME} = ? AND ended > 0 AND ended < ? "  # noqa: S608 - a constant
+            "ORDER BY ended LIMIT ?"
+        )
+        return [Place._make(row) for row in self._rows(query, name, moment, limit)]
+
+    def ended_at_rank(self, name: str, rank: int) -> int | None:
+        """Return when the ended execution with so many newer ones of its workflow ended."""
+        query = (
+            f"SELECT ended FROM {{table}} WHERE {_NAME} = ? AND ended > 0 "  # noqa: S608 - a constant
+            "ORDER BY ended DESC LIMIT 1 OFFSET ?"
+        )
+        return self._one(query, name, rank)
 
     def newest(
         self,

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from flunq.core.claims import reference_to
+from flunq.core.claims import is_reference, reference_to
 from flunq.core.protocol import MAX_MESSAGE, Result, Results
+from flunq.log.ports import MessageTooLargeError, OutcomeUnknownError, StoreFullError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
 
     from flunq.log.ports import Requests
 
+log = logging.getLogger(__name__)
 _encode = msgspec.json.Encoder().encode
 
 
@@ -44,12 +47,17 @@ class Post:
 
     async def _send(self, letters: dict[str, list[Result]]) -> None:
         for mailbox, results in letters.items():
-            async for body in self._parts(results):
-                await self._requests.notify(mailbox, body)
+            try:
+                async for body in self._parts(results):
+                    await self._requests.notify(mailbox, body)
+            except (OutcomeUnknownError, StoreFullError, MessageTooLargeError) as error:
+                # Whoever waits asks again from time to time.
+                log.warning("%d results did not get to their mailbox: %s", len(results), error)
 
     async def _parts(self, results: list[Result]) -> AsyncIterator[bytes]:
         body = _encode(Results(results=results))
-        if len(body) <= MAX_MESSAGE:
+        alike = any(is_reference(result.output) for result in results)
+        if len(body) <= MAX_MESSAGE and not alike:
             yield body
         elif len(results) > 1:
             half = len(results) // 2
@@ -60,7 +68,7 @@ class Post:
             yield _encode(Results(results=[await self.slim(results[0])]))
 
     async def slim(self, result: Result) -> Result:
-        """Replace a large output by a reference that the receiver can fetch."""
+        """Replace an output, large or like a reference, by one that the receiver can fetch."""
         return msgspec.structs.replace(result, output=await self.stored(result.output))
 
     async def stored(self, value: Any) -> dict[str, Any]:

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from flunq.core.claims import is_reference
 from flunq.core.execution.state import State
 from flunq.core.protocol import (
     MAX_MESSAGE,
+    MOST_PADDING,
     Answer,
     Commits,
     Details,
@@ -27,7 +29,7 @@ from flunq.core.protocol import (
     Summary,
     Watch,
 )
-from flunq.errors import FlunqError, NotFoundError
+from flunq.errors import FlunqError, NotFoundError, UnavailableError
 from flunq.services.worker.commit import Entry, FencedError
 from flunq.services.worker.executions import STATUS_CODES, Finished
 from flunq.services.worker.packs import StaleCheckpointError
@@ -90,15 +92,19 @@ class Questions:
         if isinstance(question, History):
             return await self._history(question)
         if isinstance(question, Mark):
-            return await self._mark()
+            return await self._mark(question)
         return await self._commits(question)
 
-    async def _mark(self) -> int:
+    async def _mark(self, mark: Mark) -> int:
         committer = self._owner.committer
-        committer.add(Entry(events=[]))
+        committer.add(Entry(events=[], padding=max(0, min(mark.padding, MOST_PADDING))))
         await committer.flushed()
+        position = committer.position
+        self._owner.unwanted.update(mark.without)
         await self._checkpoint()
-        return committer.position
+        if self._owner.unwanted.intersection(mark.without):
+            raise UnavailableError("no checkpoint could be written", hint="do it again")
+        return position
 
     async def _find(self, execution: str) -> tuple[State | Finished, int, int] | None:
         """Return an execution with its first and last journal sequence."""
@@ -125,13 +131,14 @@ class Questions:
         if found is None:
             raise not_found(execution)
         details = _details(found[0], self._owner.partition)
-        if len(_encode(details)) <= MAX_MESSAGE:
+        alike = any(map(is_reference, (details.input, details.output, details.context)))
+        if len(_encode(details)) <= MAX_MESSAGE and not alike:
             return details
         post = self._owner.context.post
         slim: dict[str, Any] = {}
         for member in ("input", "output", "context"):
             value = getattr(details, member)
-            if len(_encode(value)) > MAX_MESSAGE // 8:
+            if is_reference(value) or len(_encode(value)) > MAX_MESSAGE // 8:
                 slim[member] = await post.stored(value)
         return msgspec.structs.replace(details, **slim)
 
@@ -146,7 +153,7 @@ class Questions:
             elif found is not None and isinstance(found[0], Finished):
                 result = found[0].result()
                 size += len(_encode(result))
-                if size > MAX_MESSAGE:
+                if size > MAX_MESSAGE or is_reference(result.output):
                     self._owner.context.post.add(question.mailbox, result)
                 else:
                     results.append(result)
@@ -207,19 +214,23 @@ class Questions:
         return Page(items=items, cursor=last)
 
     async def _commits(self, question: Commits) -> Page:
-        items: list[msgspec.Raw] = []
-        size = 0
         position = self._owner.committer.position
+        if question.sure and not await self._may_deny():
+            raise FencedError(f"partition {self._owner.partition} has another owner")
+        items: list[msgspec.Raw] = []
+        seqs: list[int] = []
+        size = 0
         after = min(question.after, position)
         journal = self._owner.context.stream.journal
         upto = min(question.upto, position)
         async for record in journal.read(self._owner.partition, after=after, upto=upto):
             size += len(record.data)
             if items and size > MAX_MESSAGE:
-                return Page(items=items, cursor=after, more=True)
+                return Page(items=items, cursor=after, more=True, seqs=seqs)
             items.append(msgspec.Raw(record.data))
+            seqs.append(record.seq)
             after = record.seq
-        return Page(items=items, cursor=after)
+        return Page(items=items, cursor=after, seqs=seqs)
 
 
 def not_found(execution: str) -> NotFoundError:
@@ -229,9 +240,9 @@ def not_found(execution: str) -> NotFoundError:
 
 def _pattern(workflow: str | None) -> str:
     """Return what the full name of a workflow looks like that was asked for by a part of it."""
-    name = _WILDCARDS.sub("?", workflow or "*")
     if workflow is None:
-        return name
+        return "*"
+    name = _WILDCARDS.sub("?", workflow)
     name = name if "/" in name else f"*/{name}"
     return name if ":" in name else f"{name}:*"
 

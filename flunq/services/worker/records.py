@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from flunq.core.execution.commands import Failure, WorkflowRef
+from flunq.core.execution.commands import Command, Failure, Report, WorkflowRef
+from flunq.core.execution.faults import standard
 from flunq.services.worker.executions import Finished, Live
 from flunq.services.worker.fingerprint import fingerprint
 
@@ -32,18 +33,22 @@ def finished_record(live: Live) -> Finished:
         failure=state.failure,
         tags=state.tags,
         parent=state.parent,
+        request=state.request,
     )
 
 
-def quarantine_facts(
-    ref: WorkflowRef, reason: str, command: dict[str, Any], now: int
-) -> dict[str, Any]:
+def quarantine_facts(ref: WorkflowRef, reason: str, command: Command, now: int) -> dict[str, Any]:
     """Return the data of a quarantine event: enough to make the record from it alone."""
+    try:
+        told = msgspec.to_builtins(command)
+        msgspec.json.encode(told)
+    except (ValueError, TypeError, RecursionError):
+        told = {"type": type(command).__name__.lower(), "id": command.id}  # it is no JSON
     return {
         "reason": reason,
         "at": now,
         "workflow": msgspec.to_builtins(ref),
-        "command": command,
+        "command": told,
     }
 
 
@@ -68,3 +73,13 @@ def quarantined_record(state: State | None, event: CloudEvent, known_fingerprint
             detail=data["reason"],
         ),
     )
+
+
+def report_of_quarantined(state: State | None, command: Command) -> Report | None:
+    """Return what the parent of an execution that is set aside has to hear."""
+    origin = state if state is not None else command
+    parent, task = getattr(origin, "parent", None), getattr(origin, "parent_task", "")
+    if parent is None or not task:
+        return None
+    failure = standard("runtime", f"execution {command.id} was quarantined")
+    return Report(id=parent, task=task, failure=failure)

@@ -9,14 +9,14 @@ import msgspec
 
 from flunq.core.claims import REFERENCE
 from flunq.core.events import (
-    DELETED,
     FENCE,
+    GONE,
     QUARANTINED,
     CloudEvent,
     join_batch,
     timestamp,
 )
-from flunq.core.execution.fold import fold
+from flunq.core.execution.fold import fold, micros
 from flunq.core.execution.state import decode_state
 from flunq.services.worker.claims import check_out
 from flunq.services.worker.commit import EPOCH_HEADER, FencedError, append_settled
@@ -93,6 +93,7 @@ class Recovered(msgspec.Struct, kw_only=True):
     """How many executions each pack was written with."""
     inbox: InboxPosition
     bus: InboxPosition
+    lifecycle: InboxPosition
     released_through: int
     outbox: list[tuple[int, list[dict[str, Any]]]]
     poisoned: dict[str, str]
@@ -129,10 +130,10 @@ class Recovery:
             return None
         last, epoch, number, position, graceful = fenced
         # An earlier owner may still be writing one, and discard packs that we would rely on.
-        checkpoint = await self._packs.claim_checkpoint(epoch)
+        checkpoint = await self._packs.claim_checkpoint(epoch, last)
         await self._read_marks(checkpoint)
         inbox = InboxPosition.from_facts(checkpoint.inbox)
-        bus = InboxPosition.from_facts(checkpoint.bus)
+        heard = checkpoint.bus
         released = checkpoint.released_through
         journal = self._context.stream.journal
         if last:
@@ -146,8 +147,7 @@ class Recovery:
                 released = max(released, head.releasedThrough)
                 if head.inbox is not None:
                     inbox = InboxPosition.from_facts(head.inbox)
-                if head.bus is not None:
-                    bus = InboxPosition.from_facts(head.bus)
+                heard = head.bus or heard
         await self._load_definitions()
         return Recovered(
             epoch=epoch,
@@ -159,7 +159,8 @@ class Recovery:
             active=list(self._active),
             entries=self._entries,
             inbox=inbox,
-            bus=bus,
+            bus=InboxPosition.from_facts(heard),
+            lifecycle=InboxPosition.from_facts((heard or {}).get("journal")),
             released_through=released,
             outbox=[(seq, items) for seq, items in self._outbox if seq > released],
             poisoned=self._poisoned,
@@ -184,7 +185,7 @@ class Recovery:
                 expected, written = last.seq, int(last.headers.get(EPOCH_HEADER, "0"))
                 head = read_head(last.data)
             epoch = max(checkpoint.epoch, written) + 1
-            number = (head.number if head else checkpoint.number) + 1
+            number = max(head.number if head else 0, checkpoint.number) + 1
             facts = {
                 "number": number,
                 "epoch": epoch,
@@ -225,6 +226,7 @@ class Recovery:
 
     async def _read_marks(self, checkpoint: Checkpoint) -> None:
         self._executions.deleted = dict(checkpoint.deleted)
+        self._executions.buried = dict(checkpoint.buried)
         for number in checkpoint.packs:
             marks = await self._packs.marks(number)
             self._entries[number] = len(marks)
@@ -252,11 +254,13 @@ class Recovery:
             event = _event(raw)
             if event.subject in self._poisoned:
                 continue
-            if _reference_bytes in bytes(raw):
-                event.data = await check_out(event.data, self._context.database.blobs)
+            damage = await self._check_out(event) if _reference_bytes in bytes(raw) else ""
             live = await self._fold_event(event, record.seq)
             if live is not None:
                 touched[event.subject] = live
+            if live is not None and damage:
+                live.tainted = True
+                self._poisoned[event.subject] = damage
         queued = {item["queue"][1] for item in head.outbox if "queue" in item}
         for live in touched.values():
             self._settle(live, head, queued)
@@ -267,11 +271,21 @@ class Recovery:
             await self._held_by(head.node, record.seq, execution, task, delivery)
         return head
 
+    async def _check_out(self, event: CloudEvent) -> str:
+        """Fetch an event's large values; return what is wrong with them."""
+        try:
+            event.data = await check_out(event.data, self._context.database.blobs)
+        except LookupError as error:
+            log.error("execution %s, event %d: %s", event.subject, event.seq, error)
+            return str(error)
+        return ""
+
     async def _fold_event(self, event: CloudEvent, sequence: int) -> Live | None:
         executions = self._executions
         execution = event.subject
-        if event.type == DELETED:
+        if event.type in GONE:
             executions.forget(execution)
+            executions.bury(event.data.get("request", ""), micros(event.time))
             return None
         live = await self._base(execution, sequence)
         if live is None:

@@ -4,10 +4,15 @@ After a take-over from an owner that did not leave in order, each input that was
 named in the store before it is tried, with how often that was. If the name is still there at the
 next such take-over, a process died while it tried that input. Other reasons to die exist, so the
 input gets a second chance; then it is quarantined untried.
+
+What was not waiting then (a timer, an event, an outcome) is not named, for that would slow every
+take-over down. But when one owner after the other dies soon, the next one is careful: it names
+everything that it tries, until it has lived for a while.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING
 
@@ -19,6 +24,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+HASTY_DEATHS = 2
+"""Owners that died soon, one after the other, after which the next one is careful."""
 DEATHS = 2
 """Deaths while an input was tried, after which it is not tried again."""
 
@@ -29,9 +36,19 @@ class Suspects:
     def __init__(self, state: KeyValue, tenant: str, partition: int) -> None:
         self._state = state
         self._key = f"{token(tenant)}.{partition}.suspect"
+        self._hasty_key = f"{token(tenant)}.{partition}.hasty"
         self._noted = False
         self._killer: str | None = None
         self._deaths = 0
+        self._hasty = 0
+        self._counted = False
+        self.turn = asyncio.Lock()
+        """Held from the note about an input until that is applied."""
+
+    @property
+    def careful(self) -> bool:
+        """Whether everything has to be tried under watch."""
+        return self._hasty >= HASTY_DEATHS
 
     async def look(self, *, graceful: bool) -> None:
         """Read the last owner's note; one that left in order cannot have died of it."""
@@ -41,6 +58,31 @@ class Suspects:
             if not graceful:
                 tries, _, self._killer = entry.value.decode().partition(" ")
                 self._deaths = int(tries)
+        await self._count_hasty(graceful=graceful)
+
+    async def _count_hasty(self, *, graceful: bool) -> None:
+        entry = await self._state.get(self._hasty_key)
+        self._counted = entry is not None
+        if graceful:
+            await self.calm()
+            return
+        self._hasty = int(entry.value) if entry is not None else 0
+        self._counted = True
+        try:
+            await self._state.put(self._hasty_key, b"%d" % (self._hasty + 1))
+        except (OutcomeUnknownError, StoreFullError) as error:
+            log.warning("the death of an owner is not counted: %s", error)
+
+    async def calm(self) -> None:
+        """An owner has lived long enough."""
+        if not self._counted:
+            return
+        try:
+            await self._state.delete(self._hasty_key)
+        except (OutcomeUnknownError, StoreFullError) as error:
+            log.warning("the deaths of owners stay counted for a while: %s", error)
+        else:
+            self._counted = False
 
     async def is_killer(self, name: str) -> bool:
         """Note that an input is about to be tried; tell whether it killed a process before."""
@@ -58,9 +100,10 @@ class Suspects:
         """Everything that was waiting has been tried."""
         if not self._noted:
             return
-        try:
-            await self._state.delete(self._key)
-        except (OutcomeUnknownError, StoreFullError) as error:
-            log.warning("the note about what was tried stays for a while: %s", error)
-        else:
-            self._noted = False
+        async with self.turn:
+            try:
+                await self._state.delete(self._key)
+            except (OutcomeUnknownError, StoreFullError) as error:
+                log.warning("the note about what was tried stays for a while: %s", error)
+            else:
+                self._noted = False

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-PAUSE = 30.0
 LAG = 50_000
 """A partition this many sequences behind the archive is asked to write a marker."""
 MARK_TIMEOUT = 10.0
@@ -42,7 +41,7 @@ class Trimmer:
     async def run(self) -> None:
         """Trim from time to time."""
         while True:
-            await asyncio.sleep(PAUSE)
+            await asyncio.sleep(self._context.settings.trim_seconds)
             try:
                 await self.trim()
             except (OutcomeUnknownError, NoResponderError, RequestTimeoutError) as error:
@@ -75,7 +74,9 @@ class Trimmer:
         if entry is None:
             return 0
         checkpoint = msgspec.msgpack.decode(entry.value, type=Checkpoint)
-        return min(checkpoint.seq, checkpoint.released_through)
+        heard = (checkpoint.bus or {}).get("journal") or {}
+        floor: int = heard.get("floor", checkpoint.seq)
+        return min(checkpoint.seq, checkpoint.released_through, floor)
 
     async def _ask_for_marker(self, number: int) -> None:
         subject = ask_subject(self._context.settings.tenant, number)

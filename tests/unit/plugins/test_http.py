@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import gzip
 import time
 import zlib
@@ -58,6 +59,7 @@ class Caller:
 
     def limited(self, **settings: Any) -> Caller:
         limits = msgspec.structs.replace(LOCAL, **settings)
+        self.context.close()
         self.context = ExecutorContext(limits, secrets=self.context.secrets)
         return self
 
@@ -68,6 +70,7 @@ async def call() -> AsyncIterator[Caller]:
     await caller.executor.start(caller.context)
     yield caller
     await caller.executor.aclose()
+    caller.context.close()
 
 
 def test_it_is_installed_like_a_strangers_plugin() -> None:
@@ -100,6 +103,21 @@ class TestRequest:
         form = {"Content-Type": "application/x-www-form-urlencoded"}
         await call(stub.url, "post", headers=form, body={"a": "x y", "b": ["1", "2"]})
         assert stub.requests[0].body == b"a=x+y&b=1&b=2"
+
+    async def test_an_object_can_be_sent_in_parts(self, call: Caller, stub: HttpStub) -> None:
+        headers = {"Content-Type": "multipart/form-data"}
+        await call(stub.url, "post", headers=headers, body={"a": "x", "b": {"c": 1}})
+        request = stub.requests[0]
+        boundary = request.headers["content-type"].removeprefix("multipart/form-data; boundary=")
+        assert request.body.count(boundary.encode()) == 3
+        assert b'name="b"\r\nContent-Type: application/json\r\n\r\n{"c":1}\r\n' in request.body
+
+    async def test_a_binary_body_is_given_as_base64(self, call: Caller, stub: HttpStub) -> None:
+        png = {"Content-Type": "image/png"}
+        await call(stub.url, "post", headers=png, body="iVBORw==")
+        assert stub.requests[0].body == b"\x89PNG"
+        error = await call.fails(stub.url, "post", headers=png, body="not base64")
+        assert (error.type, error.status) == (f"{ERRORS}validation", 400)
 
     async def test_without_a_body_a_post_says_so(self, call: Caller, stub: HttpStub) -> None:
         await call(stub.url, "post")
@@ -351,6 +369,27 @@ class TestAuthentication:
         assert (error.type, error.status) == (f"{ERRORS}configuration", 400)
         assert stub.requests == []
 
+    async def test_a_token_is_fetched_and_used_for_all_calls(
+        self, call: Caller, stub: HttpStub
+    ) -> None:
+        stub.answer("/oauth2/token", Answer(json={"access_token": "a-1"}))
+        client = {"id": "me", "secret": "s"}
+        policy = {"authority": stub.url, "grant": "client_credentials", "client": client}
+        endpoint = {"uri": stub.url + "/x", "authentication": {"oauth2": policy}}
+        responses = [await call(endpoint, output="response") for _ in range(3)]
+        assert [request.path for request in stub.requests] == ["/oauth2/token", *["/x"] * 3]
+        assert stub.requests[-1].headers["authorization"] == "Bearer a-1"
+        assert "a-1" not in str(responses)
+
+    async def test_a_token_that_is_not_granted_is_an_authentication_error(
+        self, call: Caller, stub: HttpStub
+    ) -> None:
+        stub.answer("/oauth2/token", Answer(400, json={"error": "invalid_scope"}))
+        policy = {"authority": stub.url, "grant": "client_credentials"}
+        error = await call.fails({"uri": stub.url, "authentication": {"oauth2": policy}})
+        assert (error.type, error.status) == (f"{ERRORS}authentication", 401)
+        assert "invalid_scope" in (error.detail or "")
+
     async def test_an_unknown_secret_is_an_authorization_error(
         self, call: Caller, stub: HttpStub
     ) -> None:
@@ -409,6 +448,134 @@ class TestLimits:
         url = stub.answer("/t", Answer(hold=asyncio.Event()))
         error = await call.fails(url, deadline=time.time_ns() // 1000 + 50_000)
         assert (error.type, error.status) == (f"{ERRORS}timeout", 408)
+
+
+class TestHostile:
+    """Servers that never come to an end."""
+
+    @pytest.fixture
+    async def endless(self) -> AsyncIterator[Endless]:
+        async with Endless() as server:
+            yield server
+
+    @pytest.mark.parametrize(
+        ("head", "again"),
+        [
+            (b"HTTP/1.1 200 OK\r\n", b"x-more: " + b"y" * 1000 + b"\r\n"),
+            (b"HTTP/1.1 200 OK\r\nx-long: ", b"y" * 1000),
+            (b"HTTP/1.1 200 ", b"O" * 1000),
+            (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1;a=", b"b" * 1000),
+            (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n", b"t: x\r\n" * 99),
+        ],
+    )
+    async def test_endless_headers_are_cut_off(
+        self, call: Caller, endless: Endless, head: bytes, again: bytes
+    ) -> None:
+        endless.script = head, again
+        error = await call.fails(endless.url)
+        assert (error.type, error.status) == (f"{ERRORS}communication", 502)
+        assert endless.sent < 8 * 1024 * 1024
+
+    @pytest.mark.parametrize("chunk", [b"1\r\nx\r\n" * 500, b"8000\r\n" + b"x" * 32768 + b"\r\n"])
+    async def test_an_endless_body_is_cut_off(
+        self, call: Caller, endless: Endless, chunk: bytes
+    ) -> None:
+        endless.script = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", chunk
+        error = await call.limited(max_body=200_000).fails(endless.url)
+        assert "larger than 200000 bytes" in (error.detail or "")
+        assert endless.sent < 16 * 1024 * 1024
+
+    async def test_a_body_that_ends_with_the_connection_is_cut_off(
+        self, call: Caller, endless: Endless
+    ) -> None:
+        endless.script = b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 65536
+        error = await call.limited(max_body=1_000_000).fails(endless.url)
+        assert "larger than 1000000 bytes" in (error.detail or "")
+
+    async def test_preliminary_responses_without_end_are_cut_off(
+        self, call: Caller, endless: Endless
+    ) -> None:
+        endless.script = b"HTTP/1.1 103 Early Hints\r\n\r\n", b"HTTP/1.1 103 x\r\n\r\n"
+        error = await call.fails(endless.url)
+        assert (error.type, error.status) == (f"{ERRORS}communication", 502)
+        assert "too many preliminary responses" in (error.detail or "")
+
+    async def test_small_parts_let_others_have_their_turn(
+        self, call: Caller, endless: Endless, stub: HttpStub
+    ) -> None:
+        endless.script = (
+            b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n",
+            b"1\r\nx\r\n" * 10_000,
+        )
+        long = asyncio.create_task(call.fails(endless.url))
+        await endless.asked.wait()
+        for _ in range(5):
+            await call(stub.url)
+        assert not long.done()
+        long.cancel()
+        await asyncio.wait([long])
+
+    @pytest.mark.parametrize(
+        "body", [b"[" * 100_000, b'{"a":' * 100_000, b"1e999", b"NaN", b'"\\ud800"']
+    )
+    async def test_json_that_cannot_be_a_value_is_a_text(
+        self, call: Caller, stub: HttpStub, body: bytes
+    ) -> None:
+        json = {"content-type": "application/json"}
+        assert await call(stub.answer("/j", Answer(body=body, headers=json))) == body.decode()
+
+    async def test_a_bomb_within_a_bomb_does_not_go_off(self, call: Caller, stub: HttpStub) -> None:
+        bomb = gzip.compress(gzip.compress(b"\0" * 100_000_000))
+        url = stub.answer("/z", Answer(body=bomb, headers={"content-encoding": "gzip, gzip"}))
+        error = await call.limited(max_body=1_000_000).fails(url)
+        assert "larger than 1000000 bytes" in (error.detail or "")
+
+    async def test_two_encodings_are_undone_in_reverse(self, call: Caller, stub: HttpStub) -> None:
+        body = gzip.compress(zlib.compress(b'"hello"'))
+        url = stub.answer("/z", Answer(body=body, headers={"content-encoding": "deflate, gzip"}))
+        assert await call(url) == "hello"
+
+    async def test_a_compressed_body_cut_short_is_damaged(
+        self, call: Caller, stub: HttpStub
+    ) -> None:
+        body = gzip.compress(b"x" * 1000)[:-10]
+        url = stub.answer("/z", Answer(body=body, headers={"content-encoding": "gzip"}))
+        assert "it ends too early" in ((await call.fails(url)).detail or "")
+
+
+class Endless:
+    """A server that begins a response and repeats something until nobody listens."""
+
+    def __init__(self) -> None:
+        self.script = (b"", b"x")
+        self.asked = asyncio.Event()
+        self.sent = 0
+        self._writers: list[asyncio.StreamWriter] = []
+
+    async def __aenter__(self) -> Endless:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/"
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        self._server.close()
+        for writer in self._writers:
+            writer.transport.abort()
+        await self._server.wait_closed()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.append(writer)
+        head, again = self.script
+        with contextlib.suppress(ConnectionError):
+            await reader.readuntil(b"\r\n\r\n")
+            self.asked.set()
+            writer.write(head)
+            while not writer.is_closing():
+                writer.write(again)
+                await writer.drain()
+                await asyncio.sleep(0)
+                self.sent += len(again)
+        writer.close()
 
 
 class TestConnections:
@@ -506,3 +673,14 @@ class TestEgress:
         url = f"http://rebinding.example:{stub.port}/"
         assert await call(url) == {"method": "GET", "target": "/"}
         assert asked == ["rebinding.example"]
+
+    async def test_a_name_that_leads_into_the_machine_is_refused(
+        self, call: Caller, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def resolve(host: str, *args: Any, **options: Any) -> list[Any]:
+            return [(2, 1, 6, "", ("169.254.169.254", 80)), (10, 1, 6, "", ("fe80::1", 80, 0, 0))]
+
+        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolve)
+        error = await call.fails("http://innocent.example/")
+        assert (error.type, error.status) == (f"{ERRORS}authorization", 403)
+        assert "innocent.example (169.254.169.254)" in (error.detail or "")

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 from flunq.core import ids
 from flunq.core.execution import uri_template
 from flunq.core.execution.tasks.base import Handler
+from flunq.core.execution.variables import DEFINITION, bind
 
 if TYPE_CHECKING:
-    from flunq.core.document.model import Call
+    from flunq.core.document.model import Call, PerMessage
     from flunq.core.execution.turn import Turn
     from flunq.core.execution.variables import Step
 
@@ -19,18 +20,29 @@ class CallHandler(Handler):
 
     def enter(self, turn: Turn, step: Step) -> None:
         """Evaluate the arguments and dispatch."""
-        call: Call = step.task.spec
-        arguments = turn.evaluate(call.arguments, step.input, step)
-        if call.uri_path:
-            arguments = _expanded(arguments, call.uri_path, step.input)
-        dispatch = self._dispatch(turn, step, call.executor, arguments)
+        arguments = self.arguments(turn, step)
+        dispatch = self.dispatch(turn, step, step.task.spec.executor, arguments)
         turn.size += turn.size_of(arguments)
         turn.start(step, {"dispatch": dispatch})
-        task = dispatch["id"]
+        self.send(turn, dispatch["id"])
+
+    def arguments(self, turn: Turn, step: Step) -> dict[str, Any]:
+        """Return what the executor is given."""
+        call: Call = step.task.spec
+        arguments: dict[str, Any] = turn.evaluate(call.arguments, step.input, step)
+        if call.uri_path:
+            arguments = _expanded(arguments, call.uri_path, step.input)
+        if call.per_message is not None:
+            arguments = _for_messages(turn, step, call.per_message, arguments)
+        return arguments
+
+    def send(self, turn: Turn, task: str) -> None:
+        """Hand an open task to an executor."""
         state = turn.state
         turn.effects.append(state.tasks[task].dispatch(state.id, task, state.traceparent))
 
-    def _dispatch(self, turn: Turn, step: Step, executor: str, arguments: Any) -> dict[str, Any]:
+    def dispatch(self, turn: Turn, step: Step, executor: str, arguments: Any) -> dict[str, Any]:
+        """Return the dispatch of one attempt as its event records it."""
         parent = turn.state.frames[step.parent]
         reference = step.task.reference
         dispatch: dict[str, Any] = {
@@ -42,6 +54,14 @@ class CallHandler(Handler):
         if step.timeout is not None:
             dispatch["deadline"] = step.timeout
         return dispatch
+
+
+def _for_messages(
+    turn: Turn, step: Step, expressions: PerMessage, arguments: dict[str, Any]
+) -> dict[str, Any]:
+    """Add the expressions that the executor evaluates, and what they see besides the messages."""
+    variables = bind(turn, expressions.variables, DEFINITION, step, None)
+    return {**arguments, "expressions": expressions.texts, "variables": variables}
 
 
 def _expanded(arguments: Any, path: tuple[str, ...], value: Any) -> Any:

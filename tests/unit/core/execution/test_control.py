@@ -114,10 +114,19 @@ def test_a_time_limit_that_passes_while_suspended_counts_after_the_resume() -> N
 
 def test_suspend_and_resume_twice_are_once() -> None:
     driver = Driver(TEXT).begin()
-    assert len(driver.send(SUSPEND).events) == 1
+    assert driver.send(SUSPEND).events != []
     assert driver.send(SUSPEND).events == []
     assert driver.send(RESUME).events[0].type.endswith("workflow.resumed.v1")
     assert driver.send(RESUME).events == []
+
+
+def test_the_running_tasks_are_told_to_be_suspended_and_resumed() -> None:
+    driver = Driver(TEXT).begin()
+    driver.send(SUSPEND)
+    driver.send(RESUME)
+    branches = ["/do/0/f", "/do/0/f/fork/branches/0/a", "/do/0/f/fork/branches/1/w"]
+    told = [f"task.suspended {b}" for b in branches] + ["workflow.resumed"]
+    assert driver.types()[-7:] == told + [f"task.resumed {b}" for b in branches]
 
 
 def test_a_suspended_execution_can_be_cancelled() -> None:
@@ -168,3 +177,28 @@ def test_a_result_that_could_not_be_stored_is_a_failure(suspended: bool) -> None
     driver.report(driver.queue[0].task, nested(5_000))
     driver.send(RESUME)
     assert driver.failure.type.endswith("/runtime")
+
+
+def test_a_late_copy_of_a_suspension_does_not_undo_a_resumption() -> None:
+    driver = Driver("do: [{x: {call: f, with: {}}}]", results={"f": 1}).begin()
+    for command in (
+        Suspend(id="x1", request="s1"),
+        Suspend(id="x1", request="s2"),
+        Resume(id="x1", request="r1"),
+        Suspend(id="x1", request="s1"),
+        Suspend(id="x1", request="s2"),
+    ):
+        driver.send(command)
+        driver.reload()
+    assert not driver.live.suspended
+    driver.send(Suspend(id="x1", request="s3"))
+    driver.send(Resume(id="x1", request="r1"))
+    assert driver.live.suspended
+
+
+def test_a_suspension_without_a_request_is_never_taken_for_a_copy() -> None:
+    driver = Driver("do: [{x: {call: f, with: {}}}]", results={"f": 1}).begin()
+    for command in (Suspend(id="x1"), Resume(id="x1"), Suspend(id="x1")):
+        driver.send(command)
+    assert driver.live.suspended
+    assert driver.live.requests == []

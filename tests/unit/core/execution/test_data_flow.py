@@ -180,4 +180,4 @@ def test_a_value_that_grows_without_end_fails_its_task() -> None:
 def test_secrets_that_nobody_provides_are_an_error_and_not_null() -> None:
     failure = run("do: [{a: {set: {key: '${ $secrets.key }'}}}]").failure
     assert failure is not None
-    assert failure.type.endswith("/configuration")
+    assert failure.type.endswith("/authorization")

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from flunq.core.execution.commands import Deliver, Resume, Suspend
+from flunq.core.execution.fold import MOST_SEEN
 from flunq.core.execution.matching import fits
-from tests.support.driver import Driver
+from tests.support.driver import Driver, error
 
 COUNTER = iter(range(10**6))
 
@@ -197,6 +198,197 @@ def test_listening_to_all_of_nothing_is_over_at_once() -> None:
     assert listening("{all: []}").output == []
 
 
-def test_parts_that_this_version_cannot_run_are_named() -> None:
-    driver = Driver("do: [{l: {listen: {to: {any: []}}, foreach: {item: e}}}]").begin()
-    assert "foreach" in (driver.failure.detail or "")
+EACH = """
+do:
+- l:
+    listen: {to: TO}
+    foreach: {item: e, at: i, DO}
+- after: {set: '${ {out: ., context: $context} }'}
+"""
+CALLING = "do: [{c: {call: f, with: {event: '${ $e }', index: '${ $i }', dot: '${ . }'}}}]"
+ENDLESS = "{any: [], until: '${ false }'}"
+
+
+def each(to: str, do: str = CALLING) -> Driver:
+    return Driver(EACH.replace("TO", to).replace("DO", do)).begin()
+
+
+def finish_item(driver: Driver, output: Any) -> None:
+    driver.report(driver.queue.pop(0).task, output)
+
+
+def test_events_are_worked_off_one_after_the_other_in_their_order() -> None:
+    driver = each("{any: [], until: 'length >= 3'}")
+    hear(driver, event(data="a"), event(data="b"), event(data="c"), event(data="d"))
+    seen = []
+    while not driver.done:
+        (task,) = driver.queue
+        seen.append((task.arguments["event"], task.arguments["index"], task.arguments["dot"]))
+        finish_item(driver, task.arguments["event"] * 2)
+    assert seen == [("a", 0, "a"), ("b", 1, "b"), ("c", 2, "c")]
+    assert driver.output["out"] == ["aa", "bb", "cc"]
+
+
+def test_events_queue_in_the_state_while_one_is_worked_on() -> None:
+    driver = each(ENDLESS)
+    hear(driver, event(data=1), event(data=2))
+    driver.reload()
+    finish_item(driver, "first")
+    assert (driver.queue[0].arguments["event"], driver.live.status) == (2, "running")
+    finish_item(driver, "second")
+    assert (driver.queue, driver.live.status) == ([], "waiting")
+    hear(driver, event(data=3))
+    assert driver.queue[0].arguments["index"] == 2
+
+
+def test_each_event_has_steps_of_its_own() -> None:
+    driver = each(ENDLESS)
+    hear(driver, event(), event())
+    finish_item(driver, 1)
+    first, second = driver.dispatched
+    assert first.key == "x1:/do/0/l/foreach/do/0/c#0"
+    assert second.key == "x1:/do/0/l/foreach/do/0/c#1"
+
+
+def test_an_iteration_has_an_output_and_an_export_of_its_own() -> None:
+    output = "output: {as: '${ {n: ., of: $e, at: $i} }'}"
+    export = "export: {as: '${ ($context // []) + [$output.n] }'}"
+    driver = each("{any: [], until: 'length >= 2'}", f"{CALLING}, {output}, {export}")
+    hear(driver, event(data="a"), event(data="b"))
+    finish_item(driver, 10)
+    finish_item(driver, 20)
+    assert driver.output["out"] == [{"n": 10, "of": "a", "at": 0}, {"n": 20, "of": "b", "at": 1}]
+    assert driver.output["context"] == [10, 20]
+
+
+def test_without_tasks_the_output_is_made_of_the_events_themselves() -> None:
+    driver = each("{all: [{with: {type: a}}, {with: {type: b}}]}", "output: {as: .n}")
+    hear(driver, event("b", {"n": 2}), event("a", {"n": 1}))
+    assert driver.output["out"] == [2, 1]
+
+
+def test_until_sees_what_the_work_on_the_events_has_exported() -> None:
+    to = "{any: [], until: '${ $context == \"enough\" }'}"
+    driver = each(to, f"{CALLING}, export: {{as: .}}")
+    hear(driver, event(data=1), event(data=2), event(data=3))
+    finish_item(driver, "more")
+    finish_item(driver, "enough")
+    assert (driver.output["out"], len(driver.dispatched)) == (["more", "enough"], 2)
+
+
+def test_what_came_before_the_end_of_until_is_still_worked_off() -> None:
+    driver = each("{any: [{with: {type: a}}], until: {one: {with: {type: stop}}}}")
+    hear(driver, event("a", 1), event("a", 2), event("stop"), event("a", 3))
+    assert driver.live.listeners == {}
+    finish_item(driver, "one")
+    finish_item(driver, "two")
+    assert driver.output["out"] == ["one", "two"]
+
+
+def test_a_failing_iteration_fails_the_listening() -> None:
+    driver = each(ENDLESS)
+    hear(driver, event(), event())
+    finish_item(driver, error("runtime"))
+    assert driver.failure.instance == "/do/0/l/foreach/do/0/c"
+    assert driver.live.listeners == {}
+
+
+def test_a_failing_filter_interrupts_the_iteration_under_way() -> None:
+    driver = each("{any: [{with: {data: '${ .x.y }'}}], until: 'false'}")
+    hear(driver, event(data={"x": {"y": True}}), event(data={"x": 3}))
+    assert (driver.failure.instance, len(driver.withdrawn)) == ("/do/0/l", 1)
+
+
+def test_an_exit_ends_the_iteration_and_an_end_ends_all() -> None:
+    driver = each(ENDLESS, "do: [{a: {set: 1, then: exit}}, {b: {call: f}}]")
+    hear(driver, event(), event())
+    assert (driver.live.status, driver.dispatched) == ("waiting", [])
+    driver = each(ENDLESS, "do: [{a: {set: over, then: end}}]")
+    hear(driver, event())
+    assert driver.output == "over"
+
+
+def test_events_wait_while_the_execution_is_suspended() -> None:
+    driver = each(ENDLESS)
+    driver.send(Suspend(id="x1"))
+    hear(driver, event(data=1), event(data=2))
+    assert driver.queue == []
+    driver.send(Resume(id="x1"))
+    assert [task.arguments["event"] for task in driver.queue] == [1]
+
+
+def test_a_time_limit_interrupts_the_iteration() -> None:
+    text = EACH.replace("TO", ENDLESS).replace("DO", CALLING)
+    driver = Driver(text.replace("- l:", "- l:\n    timeout: {after: PT5S}")).begin()
+    hear(driver, event(), event())
+    driver.fire()
+    assert (driver.failure.status, len(driver.withdrawn)) == (408, 1)
+
+
+UNTIL_ALL = """
+{any: [{with: {type: a}}], until: {all: [{with: {type: x}}, {with: {type: y}}]}}
+"""
+
+
+def test_until_all_events_of_a_strategy_have_come() -> None:
+    driver = listening(UNTIL_ALL)
+    hear(driver, event("y"), event("a", 1), event("y"), event("a", 2))
+    assert not driver.done
+    hear(driver, event("x"))
+    assert driver.output == [1, 2]
+
+
+def test_until_any_event_of_a_strategy_has_come() -> None:
+    driver = listening("{any: [{with: {type: a}}], until: {any: [{with: {type: x}}]}}")
+    hear(driver, event("a", 1), event("x", 9))
+    assert driver.output == [1]
+
+
+ROOMS = """
+{any: [{with: {type: a}, correlate: {room: {from: .room}}}],
+ until: {one: {with: {type: stop}, correlate: {room: {from: .room}}}}}
+"""
+
+
+def test_the_events_of_until_are_correlated_with_the_others() -> None:
+    driver = listening(ROOMS)
+    hear(driver, event("a", 1, room="r1"), event("stop", room="r2"), event("a", 2, room="r1"))
+    assert not driver.done
+    hear(driver, event("stop", room="r1"))
+    assert driver.output == [1, 2]
+
+
+def test_a_correlation_is_told_with_its_keys() -> None:
+    driver = listening(ROOMS)
+    hear(driver, event("a", 1, room="r1"), event("stop", room="r1"))
+    told = [e.data for e in driver.events if "correlation" in e.type]
+    assert [sorted(data)[-1] for data in told] == ["startedAt", "name"]
+    assert told[1]["correlationKeys"] == {"room": "r1"}
+
+
+@pytest.mark.parametrize(
+    ("content_type", "encoded", "read", "expected"),
+    [
+        ("application/json", "eyJhIjogMX0=", "data", {"a": 1}),
+        ("text/plain; charset=utf-8", "aGk=", "data", "hi"),
+        ("application/octet-stream", "AAE=", "data", "AAE="),
+        ("application/json", "bm8=", "data", "bm8="),
+        ("application/json", "eyJhIjogMX0=", "raw", "eyJhIjogMX0="),
+    ],
+)
+def test_binary_data_is_read_as_what_it_is(
+    content_type: str, encoded: str, read: str, expected: Any
+) -> None:
+    driver = Driver(f"do: [{{l: {{listen: {{to: {ONE}, read: {read}}}}}}}]").begin()
+    binary = event("t", datacontenttype=content_type, data_base64=encoded)
+    del binary["data"]
+    hear(driver, binary)
+    assert driver.output == [expected]
+
+
+def test_a_listener_remembers_only_so_many_events() -> None:
+    driver = listening("{any: [{with: {type: t}}], until: 'false'}")
+    driver.live.frames[2].local.seen.extend(f"s {n}" for n in range(MOST_SEEN))  # type: ignore[union-attr]
+    driver.folded.frames[2].local.seen.extend(f"s {n}" for n in range(MOST_SEEN))  # type: ignore[union-attr]
+    hear(driver, event("t"))
+    assert len(driver.live.frames[2].local.seen) == MOST_SEEN // 2 + 1  # type: ignore[union-attr]

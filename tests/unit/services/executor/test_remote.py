@@ -14,9 +14,9 @@ from flunq.log.memory.stream import MemoryEventStream
 from flunq.log.ports import OutcomeUnknownError
 from flunq.log.select import StreamSettings
 from flunq.sdk.executor import ERRORS, Call, Executor
+from flunq.services.courier import Courier
 from flunq.services.executor.pool import ExecutorPool
 from flunq.services.executor.remote import RemoteExecutor
-from flunq.services.executor.reporter import Reporter
 from flunq.services.wire import (
     claim_in,
     decode_commands,
@@ -62,7 +62,7 @@ class Owner:
 
     async def _take(self, data: bytes) -> bytes:
         reports = msgspec.json.decode(data, type=Reports).reports
-        self.requests.put_nowait(reports)
+        self.requests.put_nowait([report for report in reports if isinstance(report, Report)])
         await self.answering.wait()
         return msgspec.json.encode([Reply(code=self.code, id=r.id) for r in reports])
 
@@ -83,6 +83,9 @@ class Blobs:
         return self.values.get(key)
 
     async def delete(self, key: str) -> None:
+        self.values.pop(key, None)
+
+    async def erase(self, key: str) -> None:
         self.values.pop(key, None)
 
 
@@ -136,14 +139,14 @@ class Side:
         self.dead = DeadLetters()
         stream.dead_letters = self.dead
         self.pool = ExecutorPool([self.echo], capacity=4, grace=0.05)
-        self.reporter = Reporter(stream, tenant=TENANT, partitions=1, blobs=self.blobs)
+        self.courier = Courier(stream, tenant=TENANT, partitions=1, blobs=self.blobs)
         self.fates: asyncio.Queue[str] = asyncio.Queue()
         self.remote = self.make_remote()
         self._watch()
 
     def make_remote(self, **options: Any) -> RemoteExecutor:
         self.remote = RemoteExecutor(
-            self.pool, self.stream, self.reporter, blobs=self.blobs, **options
+            self.pool, self.stream, self.courier, blobs=self.blobs, **options
         )
         return self.remote
 
@@ -189,7 +192,7 @@ async def side() -> AsyncIterator[Side]:
         side = Side(stream)
         async with side.pool:
             yield side
-        await side.reporter.aclose()
+        await side.courier.aclose()
 
 
 class running:  # noqa: N801 - reads as a verb
@@ -352,6 +355,39 @@ async def test_a_full_pool_lets_others_have_the_task(side: Side) -> None:
         assert await side.fate() == "retry"
 
 
+async def test_a_task_that_finds_no_place_many_times_is_not_given_up(
+    side: Side, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flunq.services.executor.remote.BUSY_PAUSE", 0.0)
+    side.pool.free = lambda: 1  # type: ignore[method-assign]
+    side.echo.open.clear()
+    for number in range(4):
+        side.pool.submit(make_dispatch(f"local{number}"))
+    async with side.owner.serving, running(side):
+        await side.queue()
+        for _ in range(20):
+            assert await side.fate() in ("retry", "drop")
+        side.echo.open.set()
+        [report] = await side.owner.next()
+        assert (report.task, report.failure) == ("t1", None)
+
+
+async def test_an_odd_error_does_not_keep_a_report_from_its_owner(side: Side) -> None:
+    request, failures = side.stream.requests.request, iter([ValueError("odd"), OSError("odd")])
+
+    async def flaky(*args: Any, **options: Any) -> Any:
+        for failure in failures:
+            raise failure
+        return await request(*args, **options)
+
+    side.stream.requests.request = flaky
+    safe: list[Report] = []
+    async with side.owner.serving:
+        side.courier.send(Report(id="e1", task="t1"), safe.append)
+        assert await side.courier.flush(5)
+    assert [report.task for report in safe] == ["t1"]
+
+
 async def test_a_report_survives_an_inbox_that_does_not_answer_at_first(side: Side) -> None:
     publish, failures = side.stream.inbox.publish, iter([OutcomeUnknownError("no answer")])
 
@@ -362,8 +398,8 @@ async def test_a_report_survives_an_inbox_that_does_not_answer_at_first(side: Si
 
     side.stream.inbox.publish = flaky
     safe: list[Report] = []
-    side.reporter.send(Report(id="e1", task="t1"), safe.append)
-    assert await side.reporter.flush(5)
+    side.courier.send(Report(id="e1", task="t1"), safe.append)
+    assert await side.courier.flush(5)
     assert [report.task for report in safe] == ["t1"]
 
 

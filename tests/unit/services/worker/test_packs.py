@@ -67,6 +67,16 @@ async def test_a_checkpoint_never_replaces_a_newer_one(database: Database) -> No
     assert (await mine.load_checkpoint()).epoch == 2
 
 
+async def test_an_owner_whose_checkpoint_was_claimed_writes_no_more(database: Database) -> None:
+    earlier, later = packs_of(database), packs_of(database)
+    await earlier.load_checkpoint()
+    await earlier.store_checkpoint(Checkpoint(epoch=1, seq=5))
+    assert (await later.claim_checkpoint(2, 7)).seq == 5
+    with pytest.raises(StaleCheckpointError):
+        await earlier.store_checkpoint(Checkpoint(epoch=1, seq=6))
+    assert (await packs_of(database).load_checkpoint()).seq == 5
+
+
 async def test_a_checkpoint_follows_its_own_predecessor(database: Database) -> None:
     packs = packs_of(database)
     await packs.load_checkpoint()
@@ -103,3 +113,21 @@ def test_merging_keeps_the_number_of_packs_small_for_ever() -> None:
         if merged:
             packs[number] = 700 + sum(packs.pop(one) for one in merged)
     assert len(packs) < 60
+
+
+async def test_a_checkpoint_of_any_size_fits_the_store() -> None:
+    settings = StreamSettings(url="memory://large-checkpoint", name="test")
+    async with MemoryDatabase(settings, MemoryBroker()) as store:
+        await store.ensure()
+        packs = Packs(store.state, store.blobs, "default", 0)
+        await packs.load_checkpoint()
+        deleted = {f"{number:036}": number for number in range(50_000)}
+        for seq in (5, 6, 7):
+            await packs.store_checkpoint(Checkpoint(epoch=1, seq=seq, deleted=deleted))
+        entry = await store.state.get("default.0.checkpoint")
+        assert entry is not None
+        assert len(entry.value) < 1000
+        other = Packs(store.state, store.blobs, "default", 0)
+        found = await other.claim_checkpoint(2, 7)
+        assert (found.epoch, found.seq, found.deleted) == (2, 7, deleted)
+        assert (await packs.load_checkpoint()).epoch == 2

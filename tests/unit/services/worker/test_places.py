@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -26,7 +26,7 @@ def places(book: PlaceBook) -> Places:
     return book.partition()
 
 
-def place(execution: str, started: int = 1, **changes: object) -> Place:
+def place(execution: str, started: int = 1, **changes: Any) -> Place:
     return Place(execution, 7, 1, started, workflow="shop/orders:1.0.0")._replace(**changes)
 
 

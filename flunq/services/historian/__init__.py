@@ -1,0 +1,1 @@
+"""The historian: brings everything that the journal says into the archive."""

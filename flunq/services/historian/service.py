@@ -1,0 +1,61 @@
+"""The historian as a role of a process: connected, and gone with its connection."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from flunq.log.ports import OutcomeUnknownError
+from flunq.log.select import database, event_stream
+from flunq.services.historian.historian import Historian
+
+if TYPE_CHECKING:
+    from flunq.log.ports import Database, EventStream
+    from flunq.log.select import StreamSettings
+    from flunq.services.historian.settings import HistorianSettings
+
+log = logging.getLogger(__name__)
+
+_ENSURE_PAUSE = 0.5
+
+
+async def run_historian(
+    settings: HistorianSettings,
+    connection: StreamSettings,
+    *,
+    partitions: int,
+    stop: asyncio.Event,
+) -> None:
+    """Be a historian until told to stop; raises ConnectionError when the connection is lost."""
+    async with event_stream(connection) as stream, database(connection) as store:
+        if not await _ensure(stream, store, partitions, stop):
+            return
+        serving = asyncio.create_task(Historian(settings, stream, store).run(stop))
+        losing = asyncio.create_task(stream.wait_lost())
+        try:
+            await asyncio.wait([serving, losing], return_when=asyncio.FIRST_COMPLETED)
+            if serving.done():
+                serving.result()
+            elif losing.done():
+                raise ConnectionError(losing.result())
+        finally:
+            for task in (serving, losing):
+                task.cancel()
+            await asyncio.gather(serving, losing, return_exceptions=True)
+
+
+async def _ensure(
+    stream: EventStream, store: Database, partitions: int, stop: asyncio.Event
+) -> bool:
+    """Create what is missing; False if told to stop before the broker answered."""
+    while not stop.is_set():
+        try:
+            await stream.ensure(partitions)
+            await store.ensure()
+        except OutcomeUnknownError as error:
+            log.warning("the broker does not answer yet: %s", error)
+            await asyncio.sleep(_ENSURE_PAUSE)
+        else:
+            return True
+    return False

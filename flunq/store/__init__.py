@@ -1,0 +1,1 @@
+"""The archive: Parquet files of everything that ever happened, and a manifest that names them."""

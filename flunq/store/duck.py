@@ -1,0 +1,184 @@
+"""A DuckDB connection over a tenant's history that can read nothing else.
+
+Imported by the child process of a query only: DuckDB is large, and a query is untrusted.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import msgspec
+
+from flunq.store.columns import COLUMNS, empty_sql, files_sql, literal, rows_sql
+from flunq.store.views import VIEWS, view_sql
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from flunq.store.query_job import Job, Sources
+
+STARTED = "io.serverlessworkflow.workflow.started.v1"
+DEFINITION_COLUMNS = {
+    "namespace": "VARCHAR",
+    "name": "VARCHAR",
+    "version": "VARCHAR",
+    "digest": "VARCHAR",
+    "title": "VARCHAR",
+    "latest": "BOOLEAN",
+    "created_at": "BIGINT",
+}
+SCHEDULE_COLUMNS = {
+    "namespace": "VARCHAR",
+    "name": "VARCHAR",
+    "version": "VARCHAR",
+    "status": "VARCHAR",
+    "schedule": "VARCHAR",
+    "timezone": "VARCHAR",
+    "overlap": "VARCHAR",
+    "next_at": "BIGINT",
+    "paused_at": "BIGINT",
+    "reason": "VARCHAR",
+    "pending": "BIGINT",
+}
+
+
+def open_history(
+    job: Job,
+    tables: frozenset[str] | None = None,
+    *,
+    connection: duckdb.DuckDBPyConnection | None = None,
+) -> duckdb.DuckDBPyConnection:
+    """Return a locked connection with the views that a query names; None is all of them."""
+    connection = connection or connect(job)
+    named = list(VIEWS) if tables is None else [name for name in VIEWS if name in tables]
+    whole = bool(set(named) - {"events"})
+    connection.execute("CREATE SCHEMA log")
+    _load_tail(connection, job.sources)
+    _create_events(connection, job, whole=whole)
+    _create_knowledge(connection, job.sources)
+    for name in named:
+        connection.execute(f"CREATE VIEW {name} AS {view_sql(name)}")
+    _lock(connection, job)
+    return connection
+
+
+def connect(job: Job) -> duckdb.DuckDBPyConnection:
+    """Return a connection that has nothing yet, with the query's limits."""
+    connection = duckdb.connect(
+        ":memory:",
+        config={
+            "threads": job.limits.threads,
+            "memory_limit": f"{job.limits.memory >> 20}MiB",
+            "temp_directory": "",
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+            "allow_community_extensions": "false",
+            "allow_unsigned_extensions": "false",
+            "python_enable_replacements": "false",
+        },
+    )
+    connection.execute("SET TimeZone = 'UTC'")
+    return connection
+
+
+def _load_tail(connection: duckdb.DuckDBPyConnection, sources: Sources) -> None:
+    """Take in what was read from the journal, but not what the files have or must not have."""
+    rows = empty_sql() if sources.tail is None else rows_sql(sources.tail)
+    connection.execute(
+        f"CREATE TABLE log.tail AS SELECT * FROM ({rows}) WHERE journal_seq > {sources.through}"  # noqa: S608 - a number
+    )
+    for each in sources.gone:
+        connection.execute(
+            "DELETE FROM log.tail WHERE execution_id = ? AND journal_seq <= ?",
+            [each.execution, each.upto],
+        )
+
+
+def _create_events(connection: duckdb.DuckDBPyConnection, job: Job, *, whole: bool) -> None:
+    columns = ", ".join(COLUMNS)
+    connection.execute(
+        f"CREATE VIEW log.stored AS SELECT * FROM (SELECT {columns} FROM log.tail "  # noqa: S608 - our own names
+        f"UNION ALL {files_sql(job.sources.files)}) WHERE {_moment(job)}"
+    )
+    if whole and _has_reused_ids(connection):
+        connection.execute(_RUNS)
+    else:
+        connection.execute(
+            "CREATE VIEW log.events AS SELECT *, CAST(1 AS BIGINT) AS run FROM log.stored"
+        )
+
+
+def _moment(job: Job) -> str:
+    """Return the condition that hides what came after ``--as-of``."""
+    conditions = ["true"]
+    if job.question.as_of_seq is not None:
+        conditions.append(f"journal_seq <= {job.question.as_of_seq}")
+    if job.question.as_of_time is not None:
+        conditions.append(f"time <= make_timestamp({job.question.as_of_time})")
+    return " AND ".join(conditions)
+
+
+def _has_reused_ids(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Tell whether an id was given to a second execution after the first was deleted."""
+    connection.execute(
+        "CREATE TABLE log.starts AS SELECT execution_id, list(journal_seq ORDER BY journal_seq) "  # noqa: S608 - a constant
+        f"AS firsts FROM log.stored WHERE type = '{STARTED}' GROUP BY execution_id "
+        "HAVING count(*) > 1"
+    )
+    row = connection.execute("SELECT count(*) FROM log.starts").fetchone()
+    return bool(row and row[0])
+
+
+_RUNS = """
+CREATE VIEW log.events AS
+SELECT e.*, coalesce(
+    CAST(len(list_filter(s.firsts, lambda first: first <= e.journal_seq)) AS BIGINT), 1) AS run
+FROM log.stored AS e LEFT JOIN log.starts AS s USING (execution_id)
+"""
+
+
+def _create_knowledge(connection: duckdb.DuckDBPyConnection, sources: Sources) -> None:
+    """Create what the cluster knows besides the events."""
+    connection.execute(f"CREATE MACRO log.tenant() AS {literal(sources.tenant)}")
+    connection.execute(f"CREATE MACRO log.connected() AS {str(sources.connected).lower()}")
+    _create_table(connection, "known_definitions", DEFINITION_COLUMNS, sources.definitions)
+    _create_table(connection, "known_schedules", SCHEDULE_COLUMNS, sources.schedules)
+    connection.execute(
+        "CREATE VIEW log.definitions AS "
+        "SELECT *, make_timestamp(created_at) AS registered_at FROM log.known_definitions"
+    )
+    connection.execute(
+        "CREATE VIEW log.schedules AS SELECT * REPLACE (CAST(schedule AS JSON) AS schedule, "
+        "make_timestamp(next_at) AS next_at, make_timestamp(paused_at) AS paused_at) "
+        "FROM log.known_schedules"
+    )
+
+
+def _create_table(
+    connection: duckdb.DuckDBPyConnection,
+    name: str,
+    columns: dict[str, str],
+    known: Iterable[msgspec.Struct],
+) -> None:
+    described = ", ".join(f'"{column}" {kind}' for column, kind in columns.items())
+    connection.execute(f"CREATE TABLE log.{name} ({described})")
+    marks = ", ".join("?" for _ in columns)
+    for each in known:
+        values = [_cell(getattr(each, column)) for column in columns]
+        connection.execute(f"INSERT INTO log.{name} VALUES ({marks})", values)  # noqa: S608 - a name of ours
+
+
+def _cell(value: Any) -> Any:
+    return msgspec.json.encode(value).decode() if isinstance(value, dict) else value
+
+
+def _lock(connection: duckdb.DuckDBPyConnection, job: Job) -> None:
+    """Close the connection's doors: from here on it reads the tenant's files and nothing else."""
+    allowed = list(job.sources.files)
+    if job.parquet_path is not None:
+        allowed.append(job.parquet_path)
+    listed = ", ".join(literal(path) for path in allowed)
+    connection.execute(f"SET allowed_paths = [{listed}]")
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")

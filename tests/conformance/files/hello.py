@@ -1,0 +1,3 @@
+import sys
+
+sys.stdout.write("hello " + " ".join(sys.argv[1:]) + "\n")

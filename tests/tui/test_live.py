@@ -1,0 +1,179 @@
+"""The monitor on a real cluster: push, actions, reconnecting."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from flunq.errors import UnavailableError
+from flunq.services.private import PrivateCluster
+from flunq_tui.dialogs.confirm import Confirm
+from flunq_tui.dialogs.form import Form
+from flunq_tui.live import LiveSource
+from flunq_tui.source import Link
+from flunq_tui.views.execution import ExecutionView
+from flunq_tui.views.executions import ExecutionsView
+from tests.support.monitor import monitor, press, screen_text
+from tests.support.running import until
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from flunq.client import Client
+
+PAUSE = """\
+document: {dsl: 1.0.3, namespace: tests, name: pause, version: 1.0.0}
+input:
+  schema:
+    document:
+      type: object
+      properties:
+        minutes: {type: integer}
+        who: {type: string}
+do:
+  - first: {set: {ready: true}}
+  - pause: {wait: {minutes: 5}}
+"""
+ASK = """\
+document: {dsl: 1.0.3, namespace: tests, name: ask, version: 1.0.0}
+do:
+  - ask: {listen: {to: {one: {with: {type: com.example.answered}}}}}
+"""
+
+
+@pytest.fixture
+async def cluster() -> AsyncIterator[PrivateCluster]:
+    async with PrivateCluster() as cluster:
+        await cluster.client.apply(PAUSE)
+        await cluster.client.apply(ASK)
+        yield cluster
+
+
+def source_of(cluster: PrivateCluster) -> LiveSource:
+    @asynccontextmanager
+    async def connect() -> AsyncIterator[Client]:
+        yield cluster.client
+
+    return LiveSource(connect, link=Link(name="test"))
+
+
+async def test_what_starts_appears_by_itself(cluster: PrivateCluster) -> None:
+    async with monitor(source_of(cluster)) as (app, _pilot):
+        await until(lambda: "nothing has run yet" in screen_text(app))
+        run = await cluster.client.start("tests/pause", {}, id="first")
+        await until(lambda: "first" in screen_text(app))
+        await run.cancel()
+        await until(lambda: "cancelled" in screen_text(app))
+
+
+async def test_an_open_execution_follows_its_events(cluster: PrivateCluster) -> None:
+    await cluster.client.start("tests/pause", {}, id="followed")
+    async with monitor(source_of(cluster), (120, 24)) as (app, pilot):
+        await until(lambda: "followed" in screen_text(app))
+        await press(pilot, "enter")
+        view = app.view
+        assert isinstance(view, ExecutionView) and view.live
+        await until(lambda: "Waiting for" in screen_text(app))
+        before = view.position
+        await cluster.client.cancel("followed")
+        await until(lambda: view.position > before and "cancelled" in screen_text(app))
+
+
+async def test_marked_executions_are_cancelled_after_a_yes(cluster: PrivateCluster) -> None:
+    for number in range(3):
+        await cluster.client.start("tests/pause", {}, id=f"run-{number}")
+    async with monitor(source_of(cluster)) as (app, pilot):
+        await until(lambda: "run-0" in screen_text(app))
+        await press(pilot, "x", "x", "ctrl+d")
+        await until(lambda: isinstance(app.screen, Confirm))
+        assert "run-2" in screen_text(app) and "run-1" in screen_text(app)
+        await pilot.press("y")
+        await until(lambda: screen_text(app).count("cancelled") == 2)
+    assert (await cluster.client.get("run-0")).status == "waiting"
+
+
+async def test_enter_is_no_yes(cluster: PrivateCluster) -> None:
+    await cluster.client.start("tests/pause", {}, id="safe")
+    async with monitor(source_of(cluster)) as (app, pilot):
+        await until(lambda: "safe" in screen_text(app))
+        await press(pilot, "ctrl+d")
+        await until(lambda: isinstance(app.screen, Confirm))
+        await pilot.press("enter")
+        await until(lambda: not isinstance(app.screen, Confirm))
+    assert (await cluster.client.get("safe")).status == "waiting"
+
+
+async def test_suspending_and_resuming(cluster: PrivateCluster) -> None:
+    await cluster.client.start("tests/pause", {}, id="held")
+    async with monitor(source_of(cluster)) as (app, pilot):
+        await until(lambda: "held" in screen_text(app))
+        await press(pilot, "p")
+        await until(lambda: "suspended" in screen_text(app))
+        await press(pilot, "u")
+        await until(lambda: "waiting" in screen_text(app))
+
+
+async def test_a_form_made_from_the_schema_starts_an_execution(cluster: PrivateCluster) -> None:
+    async with monitor(source_of(cluster)) as (app, pilot):
+        await press(pilot, "4")
+        await until(lambda: "tests/pause" in screen_text(app))
+        await press(pilot, "G", "n")
+        await until(lambda: isinstance(app.screen, Form))
+        await pilot.press(*"many", "ctrl+s")
+        assert isinstance(app.screen, Form)
+        await pilot.press(*["backspace"] * 4, "7", "enter", *"ada", "enter", *"by-form", "enter")
+        await until(lambda: app.view_name == "execution")
+    details = await cluster.client.get("by-form")
+    assert details.input == {"minutes": 7, "who": "ada"}
+
+
+async def test_an_event_is_published_to_what_waits_for_it(cluster: PrivateCluster) -> None:
+    await cluster.client.start("tests/ask", {}, id="asking")
+    async with monitor(source_of(cluster)) as (app, pilot):
+        await press(pilot, "6")
+        await until(lambda: "asking" in screen_text(app))
+        await press(pilot, "E")
+        await until(lambda: isinstance(app.screen, Form))
+        assert "com.example.answered" in screen_text(app)
+        await pilot.press("ctrl+s")
+        await until(lambda: not isinstance(app.screen, Form))
+    assert (await cluster.client.result("asking", timeout=20)).status == "completed"
+
+
+async def test_partitions_tell_their_owners(cluster: PrivateCluster) -> None:
+    await cluster.client.start("tests/pause", {}, id="owned")
+    async with monitor(source_of(cluster)) as (app, pilot):
+        await press(pilot, "7")
+        await until(lambda: "private" in screen_text(app))
+
+
+async def test_it_connects_as_soon_as_there_is_a_cluster(cluster: PrivateCluster) -> None:
+    attempts: list[int] = []
+
+    @asynccontextmanager
+    async def connect() -> AsyncIterator[Client]:
+        attempts.append(len(attempts))
+        if len(attempts) < 2:
+            raise UnavailableError("no cluster answers", hint="flunq up")
+        yield cluster.client
+
+    source = LiveSource(connect, link=Link(name="late"))
+    async with monitor(source) as (app, _pilot):
+        await until(lambda: source.link.state == "live")
+        assert any("no cluster answers" in note.message for note in app._notifications)
+        assert isinstance(app.view, ExecutionsView)
+
+
+async def test_a_lost_cluster_is_told_and_the_data_stays(
+    cluster: PrivateCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flunq_tui.live._PULSE", 0.1)
+    await cluster.client.start("tests/pause", {}, id="kept")
+    async with monitor(source_of(cluster)) as (app, _pilot):
+        await until(lambda: "kept" in screen_text(app))
+        assert cluster._server is not None
+        await cluster._server.kill()
+        await until(lambda: "reconnecting" in screen_text(app))
+        assert "kept" in screen_text(app)

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from flunq.errors import UnavailableError
+from flunq.log.ports import StoreFullError, TransportLostError
+from flunq.testing.faults import Weather
+from tests.support.virtual import HEAD, in_cluster
+
+if TYPE_CHECKING:
+    from flunq.client.client import Client
+    from flunq.testing.cluster import Cluster
+
+LONG = HEAD % "long" + "do: [{x: {wait: {minutes: 10}}}]\n"
+
+
+def test_whoever_waits_hears_that_nothing_can_be_asked_any_more() -> None:
+    async def situation(cluster: Cluster, client: Client) -> None:
+        await client.apply(LONG)
+        run = await client.start("long")
+
+        async def lost(*_: Any, **__: Any) -> bytes:
+            raise TransportLostError("NATS closed the connection")
+
+        client._mailbox._requests.request = lost  # type: ignore[method-assign]
+        with pytest.raises(UnavailableError, match="any more"):
+            await run.result(60)
+
+    in_cluster(situation)
+
+
+def test_a_full_inbox_does_not_keep_a_command_from_its_owner() -> None:
+    async def situation(cluster: Cluster, client: Client) -> str:
+        await client.apply(LONG)
+        run = await client.start("long", id="x1")
+
+        async def full(*_: Any, **__: Any) -> int:
+            raise StoreFullError("no space")
+
+        client._stream.inbox.publish = full  # type: ignore[method-assign]
+        cluster.wire.storms["test"] = Weather(lost=1.0)
+        cancelling = asyncio.create_task(client.cancel("x1"))
+        await asyncio.sleep(4)
+        cluster.wire.storms.clear()
+        assert await cancelling == "cancelled"
+        return (await run.wait(20)).status
+
+    assert in_cluster(situation) == "cancelled"

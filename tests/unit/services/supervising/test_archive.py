@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import pytest
+
+from flunq.services.diagnosis.cluster import check_archives
+from flunq.services.historian.status import show_metrics
+from flunq.services.supervising.archive import ArchiveState, archive_line, parse_archives
+from flunq.store.lake import LakeFile, Manifest
+from flunq.telemetry.metrics import registry
+
+
+class Seen:
+    """A historian at one moment."""
+
+    problem = ""
+    read = 12
+    manifest = Manifest(
+        tenant="shop",
+        through=10,
+        files=[
+            LakeFile(
+                path="a",
+                rows=30,
+                bytes=900,
+                first_seq=1,
+                last_seq=9,
+                day="d",
+                first_execution="a",
+                last_execution="b",
+            )
+        ],
+    )
+
+    def oldest(self) -> float | None:
+        return None
+
+
+def state(**members: object) -> ArchiveState:
+    (found,) = [each for each in parse_archives(registry.exposition()) if each.tenant == "shop"]
+    return found
+
+
+def test_what_the_historian_measures_is_read_back() -> None:
+    show_metrics("shop", Seen())
+    assert state() == ArchiveState(
+        tenant="shop",
+        state="following",
+        through=10,
+        behind=2,
+        behind_seconds=0.0,
+        files=1,
+        rows=30,
+        bytes=900,
+    )
+    assert archive_line([state()]) == "shop: following, 30 events, 2 commits to come"
+
+
+def test_a_problem_is_seen() -> None:
+    seen = Seen()
+    seen.problem = "no space left"
+    show_metrics("shop", seen)
+    assert state().state == "blocked"
+    (check,) = check_archives([state()])
+    assert (check.status, check.remedy) == ("fail", "flunq lake status says why")
+
+
+@pytest.mark.parametrize("text", ["", "# HELP x\nflunq_up 1\n"])
+def test_without_a_historian_there_is_nothing_to_tell(text: str) -> None:
+    assert parse_archives(text) == []
+    assert archive_line([]) == "no historian runs here"
+    (check,) = check_archives([])
+    assert check.status == "warn"

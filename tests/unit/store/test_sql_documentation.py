@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from flunq.store.views import VIEWS
+from tests.support.driver import EPOCH
+from tests.support.sql import BROKEN, BUSY, FLAKY, Histories, ask
+
+if TYPE_CHECKING:
+    from flunq.store.query_job import Sources
+
+PAGE = Path(__file__).parents[3] / "docs" / "sql.md"
+EXAMPLES = dict(
+    re.findall(r"^([^\n]+):\n\n```sql\n(.*?)```", PAGE.read_text(), re.DOTALL | re.MULTILINE)
+)
+HOUR = 3_600_000_000
+ADA = {"customer": {"name": "Ada"}, "amount": 12}
+BOB = {"customer": {"name": "Bob"}, "amount": 99}
+EXPECTED: dict[str, list[dict[str, Any]]] = {
+    "Slowest tasks by workflow": [
+        {"workflow": "orders", "name": "pay", "runs": 3, "mean_ms": 0.0, "worst_ms": 0.0}
+    ],
+    "Failure rate per hour": [
+        {"hour": "2023-11-14T22:00:00.000000Z", "ended": 2, "faulted": 0, "percent": 0.0},
+        {"hour": "2023-11-14T23:00:00.000000Z", "ended": 2, "faulted": 1, "percent": 50.0},
+    ],
+    "What retrying costs": [
+        {
+            "workflow": "orders",
+            "task": "/do/0/charge",
+            "failed_attempts": 3,
+            "wasted_ms": 0.0,
+            "usual_error": "Busy",
+        }
+    ],
+    "Stuck executions: nothing happened for an hour, and no timer is pending": [
+        {
+            "id": "stuck",
+            "workflow": "orders",
+            "last_event": "2023-11-14T22:13:20.000000Z",
+            "last_task": "/do/0/charge/try/0/pay",
+        }
+    ],
+    "The 95th percentile by version": [
+        {"workflow": "orders", "version": "1.0.0", "runs": 2, "p95_ms": 6_800.0},
+        {"workflow": "orders", "version": "1.1.0", "runs": 1, "p95_ms": 5_000.0},
+    ],
+    "Payloads that hold something, by JSON path": [
+        {"id": "b", "customer": "Ada", "amount": 12.0},
+    ],
+}
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> Sources:
+    made, first, second = Histories(), "shop/orders:1.0.0", "shop/orders:1.1.0"
+    made.run("a", FLAKY, input=BOB, workflow=first)
+    made.run("b", FLAKY, input=ADA, workflow=first, outcomes=[BUSY, BUSY])
+    made.run("c", FLAKY, input=BOB, workflow=second, outcomes=[BUSY], at=EPOCH + HOUR)
+    made.run("d", FLAKY, input=BOB, workflow=second, outcomes=[BROKEN], at=EPOCH + HOUR)
+    made.run("stuck", FLAKY, input=BOB, workflow=second, finish=False)
+    return made.sources(tmp_path_factory.mktemp("lake"), lake=len(made.commits) // 2, files=2)
+
+
+@pytest.mark.parametrize("title", EXPECTED)
+async def test_an_example_says_what_it_promises(title: str, sources: Sources) -> None:
+    assert await ask(sources, EXAMPLES[title]) == EXPECTED[title]
+
+
+async def test_two_versions_are_compared(sources: Sources) -> None:
+    rows = {
+        row["name"]: row
+        for row in await ask(sources, EXAMPLES["What changed between two versions"])
+    }
+    assert (rows["pay"]["1.0.0_runs"], rows["pay"]["1.1.0_runs"]) == (4, 4)
+    assert rows["pause"]["1.0.0_mean_ms"] == 3_000.0
+
+
+def test_every_example_is_tried() -> None:
+    assert set(EXAMPLES) == {*EXPECTED, "What changed between two versions"}
+
+
+def test_every_table_is_documented() -> None:
+    assert re.findall(r"^\| `(\w+)` \|", PAGE.read_text(), re.MULTILINE) == list(VIEWS)
+
+
+def test_the_recipe_reads_the_manifest(tmp_path: Path) -> None:
+    histories = Histories()
+    histories.run("a", FLAKY)
+    sources = histories.sources(tmp_path, lake=len(histories.commits))
+    listed = {"files": [{"path": Path(path).name} for path in sources.files]}
+    (tmp_path / "manifest.json").write_text(json.dumps(listed))
+    recipe = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)[0]
+    start = recipe.split("import pandas")[0].replace(
+        "~/.local/share/flunq/history/default", str(tmp_path)
+    )
+    scope: dict[str, Any] = {}
+    exec(start.replace(".show()", ".fetchall()"), scope)
+    assert scope["files"] == sources.files

@@ -1,0 +1,1 @@
+"""What the views show, without a screen: everything here is tested without Textual."""

@@ -1,0 +1,574 @@
+"""One execution: its tasks, values and history, as it is now or was after any event."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.containers import Horizontal, Vertical
+from textual.widgets import ContentSwitcher
+
+from flunq_tui import theme
+from flunq_tui.actions import Item
+from flunq_tui.model.execution import ENDED, ROOT, Execution, Waiting
+from flunq_tui.model.formats import age, clock, duration, short_type
+from flunq_tui.model.tree import Row, rows, span
+from flunq_tui.views.base import Parts, View
+from flunq_tui.views.panes import PANES, Panes
+from flunq_tui.widgets.json_pane import JsonPane
+from flunq_tui.widgets.scrubber import Scrubber
+from flunq_tui.widgets.status_lines import OneLine, PaneNames
+from flunq_tui.widgets.virtual_table import Bar, Column, VirtualTable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Sequence
+
+    from textual.app import ComposeResult
+    from textual.events import Resize
+    from textual.timer import Timer
+
+    from flunq_tui.source import Events
+    from flunq_tui.widgets import virtual_table
+    from flunq_tui.widgets.lines import Lines
+
+_MANY = 10
+_PLAY_SECONDS = 0.2
+_SIDE_BY_SIDE = 100
+"""Columns from which the pane stands beside the tree."""
+_BATCH = 2_000
+_SIGNS = {True: "▸ ", False: "▾ ", None: "  "}
+
+
+class TreeRows:
+    """The lines of the tree as rows of a table."""
+
+    def __init__(self, view: ExecutionView) -> None:
+        self._view = view
+        self.lines: list[Row] = []
+        self._places: dict[str, int] = {}
+
+    def take(self, lines: list[Row]) -> None:
+        """Show other lines."""
+        self.lines = lines
+        self._places = {row.key: index for index, row in enumerate(lines)}
+
+    def row_count(self) -> int:
+        """Return how many lines there are."""
+        return len(self.lines)
+
+    def page(self, offset: int, count: int) -> Sequence[virtual_table.Row]:
+        """Return some lines."""
+        now = self._view.moment_shown()
+        low, high = span(self.lines, now)
+        return [
+            (row.key, self._cells(row, now, low, high))
+            for row in self.lines[offset : offset + count]
+        ]
+
+    def locate(self, key: Hashable) -> int | None:
+        """Return the place of a line."""
+        return self._places.get(str(key))
+
+    def _cells(self, row: Row, now: int, low: int, high: int) -> tuple[virtual_table.Cell, ...]:
+        style = theme.style_of(row.status)
+        label = row.label
+        if row.kind == "attempt":
+            label = self._view.say("tree.attempt", number=row.attempt)
+        elif row.step and row.attempt > 1:
+            label = f"{label} {self._view.say('tree.times', number=row.attempt)}"
+        end = now if row.end is None else row.end
+        took = duration(end - row.start) if row.start else ""
+        word = self._view.say(f"status.{row.status}") if row.status in theme.GLYPHS else row.status
+        if row.due is not None and row.end is None:
+            word = f"{word} {age(row.due, now)}" if row.due > now else word
+        tree = f"{'  ' * row.depth}{_SIGNS[row.folded]}{label}"
+        return (
+            tree,
+            (row.kind, "dim"),
+            (f"{theme.glyph(row.status)} {word}", style),
+            took,
+            Bar(row.start, end, low, high, style or "run"),
+        )
+
+
+class EventRows:
+    """The events of the execution as rows of a table."""
+
+    def __init__(self, view: ExecutionView) -> None:
+        self._view = view
+
+    def row_count(self) -> int:
+        """Return how many events are known."""
+        return self._view.execution.last
+
+    def page(self, offset: int, count: int) -> Sequence[virtual_table.Row]:
+        """Return some events."""
+        execution = self._view.execution
+        found = execution.events[offset : offset + count]
+        return [(event.seq, self._cells(execution, event.seq)) for event in found]
+
+    def locate(self, key: Hashable) -> int | None:
+        """Return the place of an event."""
+        return key - 1 if isinstance(key, int) else None
+
+    def _cells(self, execution: Execution, seq: int) -> tuple[virtual_table.Cell, ...]:
+        event = execution.events[seq - 1]
+        kind = short_type(event.type)
+        step = execution.steps.get(execution.step_of(seq))
+        word = kind.rpartition(".")[2]
+        since = execution.moment(seq) - execution.moment(1)
+        monitor = self._view.monitor
+        return (
+            str(seq),
+            clock(execution.moment(seq), monitor.zone),
+            (f"+{duration(since)}", "dim"),
+            (kind, theme.style_of(word)),
+            step.name if step is not None else "",
+        )
+
+
+class ExecutionView(View):
+    """The execution that was opened last."""
+
+    NAME: ClassVar[str] = "execution"
+    DEFAULT_CSS = """
+    ExecutionView #body { height: 1fr; layout: horizontal; }
+    ExecutionView #body.-narrow { layout: vertical; }
+    ExecutionView #left { width: 3fr; height: 1fr; }
+    ExecutionView #right { width: 2fr; height: 1fr; border-left: vkey $panel; }
+    ExecutionView .-narrow #left { width: 1fr; }
+    ExecutionView .-narrow #right { width: 1fr; border-left: none; }
+    ExecutionView #panes { background: $panel; }
+    ExecutionView .-left-alone #right { display: none; }
+    ExecutionView .-right-alone #left { display: none; }
+    ExecutionView ContentSwitcher { height: 1fr; }
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.execution = Execution()
+        self.position = 0
+        self.live = True
+        """Whether the newest event is shown, and those to come."""
+        self.pane = "input"
+        self._chosen_pane = False
+        self._toggled: set[str] = set()
+        self._tree = TreeRows(self)
+        self._panes: Panes
+        self._playing: Timer | None = None
+        self._loaded = False
+        self._problem = ""
+
+    def compose(self) -> ComposeResult:
+        """Tree and pane, and the history below."""
+        say = self.say
+        pane = JsonPane(id="pane")
+        self._panes = Panes(pane, self.execution, say)
+        with Horizontal(id="body"):
+            with Vertical(id="left"):
+                with ContentSwitcher(initial="tree"):
+                    yield VirtualTable(_tree_columns(say), self._tree, id="tree")
+                    yield VirtualTable(_event_columns(say), EventRows(self), id="history")
+                yield OneLine(id="waiting")
+            with Vertical(id="right"):
+                yield PaneNames(id="panes")
+                yield pane
+        yield Scrubber()
+
+    def on_resize(self, event: Resize) -> None:
+        """Beside each other where there is room."""
+        self.query_one("#body").set_class(event.size.width < _SIDE_BY_SIDE, "-narrow")
+
+    # -- opening -----------------------------------------------------------------------------------
+
+    def open(self, execution: str) -> None:
+        """Show an execution from its newest event on."""
+        self._stop_playing()
+        self.execution = Execution(execution)
+        self.position, self.live, self._loaded = 0, True, False
+        self._toggled.clear()
+        self._chosen_pane, self._problem = False, ""
+        self.pane = "input"
+        self.filter_text = ""
+        self._panes = Panes(self.query_one(JsonPane), self.execution, self.say)
+        self.query_one("#tree", VirtualTable).cursor = 0
+        self._show()
+        self.monitor.attempt(self._load(self.execution), after=self._note_problem)
+
+    async def _load(self, execution: Execution) -> None:
+        batch = []
+        async for event in self.source.history(execution.id):
+            batch.append(event)
+            if len(batch) == _BATCH:
+                execution.extend(batch)
+                batch = []
+                self._arrived(execution)
+        execution.extend(batch)
+        self._loaded = True
+        self._arrived(execution)
+        definition = await self.source.definition(execution.workflow)
+        if execution is self.execution:
+            self._panes.definition = definition
+            self._show()
+
+    def _note_problem(self, problem: str) -> None:
+        self._problem = problem
+        self.retitle()
+
+    def _arrived(self, execution: Execution) -> None:
+        if execution is not self.execution:
+            return
+        if self.live:
+            self.position = execution.last
+        self._show()
+
+    def hear(self, events: Events) -> None:
+        """Take what is about this execution."""
+        execution = self.execution
+        mine = [event for event in events if event.subject == execution.id]
+        if not mine or not self._loaded:
+            return
+        execution.extend(mine)
+        if mine[-1].seq > execution.last:
+            # Some were not heard of: the history has them.
+            self._loaded = False
+            self.monitor.attempt(self._load(execution), after=self._note_problem)
+            return
+        self._arrived(execution)
+
+    # -- showing -----------------------------------------------------------------------------------
+
+    def moment_shown(self) -> int:
+        """Return the time that the screen shows: now, or that of a past event."""
+        execution = self.execution
+        if self.live and execution.status(self.position) not in ENDED and not self.source.offline:
+            return self.monitor.now()
+        return execution.moment(self.position) or self.monitor.now()
+
+    @property
+    def step(self) -> int:
+        """The step under the cursor."""
+        lines, at = self._tree.lines, self.query_one("#tree", VirtualTable).cursor
+        return lines[at].step if at < len(lines) else ROOT
+
+    def _show(self) -> None:
+        self._tree.take(rows(self.execution, self.position, self._toggled))
+        self.query_one("#tree", VirtualTable).reload()
+        self.query_one("#history", VirtualTable).reload()
+        self._show_around()
+
+    def _show_around(self) -> None:
+        execution = self.execution
+        self._show_pane()
+        self._show_waiting()
+        label = ""
+        if self.position:
+            event = execution.events[self.position - 1]
+            moment = clock(execution.moment(self.position), self.monitor.zone)
+            label = f"{self.position}/{execution.last} {moment} {short_type(event.type)}"
+        scrubber = self.query_one(Scrubber)
+        scrubber.show(self.position, execution.last, execution.failures, label, live=self.live)
+        self.retitle()
+        self.monitor.show_hints()
+
+    def _show_pane(self) -> None:
+        if not self._chosen_pane:
+            self.pane = self._panes.best(self.step, self.position)
+        self._panes.fill(self.pane, self.step, self.position)
+        self.query_one("#panes", PaneNames).show_names(
+            [(name, self.say(f"pane.{name}")) for name in PANES], self.pane
+        )
+
+    def _show_waiting(self) -> None:
+        found = self.execution.waiting(self.position)
+        now = self.moment_shown()
+        line = self.query_one("#waiting", OneLine)
+        line.display = bool(found)
+        texts = [self._waiting_text(each, now) for each in found[:3]]
+        more = f" +{len(found) - 3}" if len(found) > 3 else ""
+        line.show_parts((f" {self.say('waiting.for')} ", "bold"), ("; ".join(texts) + more, ""))
+
+    def _waiting_text(self, waiting: Waiting, now: int) -> str:
+        known = waiting.kind in ("retry", "wait", "listen")
+        kind = self.say(f"waiting.{waiting.kind}") if known else waiting.kind
+        if waiting.due is not None:
+            when = age(waiting.due, now) if waiting.due > now else self.say("waiting.now")
+            return f"{waiting.name}: {kind} {when}"
+        return f"{waiting.name}: {kind}, {duration(now - waiting.since)}"
+
+    def title(self) -> Parts:
+        """Return what it is and how it is."""
+        execution = self.execution
+        status = execution.status(self.position)
+        parts: Parts = [(self.say("view.execution"), "bold"), (f"  {execution.id}", "")]
+        if self._problem:
+            return [*parts, (f"  {self._problem}", "$error")]
+        if not execution.last:
+            return [*parts, (f"  {self.say('list.loading')}", "dim")]
+        took = duration(self.moment_shown() - execution.moment(1))
+        colour = {"ok": "$success", "bad": "$error", "warn": "$warning", "run": "$primary"}
+        look = colour.get(theme.style_of(status), "dim")
+        word = self.say(f"status.{status}") if status in theme.GLYPHS else status
+        parts += [(f"  {theme.glyph(status)} {word}", look), (f"  {took}", "")]
+        parts.append((f"  {execution.workflow}", "dim"))
+        if not self.live:
+            past = self.say("scrub.past", position=self.position, last=execution.last)
+            parts.insert(1, (f"  {past} ", "bold $warning"))
+        if self.filter_text:
+            parts.append((f"  /{self.filter_text}", "$accent"))
+        return parts
+
+    def tick(self) -> None:
+        """Countdowns and bars go on as long as the execution does."""
+        if self.live and self.execution.status(self.position) not in ENDED:
+            self.query_one("#tree", VirtualTable).reload()
+            self._show_waiting()
+            self.retitle()
+
+    def items(self) -> tuple[Item, ...]:
+        """Return the execution itself, as it is now."""
+        execution = self.execution
+        if not execution.last:
+            return ()
+        status = execution.status(execution.last)
+        return (Item(execution.id, status, "execution", execution.workflow.rpartition(":")[0]),)
+
+    # -- the history -------------------------------------------------------------------------------
+
+    def seek(self, position: int) -> None:
+        """Show everything as it was after an event."""
+        last = self.execution.last
+        self.position = min(max(position, 1), last) if last else 0
+        self.live = self.position == last
+        self._tree.take(rows(self.execution, self.position, self._toggled))
+        table = self.query_one("#tree", VirtualTable)
+        at = self._tree.locate(str(self.execution.step_of(self.position)))
+        table.reload()
+        table.move_to(at or 0, tell=False)
+        self.query_one("#history", VirtualTable).move_to(self.position - 1, tell=False)
+        self._show_around()
+
+    def on_scrubber_moved(self, event: Scrubber.Moved) -> None:
+        """The mouse chose an event."""
+        event.stop()
+        self._stop_playing()
+        self.seek(event.position)
+
+    def do_event_back(self) -> None:
+        """One event back."""
+        self._stop_playing()
+        self.seek(self.position - 1)
+
+    def do_event_on(self) -> None:
+        """One event on."""
+        self._stop_playing()
+        self.seek(self.position + 1)
+
+    def do_many_back(self) -> None:
+        """Ten events back."""
+        self.seek(self.position - _MANY)
+
+    def do_many_on(self) -> None:
+        """Ten events on."""
+        self.seek(self.position + _MANY)
+
+    def do_first_event(self) -> None:
+        """Go to the beginning."""
+        self._stop_playing()
+        self.seek(1)
+
+    def do_last_event(self) -> None:
+        """Go to the newest event, and on with those to come."""
+        self._stop_playing()
+        self.seek(self.execution.last)
+
+    def do_next_failure(self) -> None:
+        """Go to the next failure; after the last one begin again."""
+        found = self.execution.next_failure(self.position)
+        found = self.execution.next_failure(0) if found is None else found
+        if found is None:
+            self.monitor.tell(self.say("none.failure"))
+            return
+        self._stop_playing()
+        self._chosen_pane = False
+        self.seek(found)
+
+    def do_play(self) -> None:
+        """Show one event after the other, from the beginning if at the end."""
+        if self._playing is not None:
+            self._stop_playing()
+            return
+        if self.live:
+            self.seek(1)
+        self._playing = self.set_interval(_PLAY_SECONDS, self._play_on)
+
+    def _play_on(self) -> None:
+        self.seek(self.position + 1)
+        if self.live:
+            self._stop_playing()
+
+    def _stop_playing(self) -> None:
+        if self._playing is not None:
+            self._playing.stop()
+            self._playing = None
+
+    def do_events(self) -> None:
+        """Show the events in place of the tree, or the tree again."""
+        switcher = self.query_one(ContentSwitcher)
+        switcher.current = "history" if switcher.current == "tree" else "tree"
+        table = self.query_one(f"#{switcher.current}", VirtualTable)
+        if switcher.current == "history":
+            table.move_to(self.position - 1, tell=False)
+        table.focus()
+
+    def first_focus(self) -> Lines | None:
+        """The tree or the events."""
+        current = self.query_one(ContentSwitcher).current
+        return self.query_one(f"#{current}", VirtualTable)
+
+    # -- tree and pane -----------------------------------------------------------------------------
+
+    def on_lines_moved(self, event: Lines.Moved) -> None:
+        """Another task, or another event."""
+        event.stop()
+        if event.lines.id == "tree":
+            self._show_pane()
+        elif event.lines.id == "history":
+            self._stop_playing()
+            self.seek(event.lines.cursor + 1)
+
+    def on_lines_opened(self, event: Lines.Opened) -> None:
+        """Fold what was opened."""
+        event.stop()
+        if event.lines.id == "tree":
+            self._toggle(None)
+        elif isinstance(event.lines, JsonPane):
+            event.lines.toggle()
+
+    def _toggle(self, folded: bool | None) -> None:
+        table = self.query_one("#tree", VirtualTable)
+        if table.cursor >= len(self._tree.lines):
+            return
+        row = self._tree.lines[table.cursor]
+        if row.folded is None or row.folded == folded:
+            return
+        self._toggled.symmetric_difference_update({row.key})
+        self._tree.take(rows(self.execution, self.position, self._toggled))
+        table.reload()
+
+    def do_fold(self) -> None:
+        """Fold what is under the cursor, or go to what it is part of."""
+        current = self.current()
+        if isinstance(current, JsonPane):
+            current.fold_deep(True)
+            return
+        lines, table = self._tree.lines, self.query_one("#tree", VirtualTable)
+        if not lines:
+            return
+        row = lines[min(table.cursor, len(lines) - 1)]
+        if row.folded is False:
+            self._toggle(True)
+            return
+        above = [at for at in range(table.cursor) if lines[at].depth < row.depth]
+        if above:
+            table.move_to(above[-1])
+
+    def do_unfold(self) -> None:
+        """Unfold what is under the cursor."""
+        current = self.current()
+        if isinstance(current, JsonPane):
+            current.fold_deep(False)
+        else:
+            self._toggle(False)
+
+    def do_next_pane(self) -> None:
+        """Show the next pane."""
+        self.show_pane(PANES[(PANES.index(self.pane) + 1) % len(PANES)])
+
+    def show_pane(self, name: str) -> None:
+        """Show one pane from now on."""
+        self.pane, self._chosen_pane = name, True
+        self._show_pane()
+
+    def on_pane_names_chosen(self, event: PaneNames.Chosen) -> None:
+        """The name of a pane was clicked."""
+        self.show_pane(event.name)
+
+    def do_mark(self) -> None:
+        """Compare other tasks with this one."""
+        self._panes.compared = self.step
+        step = self.execution.steps.get(self.step)
+        name = step.name if step is not None else self.execution.workflow
+        self.monitor.tell(self.say("diff.marked", name=name))
+
+    def do_diff(self) -> None:
+        """Show what differs: from the marked task, or between input and output."""
+        self.show_pane("diff")
+
+    def do_source(self) -> None:
+        """Show the task in the source."""
+        self.show_pane("source")
+
+    def do_json(self) -> None:
+        """Show the event."""
+        self.show_pane("event")
+
+    def do_zoom(self) -> None:
+        """Show the tree alone, the pane alone, or both."""
+        body = self.query_one("#body")
+        in_pane = isinstance(self.current(), JsonPane)
+        alone = body.has_class("-left-alone") or body.has_class("-right-alone")
+        body.set_class(not alone and not in_pane, "-left-alone")
+        body.set_class(not alone and in_pane, "-right-alone")
+
+    def set_filter(self, text: str) -> None:
+        """Look for a text in the pane."""
+        self.filter_text = text.strip()
+        pane = self.query_one(JsonPane)
+        if not pane.find(self.filter_text):
+            self.monitor.tell(self.say("none.found", text=self.filter_text))
+        self.retitle()
+
+    def do_find_next(self) -> None:
+        """Go to the next place."""
+        if self.filter_text:
+            self.query_one(JsonPane).find(self.filter_text, again=True)
+
+    def text_to_copy(self) -> str:
+        """Return the value that the pane shows."""
+        return self.query_one(JsonPane).text_to_copy()
+
+    def step_back(self) -> bool:
+        """Leave the past first, then the panes."""
+        body = self.query_one("#body")
+        if self._playing is not None:
+            self._stop_playing()
+        elif body.has_class("-left-alone") or body.has_class("-right-alone"):
+            body.remove_class("-left-alone", "-right-alone")
+        elif self._panes.compared is not None:
+            self._panes.compared = None
+            self._show_pane()
+        elif not self.live:
+            self.do_last_event()
+        else:
+            return super().step_back()
+        return True
+
+
+def _tree_columns(text: Callable[[str], str]) -> list[Column]:
+    return [
+        Column(id="task", title=text("column.task"), width=20, grow=3),
+        Column(id="kind", title=text("column.kind"), width=10, grow=1, drop=3),
+        Column(id="status", title=text("column.status"), width=16),
+        Column(id="took", title=text("column.took"), width=7, right=True, drop=1),
+        Column(id="timeline", title=text("column.timeline"), width=10, grow=4, drop=2),
+    ]
+
+
+def _event_columns(text: Callable[[str], str]) -> list[Column]:
+    return [
+        Column(id="seq", title="#", width=5, right=True),
+        Column(id="time", title=text("column.time"), width=12, drop=1),
+        Column(id="since", title=text("column.since"), width=8, right=True, drop=2),
+        Column(id="event", title=text("column.event"), width=18, grow=1),
+        Column(id="task", title=text("column.task"), width=10, grow=1),
+    ]

@@ -1,0 +1,69 @@
+"""The server of ``flunq tui --web``; imported only where the extra ``web`` is installed."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from contextlib import suppress
+
+from aiohttp import web
+from textual_serve.server import Server
+
+from flunq_tui.web import guard
+
+
+class GuardedServer(Server):
+    """Serves the monitor behind a token and says nothing on the terminal."""
+
+    def __init__(self, command: str, host: str, port: int, token: str) -> None:
+        super().__init__(command, host=host, port=port, title="flunq")
+        self._token = token
+        self._pages: set[asyncio.Task[object]] = set()
+
+    async def _make_app(self) -> web.Application:
+        app = await super()._make_app()
+        app.middlewares.append(guard(self._token))
+        return app
+
+    async def on_startup(self, app: web.Application) -> None:
+        """The address was printed already."""
+
+    async def handle_websocket(self, request: web.Request) -> web.WebSocketResponse:
+        """Serve one page, and remember that it is open."""
+        page = asyncio.current_task()
+        assert page is not None
+        self._pages.add(page)
+        try:
+            return await super().handle_websocket(request)
+        finally:
+            self._pages.discard(page)
+
+    async def on_shutdown(self, app: web.Application) -> None:
+        """Let each page's monitor end by itself, so that it leaves nothing behind."""
+        for page in self._pages:
+            page.cancel()
+        await asyncio.gather(*self._pages, return_exceptions=True)
+
+    async def application(self) -> web.Application:
+        """Return what answers the browser."""
+        return await self._make_app()
+
+
+async def run_server(command: str, host: str, port: int, token: str) -> None:
+    """Answer until SIGINT or SIGTERM."""
+    runner = web.AppRunner(await GuardedServer(command, host, port, token).application())
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port).start()
+        await _stopped()
+    finally:
+        await runner.cleanup()
+
+
+async def _stopped() -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    with suppress(NotImplementedError):  # Windows
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop.set)
+    await stop.wait()
