@@ -133,8 +133,8 @@ class LiveSource:
         while True:
             try:
                 await self._take_events()
-            except FlunqError as error:
-                self._enter("lost", error.message)
+            except Exception as error:  # noqa: BLE001 - whatever it was, the next try may work
+                self._enter("lost", getattr(error, "message", str(error)))
                 await asyncio.sleep(_PULSE)
 
     async def _take_events(self) -> None:
@@ -166,7 +166,7 @@ class LiveSource:
             try:
                 async with asyncio.timeout(_PULSE):
                     await self._client_now.ask_owner(0, Commits(after=_END, upto=_END))
-            except (FlunqError, TimeoutError) as error:
+            except Exception as error:  # noqa: BLE001 - the pulse must go on, whatever it was
                 self._enter("lost", getattr(error, "message", ""))
             else:
                 self._enter("live")

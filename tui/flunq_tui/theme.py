@@ -48,8 +48,9 @@ LOOKS = """
     &--number { color: $warning; }
     &--word { color: $accent; }
     &--key { color: $primary; }
-    &--cursor { text-style: reverse; }
-    &--inactive { background: $boost; text-style: bold; }
+    &--match { text-style: reverse; }
+    &--cursor { background: $block-cursor-background; color: $block-cursor-foreground; }
+    &--inactive { background: $panel; text-style: bold; }
 """
 
 
@@ -65,6 +66,6 @@ def style_of(status: str) -> str:
 
 def looks(prefix: str) -> tuple[set[str], str]:
     """Return the component classes of a widget and the CSS that gives them their colours."""
-    names = {f"{prefix}--{name}" for name in (*STYLES, "cursor", "inactive")}
+    names = {f"{prefix}--{name}" for name in (*STYLES, "match", "cursor", "inactive")}
     rules = LOOKS.replace("&--", f"& > .{prefix}--")
     return names, rules

@@ -37,7 +37,7 @@ async def run_workload(client: Client) -> None:
 async def register(client: Client) -> None:
     """Register all documents."""
     await client.apply(order.document())
-    folder = resources.files(__package__).joinpath("documents")
+    folder = resources.files("flunq_tui.demo").joinpath("documents")
     for name in _DOCUMENTS:
         await client.apply(folder.joinpath(f"{name}.yaml").read_text(encoding="utf-8"))
 

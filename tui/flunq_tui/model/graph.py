@@ -44,7 +44,7 @@ def nodes(document: Mapping[str, Any]) -> list[Node]:
 
 
 def _tasks(items: Any, pointer: str, depth: int) -> Iterator[Node]:
-    for index, item in enumerate(items if isinstance(items, list) else ()):
+    for index, item in enumerate(_list(items)):
         if not isinstance(item, dict):
             continue
         for name, task in item.items():
@@ -77,6 +77,10 @@ def _task(task: dict[str, Any], reference: str, name: str, depth: int) -> Iterat
         yield from _tasks(task["foreach"].get("do"), f"{reference}/foreach/do", depth + 1)
 
 
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
 def kind_of(task: Mapping[str, Any]) -> str:
     """Return which kind of task it is; a loop has a ``do`` of its own."""
     if "for" in task:
@@ -85,7 +89,7 @@ def kind_of(task: Mapping[str, Any]) -> str:
 
 
 def _cases(cases: Any, reference: str, depth: int) -> Iterator[Node]:
-    for index, item in enumerate(cases if isinstance(cases, list) else ()):
+    for index, item in enumerate(_list(cases)):
         for name, case in item.items() if isinstance(item, dict) else ():
             if isinstance(case, dict):
                 pointer = f"{reference}/switch/{index}/{name}"

@@ -92,8 +92,9 @@ class OverviewView(View):
         for block in blocks:
             lines += [*block, []]
         for number in range(_LINES):
-            parts = lines[number] if number < len(lines) else []
-            self.query_one(f"#line-{number}", OneLine).show_parts(*parts)
+            line = self.query_one(f"#line-{number}", OneLine)
+            line.display = number < len(lines)
+            line.show_parts(*(lines[number] if line.display else []))
 
     def _head(self, message: str, *more: tuple[str, str]) -> Parts:
         return [(self.say(message).ljust(14), "bold"), *more]

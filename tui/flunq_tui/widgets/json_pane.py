@@ -170,5 +170,5 @@ def _found(parts: list[tuple[str, str]], wanted: str) -> list[tuple[str, str]]:
             result.append((text, look))
             continue
         end = place + len(wanted)
-        result += [(text[:place], look), (text[place:end], "cursor"), (text[end:], look)]
+        result += [(text[:place], look), (text[place:end], "match"), (text[end:], look)]
     return result
