@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from functools import partial
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -19,12 +20,14 @@ from flunq.services.clock import Clock, SystemClock
 from flunq.services.wire import claim_in, decode_dispatch, decode_withdrawals
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Awaitable, Callable
 
     from flunq.core.execution.effects import Dispatch
     from flunq.log.ports import Blobs, Delivery, EventStream
     from flunq.services.courier import Courier
     from flunq.services.executor.pool import ExecutorPool
+
+    Errand = Callable[[], Awaitable[None]]
 
 _LOGGER = logging.getLogger("flunq.executor")
 HEARTBEAT = 10.0
@@ -191,12 +194,12 @@ class RemoteExecutor:
     def _finish(self, report: Report) -> None:
         delivery = self._open.pop(report.task, None)
         if delivery is not None:
-            self._do(delivery.ack())
+            self._do(delivery.ack)
 
     def _stopped(self, task: str) -> None:
         delivery = self._open.pop(task, None)
         if delivery is not None:
-            self._do(delivery.retry(0) if self._pool.draining else delivery.ack())
+            self._do(partial(delivery.retry, 0) if self._pool.draining else delivery.ack)
 
     def _take_withdrawals(self, data: bytes) -> None:
         for withdrawal in decode_withdrawals(data):
@@ -207,18 +210,18 @@ class RemoteExecutor:
         while True:
             await asyncio.sleep(self._heartbeat)
             for delivery in list(self._open.values()):
-                await _tolerant(delivery.extend())
+                await _tolerant(delivery.extend)
 
     async def _give_back(self) -> None:
         given_back = list(self._open.items())
         self._open.clear()
         for task, delivery in given_back:
             self._pool.withdraw(task)
-            await _tolerant(delivery.retry(0))
+            await _tolerant(partial(delivery.retry, 0))
         if self._errands:
             await asyncio.wait(self._errands, timeout=1.0)
 
-    def _do(self, errand: Coroutine[Any, Any, None]) -> None:
+    def _do(self, errand: Errand) -> None:
         task = asyncio.create_task(_tolerant(errand))
         self._errands.add(task)
         task.add_done_callback(self._done_with)
@@ -228,10 +231,10 @@ class RemoteExecutor:
         self._settled.set()
 
 
-async def _tolerant(errand: Coroutine[Any, Any, None]) -> None:
+async def _tolerant(errand: Errand) -> None:
     """Do something for the queue; if it does not arrive, the task merely comes again."""
     try:
-        await errand
+        await errand()
     except OutcomeUnknownError as error:
         _LOGGER.warning("the task queue did not answer: %s", error)
 

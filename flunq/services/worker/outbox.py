@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+Release = Callable[[], Coroutine[Any, Any, None]]
 OpenDispatch = Callable[[str, str], Dispatch | None]
 
 
@@ -51,14 +53,12 @@ class Outbox:
             return
         self._pending[sequence] = len(items)
         for item in items:
-            self._begin(self._release(sequence, item, open_dispatch), item.get("to"))
+            self._begin(partial(self._release, sequence, item, open_dispatch), item.get("to"))
 
-    def _begin(self, release: Coroutine[Any, Any, None], to: str | None) -> None:
+    def _begin(self, release: Release, to: str | None) -> None:
         """Release an item beside the others, but after the one before to the same execution."""
         before = self._last_to.get(to) if to else None
-        if before is not None:
-            release = _after(before, release)
-        task = asyncio.get_running_loop().create_task(release)
+        task = asyncio.get_running_loop().create_task(_after(before, release))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         if to:
@@ -127,6 +127,7 @@ class Outbox:
             )
 
 
-async def _after(before: asyncio.Task[None], release: Coroutine[Any, Any, None]) -> None:
-    await asyncio.wait([before])
-    await release
+async def _after(before: asyncio.Task[None] | None, release: Release) -> None:
+    if before is not None:
+        await asyncio.wait([before])
+    await release()
