@@ -39,6 +39,7 @@ PLACES = (
     "tasks.publish",
     "tasks.withdraw",
     "tasks.ack",
+    "bus.publish",
     "blobs.put",
     "requests.request",
     "requests.notify",
@@ -55,10 +56,16 @@ POINTS = (
 )
 KINDS = (
     *("crash", "crash-at", "crash-at", "point", "point", "freeze", "freeze-at", "stop"),
-    *("storm", "storm", "stall", "clog", "clog", "customer", "detour", *["duel"] * 5),
+    *("storm", "storm", "stall", "clog", "clog", "customer", "detour", *["duel"] * 8),
     *("full", "amnesia"),
 )
-SLOW = ("journal.append", "state.put", "state.swap", "blobs.put", "tasks.publish", "tasks.publish")
+SLOW = (
+    *("journal.append", "state.put", "state.swap", "blobs.put"),
+    *("tasks.publish", "tasks.publish", "bus.publish", "bus.publish"),
+)
+DUELS = ("journal.append", *["state.put"] * 3, *["state.swap"] * 3)
+UNDER_WAY = 10.0
+"""After this many seconds nothing is on the wire any more that was held up there."""
 SETTLED_WITHIN = 300.0
 """Seconds of virtual time in which everything must have ended once nothing goes wrong."""
 
@@ -184,7 +191,7 @@ def _mishap(random: Random, machines: list[str], horizon: float) -> Mishap:
     if kind in ("stall", "clog"):
         operation = random.choice(SLOW)
     if kind == "duel":
-        operation = random.choice(["journal.append", "state.put", "state.put", "state.swap"])
+        operation = random.choice(DUELS)
     return Mishap(
         at=random.uniform(0.2, 3.0 if kind in ("clog", "duel") else horizon),
         kind=kind,
@@ -357,7 +364,7 @@ class _Run:
                 cluster.problems.append(f"{', '.join(undone)} did not come to an end")
                 break
             await asyncio.sleep(0.25 * slow)
-        await asyncio.sleep(2 * self._scenario.shape.sweep_seconds)
+        await asyncio.sleep(2 * self._scenario.shape.sweep_seconds + UNDER_WAY)
         cluster.stopping_at = cluster.clock.now() / 1_000_000
         await self._stop_all()
         if any(unread(cluster).values()):

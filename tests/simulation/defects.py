@@ -209,7 +209,7 @@ def events_read_from_the_end() -> Iterator[None]:
 
     def make(self: Partition, recovered: Any) -> Owner:
         made = real(self, recovered)
-        made.bus = InboxPosition(floor=self.context.stream.bus._log.last_seq)  # type: ignore[attr-defined]
+        made.hearing.bus = InboxPosition(floor=self.context.stream.bus._log.last_seq)  # type: ignore[attr-defined]
         return made
 
     with patch.object(Partition, "_make_owner", make):
