@@ -7,6 +7,7 @@ import gc
 import logging
 import os
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from uuid import uuid4
 
@@ -29,6 +30,7 @@ from flunq.services.dispatcher import NodeDispatcher
 from flunq.services.executor.hosting import load_executors
 from flunq.services.executor.pool import ExecutorPool
 from flunq.services.executor.remote import RemoteExecutor
+from flunq.services.executor.suspects import Suspects
 from flunq.services.manager import PartitionManager
 from flunq.services.schedules.keeper import ScheduleKeeper
 from flunq.services.vault import Vault, VaultSecrets
@@ -208,7 +210,12 @@ class Node:
         self.manager = manager = self._manager(context, definitions, pool)
         requests = self.stream.requests
         remote = RemoteExecutor(
-            pool, self.stream, self._courier, blobs=self.store.blobs, clock=self.clock
+            pool,
+            self.stream,
+            self._courier,
+            blobs=self.store.blobs,
+            clock=self.clock,
+            suspects=self._suspects(),
         )
 
         async def held(asked: bytes) -> bytes:
@@ -229,6 +236,13 @@ class Node:
             await self._leave(manager, dispatcher, remote)
             for task in loops:
                 task.cancel()
+
+    def _suspects(self) -> Suspects | None:
+        """Return what earlier processes of this node died of, if it has a place to note it."""
+        folder = self.settings.data_dir
+        if folder is None:
+            return None
+        return Suspects(Path(folder) / "run" / f"{self.settings.node}.suspects")
 
     def _worker_settings(self) -> WorkerSettings:
         settings = self.settings

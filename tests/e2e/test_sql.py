@@ -166,6 +166,15 @@ class Terminal:
         found, self.seen = self.seen.split(text, 1)
         return found + text
 
+    def interrupt(self, text: str) -> None:
+        """Press Ctrl-C until a text comes: a prompt is shown just before it can be interrupted."""
+        deadline = time.monotonic() + PATIENCE
+        while text not in self.seen and time.monotonic() < deadline:
+            self.type("\x03")
+            if select.select([self._file], [], [], 0.5)[0]:
+                self.seen += os.read(self._file, 65536).decode(errors="replace")
+        self.expect(text)
+
     def type(self, text: str) -> None:
         """Send keys."""
         os.write(self._file, text.encode())
@@ -216,8 +225,7 @@ def test_ctrl_c_cancels_and_ctrl_d_leaves(cluster: Flunq) -> None:
     shell.expect("flunq> ")
     shell.type("select 'never ends\n")
     shell.expect("...> ")
-    shell.type("\x03")
-    shell.expect("flunq> ")
+    shell.interrupt("flunq> ")
     shell.type("\x04")
     assert shell.end() == 0
 

@@ -17,6 +17,7 @@ from flunq.core.protocol import withdraw_subject
 from flunq.log.ports import OutcomeUnknownError, StoreFullError
 from flunq.sdk.executor import ERRORS
 from flunq.services.clock import Clock, SystemClock
+from flunq.services.executor.suspects import Probation, Suspects
 from flunq.services.wire import claim_in, decode_dispatch, decode_withdrawals
 
 if TYPE_CHECKING:
@@ -32,6 +33,12 @@ if TYPE_CHECKING:
 _LOGGER = logging.getLogger("flunq.executor")
 HEARTBEAT = 10.0
 MAX_DELIVERIES = 5
+"""How often a task is begun when it cannot be known which one brings a process down."""
+FREE_DELIVERIES = 2
+"""How often a task is begun beside others before it comes under suspicion."""
+MAX_DEATHS = MAX_DELIVERIES - FREE_DELIVERIES
+PATIENT_DELIVERIES = 25
+"""The same as MAX_DELIVERIES where the guilty are known: only the others come this far."""
 TASK_DEAD = "io.flunq.task.dead"
 LETTER_PAUSE = 5.0
 _LETTER = 256 * 1024
@@ -52,6 +59,7 @@ class RemoteExecutor:
         clock: Clock | None = None,
         heartbeat: float = HEARTBEAT,
         max_deliveries: int = MAX_DELIVERIES,
+        suspects: Suspects | None = None,
     ) -> None:
         self._pool = pool
         self._stream = stream
@@ -59,7 +67,9 @@ class RemoteExecutor:
         self._blobs = blobs
         self._clock = clock or SystemClock()
         self._heartbeat = heartbeat
-        self._max_deliveries = max_deliveries
+        self._max_deliveries = max_deliveries if suspects is None else PATIENT_DELIVERIES
+        self._probation = None if suspects is None else Probation(suspects, self._take_turn)
+        self._waiting: dict[str, Dispatch] = {}
         self._open: dict[str, Delivery] = {}
         self._errands: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
@@ -81,8 +91,11 @@ class RemoteExecutor:
             await asyncio.shield(self._give_back())
 
     def stop(self) -> None:
-        """Pull nothing more; what runs goes on."""
+        """Pull nothing more; what runs goes on, what waits goes back."""
         self._stopping.set()
+        for task in self._probation.close() if self._probation is not None else ():
+            del self._waiting[task]
+            self._do(partial(self._open.pop(task).retry, 0))
 
     async def drain(self, within: float) -> bool:
         """Stop pulling and wait for what runs to be reported; tell whether all is."""
@@ -106,13 +119,26 @@ class RemoteExecutor:
         if dispatch.task in self._open:
             # The queue lost patience, but the task is still in hand.
             self._open[dispatch.task] = delivery
-        elif delivery.deliveries > self._max_deliveries:
+        elif self._is_hopeless(dispatch.task, delivery):
             self._open[dispatch.task] = delivery
-            report = _given_up(dispatch, self._max_deliveries)
+            report = _given_up(dispatch, delivery.deliveries - 1)
             await self._keep_letter(delivery, "given up", dispatch.execution, dispatch.task)
             self._courier.send(report, self._finish)
+        elif self._probation is not None and delivery.deliveries > FREE_DELIVERIES:
+            self._open[dispatch.task] = delivery
+            self._waiting[dispatch.task] = dispatch
+            self._probation.enter(dispatch.task)
         else:
             await self._begin(dispatch, delivery)
+
+    def _is_hopeless(self, task: str, delivery: Delivery) -> bool:
+        if self._probation is not None and self._probation.deaths(task) >= MAX_DEATHS:
+            return True
+        return delivery.deliveries > self._max_deliveries
+
+    def _take_turn(self, task: str) -> None:
+        """Begin a task that was under suspicion; nothing else of that kind runs."""
+        self._do(partial(self._begin, self._waiting.pop(task), self._open[task]))
 
     async def _read(self, delivery: Delivery) -> Dispatch | None:
         """Return the task, or None after the end of one that cannot be read."""
@@ -169,8 +195,13 @@ class RemoteExecutor:
             delivery=delivery.deliveries,
         )
         if not begun:
-            del self._open[dispatch.task]
+            self._close(dispatch.task)
             await self._put_back(dispatch, delivery)
+
+    def _close(self, task: str) -> Delivery | None:
+        if self._probation is not None:
+            self._probation.over(task)
+        return self._open.pop(task, None)
 
     async def _put_back(self, dispatch: Dispatch, delivery: Delivery) -> None:
         """Return a task that was not begun; its deliveries are counted anew, for nobody failed."""
@@ -192,19 +223,23 @@ class RemoteExecutor:
         self._courier.send(report, self._finish)
 
     def _finish(self, report: Report) -> None:
-        delivery = self._open.pop(report.task, None)
+        delivery = self._close(report.task)
         if delivery is not None:
             self._do(delivery.ack)
 
     def _stopped(self, task: str) -> None:
-        delivery = self._open.pop(task, None)
+        delivery = self._close(task)
         if delivery is not None:
             self._do(partial(delivery.retry, 0) if self._pool.draining else delivery.ack)
 
     def _take_withdrawals(self, data: bytes) -> None:
         for withdrawal in decode_withdrawals(data):
-            if withdrawal.task in self._open:
-                self._pool.withdraw(withdrawal.task)
+            task = withdrawal.task
+            if self._probation is not None and self._probation.leave(task):
+                del self._waiting[task]
+                self._do(self._open.pop(task).ack)
+            elif task in self._open:
+                self._pool.withdraw(task)
 
     async def _beat(self) -> None:
         while True:
@@ -213,6 +248,7 @@ class RemoteExecutor:
                 await _tolerant(delivery.extend)
 
     async def _give_back(self) -> None:
+        self.stop()
         given_back = list(self._open.items())
         self._open.clear()
         for task, delivery in given_back:

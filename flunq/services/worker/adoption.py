@@ -136,7 +136,8 @@ class Adoption:
     async def _try_alone(self, tasks: list[tuple[int, str, str]]) -> None:
         """Run suspects one after the other, of all partitions of this process."""
         for _, execution, task in tasks:
-            async with self._context.suspect_turn:
+            async with self._context.trials.tasks:
+                await self._context.trials.no_inputs()
                 self._claim([(execution, task)])
                 await self._outlived(execution, task)
             self._suspects.discard(task)

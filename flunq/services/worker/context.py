@@ -11,6 +11,7 @@ import msgspec
 from flunq.core.retention import FOR_EVER, Retention
 from flunq.services.worker.places import PlaceBook
 from flunq.services.worker.post import Post
+from flunq.services.worker.suspects import Trials
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Sequence
@@ -118,7 +119,6 @@ class WorkerContext:
         """How often other nodes may have thought that this one was dead."""
         self.certain_until = math.inf
         """Loop time up to which none of them can think so."""
-        self.suspect_turn = asyncio.Lock()
-        """Held while a task runs that may have killed processes before."""
+        self.trials = Trials()
         self.places = PlaceBook()
         self.post = Post(stream.requests, database.blobs.put)

@@ -96,7 +96,7 @@ class Partition:
         self._questions: Questions
         self._lapses = context.lapses
         self._checkpointer: Checkpointer | None = None
-        self._suspects = Suspects(context.database.state, settings.tenant, number)
+        self._suspects = Suspects(context.database.state, context.trials, settings.tenant, number)
         self._caught_up = asyncio.Event()
         """What was waiting has been read: among it may be what killed the last owner."""
         self._watched_until = 0.0
@@ -137,6 +137,7 @@ class Partition:
             raise FencedError(f"partition {self.number} {why}") from None
         finally:
             self.owner = None
+            self._suspects.close()
             owner.close()
             recovered.executions.places.close()
 
@@ -335,6 +336,8 @@ class Partition:
                 break
             await self._try(owner, name_of_input(job.command), [job])
             waiting.task_done()
+            if waiting.empty():
+                await self._suspects.clear()
         await asyncio.sleep(calm_at - loop.time())
         owner.watched = None
         while waiting is not None and not waiting.empty():
