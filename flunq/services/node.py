@@ -209,14 +209,7 @@ class Node:
         )
         self.manager = manager = self._manager(context, definitions, pool)
         requests = self.stream.requests
-        remote = RemoteExecutor(
-            pool,
-            self.stream,
-            self._courier,
-            blobs=self.store.blobs,
-            clock=self.clock,
-            suspects=self._suspects(),
-        )
+        remote = self._remote(pool)
 
         async def held(asked: bytes) -> bytes:
             return msgspec.json.encode(dispatcher.held(msgspec.json.decode(asked, type=list[str])))
@@ -237,12 +230,18 @@ class Node:
             for task in loops:
                 task.cancel()
 
-    def _suspects(self) -> Suspects | None:
-        """Return what earlier processes of this node died of, if it has a place to note it."""
+    def _remote(self, pool: ExecutorPool) -> RemoteExecutor:
         folder = self.settings.data_dir
-        if folder is None:
-            return None
-        return Suspects(Path(folder) / "run" / f"{self.settings.node}.suspects")
+        return RemoteExecutor(
+            pool,
+            self.stream,
+            self._courier,
+            blobs=self.store.blobs,
+            clock=self.clock,
+            suspects=Suspects(Path(folder) / f"run/{self.settings.node}.suspects")
+            if folder is not None
+            else None,
+        )
 
     def _worker_settings(self) -> WorkerSettings:
         settings = self.settings
