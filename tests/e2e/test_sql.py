@@ -171,7 +171,7 @@ class Terminal:
         deadline = time.monotonic() + PATIENCE
         while text not in self.seen and time.monotonic() < deadline:
             self.type("\x03")
-            if select.select([self._file], [], [], 0.5)[0]:
+            while select.select([self._file], [], [], 0.5)[0] and text not in self.seen:
                 self.seen += os.read(self._file, 65536).decode(errors="replace")
         self.expect(text)
 

@@ -65,11 +65,20 @@ class Shell:
         self._open_history()
         buffer = Buffer()
         try:
-            while True:
-                if not self._step(buffer):
-                    return ExitCode.DONE
+            while self._go_on(buffer):
+                pass
+            return ExitCode.DONE
         finally:
             self._save_history()
+
+    def _go_on(self, buffer: Buffer) -> bool:
+        """Read and answer once; Ctrl-C, whenever it comes, only drops what was typed."""
+        try:
+            return self._step(buffer)
+        except KeyboardInterrupt:
+            sys.stderr.write("\n")
+            buffer.clear()
+            return True
 
     def _step(self, buffer: Buffer) -> bool:
         try:
@@ -77,10 +86,6 @@ class Shell:
         except EOFError:
             sys.stderr.write("\n")
             return False
-        except KeyboardInterrupt:
-            sys.stderr.write("\n")
-            buffer.clear()
-            return True
         if not buffer.pending and line.strip().startswith("."):
             return self._command(line.strip())
         for query in buffer.add(line):
