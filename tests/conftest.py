@@ -24,6 +24,8 @@ for profile, examples in (("dev", 50), ("ci", 300), ("night", 5000)):
         suppress_health_check=[HealthCheck.too_slow],
         print_blob=True,
     )
+# Tests fork beside gRPC's threads; its own handlers would only print that they do nothing.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev"))
 
 
@@ -54,12 +56,18 @@ TOOLS: dict[str, Callable[[], str | None]] = {
 """Marker -> why its tests cannot run here, or None when they can."""
 
 
+SHARED_CLUSTER = {"e2e", "integration", "packaging"}
+"""Folders whose modules start a cluster or build a wheel once for all of their tests."""
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what this machine cannot run and keep serial tests in one worker."""
+    """Skip what this machine cannot run; keep together what must not run beside each other."""
     for item in items:
         if item.get_closest_marker("serial"):
             item.add_marker(pytest.mark.xdist_group("serial"))
+        elif item.path.parent.name in SHARED_CLUSTER:
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
         for marker, missing in TOOLS.items():
             if item.get_closest_marker(marker) and (reason := missing()):
                 item.add_marker(pytest.mark.skip(reason=f"{marker}: {reason}"))

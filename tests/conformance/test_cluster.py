@@ -30,7 +30,7 @@ ELSEWHERE = (
 INSIDE = (".requests", ".context", ".elapsed", ".history", ".types", ".started", ".emitted")
 AT_ONCE = 16
 
-pytestmark = [pytest.mark.serial, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.timeout(120)
 
 
 def on_a_cluster() -> list[Case]:

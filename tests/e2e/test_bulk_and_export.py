@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from tests.support.cli import Flunq
 
-pytestmark = [pytest.mark.serial, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.timeout(120)
 ORDERS = """
 document: {dsl: 1.0.3, namespace: tests, name: orders, version: 1.0.0}
 do:

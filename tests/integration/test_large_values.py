@@ -13,7 +13,7 @@ from tests.support.processes import history, running_cluster
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.serial, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.timeout(60)
 MEGABYTE = 1024 * 1024
 LARGE = """
 document: {dsl: 1.0.3, namespace: test, name: large, version: 1.0.0}

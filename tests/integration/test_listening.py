@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from flunq.client.client import Client
 
-pytestmark = [pytest.mark.serial, pytest.mark.timeout(90)]
+pytestmark = pytest.mark.timeout(90)
 SLEEPY = {"checkpoint_seconds": 0.2, "hibernate_seconds": 0.1}
 COLLECT = """
 document: {dsl: 1.0.3, namespace: test, name: collect, version: 1.0.0}

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-pytestmark = [pytest.mark.serial, pytest.mark.timeout(90)]
+pytestmark = pytest.mark.timeout(90)
 SECRETS = {"FLUNQ_SECRET_KEEPER": '{"token": "top-secret-token"}'}
 PROTO = """
 syntax = "proto3";

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from flunq.client.client import Client
 
-pytestmark = [pytest.mark.serial, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.timeout(60)
 SECRET = "the-clients-secret"
 KEPT = "kept-out-of-the-document"
 WORKFLOW = """

@@ -13,7 +13,7 @@ from tests.support.processes import check_histories, running_cluster
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.serial, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.timeout(60)
 SECRETS = {"FLUNQ_SECRET_KEEPER": '{"token": "top-secret-token"}'}
 WORKFLOW = """
 document: {dsl: 1.0.3, namespace: test, name: pets, version: 1.0.0}

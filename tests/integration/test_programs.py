@@ -14,7 +14,7 @@ from tests.support.running import is_alive, numbers_in
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.serial, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.timeout(60)
 HEAD = "document: {dsl: 1.0.3, namespace: test, name: sample, version: 1.0.0}\n"
 SLOW = (
     HEAD

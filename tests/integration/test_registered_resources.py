@@ -19,7 +19,7 @@ from tests.support.processes import history, running_cluster
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.serial, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.timeout(60)
 LOCAL = EgressPolicy.of_profile("development")
 DOCUMENT = """
 document: {dsl: 1.0.3, namespace: test, name: registered, version: 1.0.0}

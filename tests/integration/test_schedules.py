@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from flunq.client.client import Client
     from tests.support.processes import Cluster
 
-pytestmark = [pytest.mark.serial, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.timeout(120)
 
 HEAD = "document: {{dsl: 1.0.3, namespace: t, name: {name}, version: 1.0.0}}\n"
 EVERY = HEAD + "schedule: {{every: {{milliseconds: 300}}}}\ndo:\n  - a: {{set: {{x: 1}}}}\n"

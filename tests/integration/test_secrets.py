@@ -13,7 +13,7 @@ from tests.support.processes import history, running_cluster
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.serial, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.timeout(60)
 CANARY = 'c4n4ry "on the" wire'
 LOGIN = "l0g1n-c4n4ry"
 ENVIRONMENT = {

@@ -38,7 +38,7 @@ for point in distribution("flunq").entry_points:
     print(point.group, point.name, point.load().__module__)
 """
 
-pytestmark = [pytest.mark.serial, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.timeout(240)
 
 
 def _run(*command: str | Path, cwd: Path = ROOT) -> str:
