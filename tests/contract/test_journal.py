@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -119,8 +120,9 @@ async def test_large_records_are_read_whole(stream: EventStream) -> None:
 async def test_a_record_over_the_limit_is_refused_and_the_connection_lives(
     stream: EventStream,
 ) -> None:
+    large = os.urandom(stream.max_payload)
     with pytest.raises(MessageTooLargeError):
-        await stream.journal.append(0, b"x" * stream.max_payload, expected=0, headers={"A": "b"})
+        await stream.journal.append(0, large, expected=0, headers={"A": "b"})
     assert await fill(stream.journal, 0, 1)
 
 

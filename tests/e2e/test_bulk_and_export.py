@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import duckdb
 import pytest
 
+from tests.support.canary import files_with
 from tests.support.cluster import running_cluster
 
 if TYPE_CHECKING:
@@ -154,9 +155,7 @@ def test_parquet_files_hold_the_executions_that_are_wanted(cluster: Flunq) -> No
 
 
 def traces(home: Path) -> list[str]:
-    needle = CANARY.encode()
-    files = [path for path in (home / "data").rglob("*") if path.is_file()]
-    return [str(path.relative_to(home)) for path in files if needle in path.read_bytes()]
+    return files_with(home / "data", CANARY.encode())
 
 
 def test_nothing_of_a_scrubbed_execution_is_left_on_the_disk(tmp_path: Path) -> None:

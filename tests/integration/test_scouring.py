@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from flunq.log.select import database
+from tests.support.canary import files_with
 from tests.support.nats import nats_server, settings_for
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ CANARY = b"canary-55d0c1"
 
 
 def holds_canary(folder: Path) -> bool:
-    return any(CANARY in path.read_bytes() for path in folder.rglob("*") if path.is_file())
+    return bool(files_with(folder, CANARY))
 
 
 async def test_replaced_and_deleted_values_leave_the_files_when_they_are_scoured(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from flunq.errors import ExecutionFailedError
+from tests.support.canary import files_with
 from tests.support.http_stub import HttpStub
 from tests.support.processes import history, running_cluster
 
@@ -70,9 +71,7 @@ do:
 def leaks(folder: Path, *texts: str) -> list[str]:
     """Return the files that hold a text, plainly or as JSON."""
     forms = [form.encode() for text in texts for form in {text, text.replace('"', '\\"')}]
-    files = [path for path in folder.rglob("*") if path.is_file()]
-    assert files
-    return [str(path) for path in files if any(form in path.read_bytes() for form in forms)]
+    return files_with(folder, *forms)
 
 
 async def test_a_secret_is_in_the_request_and_nowhere_else(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from flunq.log.nats.jetstream import header_block
 from flunq.log.nats.names import partition_of_subject
+from flunq.log.nats.packing import pack
 from flunq.log.nats.readers import OrderedReader
 from flunq.log.ports import Extent
 
@@ -39,7 +40,7 @@ class NatsJournal:
             expected,
             header_block(headers)[10:],
         )
-        return await self._js.publish(self._subject(partition), data, block)
+        return await self._js.publish(self._subject(partition), pack(data), block)
 
     async def last(self, partition: int) -> Record | None:
         """Return the partition's newest record, read from the leader."""

@@ -16,6 +16,7 @@ from flunq.log.nats.jetstream import (
     parse_status,
 )
 from flunq.log.nats.names import partition_of_subject
+from flunq.log.nats.packing import unpack
 from flunq.log.ports import NoResponderError, Record, RequestTimeoutError, StreamGoneError
 
 if TYPE_CHECKING:
@@ -184,7 +185,7 @@ class OrderedReader:
         headers = own_headers(parse_headers(reply.headers)) if reply.headers else {}
         return Record(
             seq=position.seq,
-            data=reply.data,
+            data=unpack(reply.data),
             partition=partition_of_subject(reply.subject),
             headers=headers,
             subject=reply.subject,

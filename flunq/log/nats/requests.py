@@ -8,6 +8,8 @@ import secrets
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from flunq.log.nats.packing import unpack
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
@@ -53,7 +55,7 @@ class NatsRequests:
         """Call ``receive`` for each notice while the context is open."""
 
         def hear(_subject: bytes, _reply: bytes, data: bytes, _headers: bytes) -> None:
-            receive(data)
+            receive(unpack(data))
 
         async with self._subscribed(subject, hear):
             yield

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from base64 import b64encode
+from hashlib import shake_128
 from importlib.metadata import version
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -632,7 +634,7 @@ class Owner:
         if items:
             facts["outbox"] = items
         if padding := sum(entry.padding for entry in batch):
-            facts["padding"] = "." * padding
+            facts["padding"] = _incompressible(padding, self.committer.number)
         claims = [claim for entry in batch for claim in entry.claims]
         if claims:
             facts["claims"] = claims
@@ -788,3 +790,8 @@ async def _patiently(ask: Callable[[], Awaitable[T]]) -> T:
             log.warning("asking again for what commands wait for: %s", error)
             await asyncio.sleep(delay)
             delay = min(delay * 2, LONGEST_PAUSE)
+
+
+def _incompressible(size: int, seed: int) -> str:
+    """Return a text of about that size that the journal cannot make smaller."""
+    return b64encode(shake_128(str(seed).encode()).digest(size * 3 // 4)).decode()
