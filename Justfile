@@ -32,7 +32,7 @@ imports:
 
 # Run the tests (just test -k name)
 test *options:
-    {{python}} -m pytest -n 2 --dist loadgroup -q "$@"
+    {{python}} -m pytest -n 2 --dist loadfile -q "$@"
 
 # Run the unit tests
 unit *options:
@@ -61,6 +61,11 @@ generate *options:
 # Print how long each start takes
 cold-start:
     {{python}} scripts/cold_start.py
+
+# Make clusters fail and check every promise at full size (just chaos 3 runs three seeds)
+chaos seeds="10":
+    for seed in $(seq 1 {{seeds}}); do {{python}} -m flunq chaos --seed $seed --executions 1000 || exit 1; done
+    {{python}} -m flunq chaos --seed 1 --executions 500 --nodes 3
 
 # Measure this machine
 bench *options:

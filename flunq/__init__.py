@@ -10,27 +10,39 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from flunq.client import Client, Run, connect
+    from flunq.client.blocking import connect as connect_blocking
     from flunq.errors import FlunqError
     from flunq.sdk.functions import function
 
     __version__: str
 
-__all__ = ["Client", "FlunqError", "Run", "__version__", "connect", "function"]
+__all__ = [
+    "Client",
+    "FlunqError",
+    "Run",
+    "__version__",
+    "connect",
+    "connect_blocking",
+    "function",
+]
 
 _HOMES = {
     "Client": "flunq.client",
     "FlunqError": "flunq.errors",
     "Run": "flunq.client",
     "connect": "flunq.client",
+    "connect_blocking": "flunq.client.blocking",
     "function": "flunq.sdk.functions",
 }
+_NAMES = {"connect_blocking": "connect"}
+"""What a name is called where it is at home."""
 
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
         value: Any = import_module("importlib.metadata").version("flunq")
     elif name in _HOMES:
-        value = getattr(import_module(_HOMES[name]), name)
+        value = getattr(import_module(_HOMES[name]), _NAMES.get(name, name))
     else:
         raise AttributeError(f"module 'flunq' has no attribute {name!r}")
     globals()[name] = value

@@ -35,6 +35,7 @@ Name = Annotated[str, Meta(pattern=NAME_PATTERN)]
 Count = Annotated[int, Meta(ge=1)]
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Seconds = Annotated[float, Meta(gt=0, extra={"unit": "seconds"})]
+Amount = Annotated[float, Meta(ge=0)]
 Bytes = Annotated[int, Meta(ge=1, extra={"unit": "bytes"})]
 
 
@@ -61,6 +62,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     )
     nats_url: Annotated[str | None, Meta(description="Address of an existing NATS.")] = None
     api_url: Annotated[str | None, Meta(description="Address of the HTTP API.")] = None
+    ca: Annotated[
+        str | None, Meta(description="File with the authority that servers are checked against.")
+    ] = None
     data: Annotated[str, Meta(description="Data folder of the local cluster.")] = msgspec.field(
         default_factory=default_data
     )
@@ -115,6 +119,36 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Count | None,
         Meta(description="So many ended executions of each workflow are kept; all unless set."),
     ] = None
+    tls: Annotated[bool, Meta(description="Reach the local cluster by TLS, with its own CA.")] = (
+        False
+    )
+    tls_hosts: Annotated[
+        tuple[str, ...], Meta(description="Further names and addresses of its certificates.")
+    ] = ()
+    encrypt: Annotated[
+        bool, Meta(description="Encrypt what the local cluster stores, from now on.")
+    ] = False
+    rate_limit: Annotated[
+        Amount, Meta(description="Requests per second of one token; 0: any number.")
+    ] = 2000.0
+    rate_burst: Annotated[
+        Amount, Meta(description="Requests of one token that may come at once.")
+    ] = 4000.0
+    audit_keep: Annotated[Seconds, Meta(description="The audit is kept for so long.")] = (
+        400 * 86400.0
+    )
+    oidc_issuer: Annotated[
+        str | None, Meta(description="Issuer whose tokens the API takes too.")
+    ] = None
+    oidc_audience: Annotated[
+        str | None, Meta(description="Audience that tokens of the issuer must name.")
+    ] = None
+    oidc_tenant_claim: Annotated[
+        str, Meta(description="Claim, or path with dots, that names the tenant.")
+    ] = "tenant"
+    oidc_role_claim: Annotated[
+        str, Meta(description="Claim, or path with dots, that names the role.")
+    ] = "role"
     max_value: Annotated[Bytes, Meta(description="Largest value a workflow may hold.")] = 64 * 2**20
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Meta(description="Least level to log.")
@@ -280,6 +314,7 @@ def _context_layer(context: Context | None) -> _Layer:
         "nats_url": context.nats_url,
         "api_url": context.api_url,
         "data": context.data_dir,
+        "ca": context.ca,
     }
     present = {name: value for name, value in given.items() if value is not None}
     layer = _values_layer(present, "context", context.name)
@@ -289,7 +324,7 @@ def _context_layer(context: Context | None) -> _Layer:
 
 def _from_folder(key: str, value: Any, folder: Path) -> Any:
     """Relative paths in a file are relative to that file."""
-    if key == "data":
+    if key in ("data", "ca"):
         return str(folder / value)
     if key == "functions":
         return tuple(str(folder / item) if item.endswith(".py") else item for item in value)

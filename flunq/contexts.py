@@ -37,6 +37,8 @@ class Context(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     password: str | None = None
     tenant: str | None = None
     data_dir: str | None = None
+    ca: str | None = None
+    """File with the authority's certificate that servers are checked against."""
     production: bool = False
     """Marked in red, so that nobody mistakes it for a toy."""
 

@@ -8,6 +8,7 @@
     ├── NotFoundError           no such execution, workflow, context ...          exit 4
     ├── WaitTimeoutError        the wait ended before the thing waited for        exit 5
     ├── UnavailableError        the cluster cannot be reached or does not answer  exit 6
+    ├── QuotaExceededError      the tenant has used up what it may use            exit 1
     ├── ExecutionFailedError    the execution faulted or was cancelled            exit 1
     └── InternalError           flunq itself is at fault                          exit 1
 
@@ -88,6 +89,12 @@ class UnavailableError(FlunqError):
     """The cluster cannot be reached or does not answer."""
 
     code, title, status, exit_code = "unavailable", "Cluster not reachable", 503, 6
+
+
+class QuotaExceededError(FlunqError):
+    """The tenant has used up what it may use; ``details`` name the quota."""
+
+    code, title, status = "quota-exceeded", "The quota is used up", 429
 
 
 class ExecutionFailedError(FlunqError):

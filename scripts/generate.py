@@ -1,4 +1,4 @@
-"""Write what is made from code: schemas/config.json, docs/cli.md and docs/conformance.md.
+"""Write what is made from code: schemas, docs/cli.md, docs/conformance.md, docs/openapi.json.
 
 Usage: python scripts/generate.py [--check]   (--check only tells what is stale, exit code 1)
 """
@@ -67,10 +67,18 @@ def conformance_page() -> str:
     return page()
 
 
+def openapi_document() -> str:
+    """Return the content of docs/openapi.json."""
+    from flunq.api.openapi import document_bytes
+
+    return document_bytes().decode()
+
+
 MADE = {
     "schemas/config.json": config_schema,
     "docs/cli.md": cli_reference,
     "docs/conformance.md": conformance_page,
+    "docs/openapi.json": openapi_document,
 }
 
 

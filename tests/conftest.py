@@ -56,18 +56,10 @@ TOOLS: dict[str, Callable[[], str | None]] = {
 """Marker -> why its tests cannot run here, or None when they can."""
 
 
-SHARED_CLUSTER = {"e2e", "integration", "packaging"}
-"""Folders whose modules start a cluster or build a wheel once for all of their tests."""
-
-
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what this machine cannot run; keep together what must not run beside each other."""
+    """Skip what this machine cannot run."""
     for item in items:
-        if item.get_closest_marker("serial"):
-            item.add_marker(pytest.mark.xdist_group("serial"))
-        elif item.path.parent.name in SHARED_CLUSTER:
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
         for marker, missing in TOOLS.items():
             if item.get_closest_marker(marker) and (reason := missing()):
                 item.add_marker(pytest.mark.skip(reason=f"{marker}: {reason}"))

@@ -6,6 +6,7 @@ import asyncio
 import shutil
 import tempfile
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,7 +36,7 @@ class BenchCluster:
         client: Client,
         *,
         durability: str,
-        pids: dict[str, int] | None = None,
+        find_pids: Callable[[], dict[str, int]] = dict,
         engine: StreamSettings | None = None,
         access: StreamSettings | None = None,
         data: Path | None = None,
@@ -45,12 +46,17 @@ class BenchCluster:
         self.tell = tell
         """Say what is going on."""
         self.durability = durability
-        self.pids = pids or {}
+        self._find_pids = find_pids
         self.engine = engine
         """How to connect as the engine does; None for somebody else's cluster."""
         self.access = access
         """How to connect as a client does; None for somebody else's cluster."""
         self.data = data
+
+    @property
+    def pids(self) -> dict[str, int]:
+        """The processes of the cluster as they are now, by name; none of somebody else's."""
+        return self._find_pids()
 
     def environment(self) -> dict[str, str]:
         """Return what lets the ``flunq`` command find this cluster and its data, and no other."""
@@ -82,7 +88,7 @@ async def own_cluster(options: BenchOptions, tell: Tell) -> AsyncIterator[BenchC
                 yield BenchCluster(
                     client,
                     durability=options.durability,
-                    pids={s.name: s.pid for s in supervisor.state.services if s.pid},
+                    find_pids=partial(_pids, supervisor),
                     engine=_settings(supervisor, nats, engine=True),
                     access=access,
                     data=folder,
@@ -98,6 +104,7 @@ async def _supervised(options: BenchOptions, folder: Path) -> AsyncIterator[Supe
         ClusterOptions(
             data=folder,
             workers=options.workers,
+            partitions=options.partitions,
             durability=options.durability,
             functions=(FUNCTIONS,),
             context=None,
@@ -143,6 +150,10 @@ async def _either(ending: asyncio.Task[None], ready: asyncio.Event) -> None:
     if not ready.is_set():
         ending.result()
         raise UnavailableError("the cluster ended while it started")
+
+
+def _pids(supervisor: Supervisor) -> dict[str, int]:
+    return {service.name: service.pid for service in supervisor.state.services if service.pid}
 
 
 def _settings(supervisor: Supervisor, nats: Credentials, *, engine: bool) -> StreamSettings:

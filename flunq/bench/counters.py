@@ -1,4 +1,4 @@
-"""Counts that do not depend on the clock: messages and bytes in the journal."""
+"""Counts that do not depend on the clock: what the streams of the cluster hold."""
 
 from __future__ import annotations
 
@@ -13,34 +13,61 @@ from flunq.log.nats.names import Names
 if TYPE_CHECKING:
     from flunq.bench.cluster import BenchCluster
 
+NAMES = ("commits", "journal_bytes", "stored_messages", "fsyncs")
+
 
 class Counters(msgspec.Struct, frozen=True, kw_only=True):
-    """The journal at one moment."""
+    """All streams at one moment."""
 
     commits: int
-    bytes: int
+    journal_bytes: int
+    stored_messages: int
+    fsyncs: int | None
+    """Messages that were forced to the disk by themselves; None where a timer forces them."""
 
     @staticmethod
     def between(before: Counters | None, after: Counters | None) -> dict[str, Any]:
-        """Return how many commits and bytes were added; None where nobody tells."""
-        if before is None or after is None:
-            return {"commits": None, "journal_bytes": None}
-        return {
-            "commits": after.commits - before.commits,
-            "journal_bytes": after.bytes - before.bytes,
-        }
+        """Return how much was added; None where nobody tells."""
+        return {name: _added(before, after, name) for name in NAMES}
 
 
 async def read_counters(cluster: BenchCluster) -> Counters | None:
-    """Ask the server for the journal's size; None for a cluster that is not ours."""
+    """Ask the server for the streams' sizes; None for a cluster that is not ours."""
     if cluster.engine is None:
         return None
     connection = Connection.shared(cluster.engine)
     await connection.acquire()
     try:
-        info = await JetStream(connection).call(
-            f"STREAM.INFO.{Names(cluster.engine.tenant).journal_stream}"
-        )
+        streams = await _streams(JetStream(connection))
     finally:
         await connection.release()
-    return Counters(commits=info["state"]["last_seq"], bytes=info["state"]["bytes"])
+    journal = streams[Names(cluster.engine.tenant).journal_stream]["state"]
+    return Counters(
+        commits=journal["last_seq"],
+        journal_bytes=journal["bytes"],
+        stored_messages=sum(info["state"]["last_seq"] for info in streams.values()),
+        fsyncs=_forced(streams) if cluster.durability == "strict" else None,
+    )
+
+
+async def _streams(js: JetStream) -> dict[str, dict[str, Any]]:
+    """Return what the server says of every stream, by name."""
+    found: dict[str, dict[str, Any]] = {}
+    while True:
+        page = await js.call("STREAM.LIST", {"offset": len(found)})
+        found |= {info["config"]["name"]: info for info in page["streams"] or []}
+        if len(found) >= page["total"] or not page["streams"]:
+            return found
+
+
+def _forced(streams: dict[str, dict[str, Any]]) -> int:
+    return sum(info["state"]["last_seq"] for info in streams.values() if _is_forced(info["config"]))
+
+
+def _is_forced(config: dict[str, Any]) -> bool:
+    return bool(config["storage"] == "file" and config.get("persist_mode") != "async")
+
+
+def _added(before: Counters | None, after: Counters | None, name: str) -> int | None:
+    first, last = getattr(before, name, None), getattr(after, name, None)
+    return None if first is None or last is None else last - first

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from flunq.bench.steps import NAME
+from flunq.bench.steps import NAME, NOTED
 
 NAMESPACE = "flunq-bench"
 
@@ -34,16 +34,34 @@ def fanout(count: int) -> str:
     return _document(f"fanout-{count}", [{"spread": {"fork": {"branches": branches}}}])
 
 
+def requests(count: int, url: str) -> str:
+    """Return a workflow that gets something from a web server again and again."""
+    get = {"call": "http", "with": {"method": "get", "endpoint": url}}
+    port = url.rpartition(":")[2]
+    return _document(
+        f"requests-{count}-{port}", [{f"get-{number}": get} for number in range(count)]
+    )
+
+
+def noted(count: int, milliseconds: int) -> str:
+    """Return a workflow of steps that take a while and leave a line in a file each."""
+    arguments = {"diary": "${ $workflow.input.diary }", "milliseconds": milliseconds}
+    step = {"call": NOTED, "with": arguments}
+    tasks = [{f"step-{number}": step} for number in range(count)]
+    return _document(f"noted-{count}-{milliseconds}", tasks)
+
+
+def carrying(count: int) -> str:
+    """Return a workflow whose steps hand on the whole input, and give the text in it back."""
+    step = {"call": NAME, "with": {"n": "${ .n }"}, "output": {"as": "${ $input }"}}
+    tasks = [{f"step-{number}": step} for number in range(count)]
+    return _document(f"carrying-{count}", tasks)
+
+
 def waiting(milliseconds: int) -> str:
     """Return a workflow that waits once."""
     wait = {"rest": {"wait": {"milliseconds": milliseconds}}}
     return _document(f"waiting-{milliseconds}", [wait])
-
-
-def assignments(count: int) -> str:
-    """Return a workflow of ``set`` tasks in a row."""
-    tasks = [{f"set-{number}": {"set": {"n": number}}} for number in range(count)]
-    return _document(f"assignments-{count}", tasks)
 
 
 def name_of(text: str) -> str:

@@ -7,6 +7,7 @@ import time
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
+from flunq.bench.bar import Bar
 from flunq.bench.counters import Counters, read_counters
 from flunq.bench.processes import cpu_between, peak_of, read_usage, written_between
 from flunq.errors import InternalError
@@ -53,6 +54,7 @@ class Meter:
             "cpu_us": {**each, "all": round(sum(cpu.values()) / count * 1e6, 1)},
             "written_bytes": round(self.cost["written_bytes"] / count),
             "commits": _share(self.cost["commits"], count),
+            "fsyncs": _share(self.cost["fsyncs"], count),
         }
 
 
@@ -61,28 +63,41 @@ class Load:
 
     def __init__(self, cluster: BenchCluster, workflow: str) -> None:
         self._client = cluster.client
+        self._tell = cluster.tell
         self._workflow = workflow
         self.latencies: list[float] = []
 
     async def run(
-        self, executions: int, in_flight: int, *, at: Iterable[float] | None = None
+        self,
+        executions: int,
+        in_flight: int,
+        *,
+        at: Iterable[float] | None = None,
+        value: dict[str, Any] | None = None,
     ) -> None:
-        """Run executions to their end; ``at`` are the moments before which they do not begin."""
+        """Run executions to their end; ``at`` are the moments before which they do not begin.
+
+        The input is ``value`` and the number of the execution.
+        """
+        bar = Bar(self._tell, executions)
         numbers = zip(range(executions), repeat(0.0) if at is None else at, strict=False)
         async with asyncio.TaskGroup() as group:
             for _ in range(min(in_flight, executions)):
-                group.create_task(self._keep_busy(numbers))
+                group.create_task(self._keep_busy(numbers, value or {}, bar))
 
-    async def _keep_busy(self, numbers: Iterator[tuple[int, float]]) -> None:
+    async def _keep_busy(
+        self, numbers: Iterator[tuple[int, float]], value: dict[str, Any], bar: Bar
+    ) -> None:
         for number, moment in numbers:
             began = time.perf_counter()
             if began < moment:
                 await asyncio.sleep(moment - began)
                 began = time.perf_counter()
-            run = await self._client.start(self._workflow, {"n": number})
+            run = await self._client.start(self._workflow, {"n": number, **value})
             ended = await run.wait(PATIENCE)
             self.latencies.append(time.perf_counter() - began)
             expect_completed(run.id, ended.status)
+            bar.advance()
 
 
 def expect_completed(execution: str, status: str) -> None:

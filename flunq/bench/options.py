@@ -36,5 +36,8 @@ class BenchOptions(msgspec.Struct, kw_only=True, frozen=True):
     """How long the limits of the machine are measured."""
     repeat: int = 1
     workers: int = 1
+    partitions: int = 8
+    command: str = ""
+    """What was typed, for the report."""
     folder: Path | None = None
     """Where the temporary data folder is made: the disk that is measured."""

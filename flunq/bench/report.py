@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import tempfile
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 import flunq
+from flunq.bench.plot import Curve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -31,15 +33,21 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     limits: dict[str, Any]
     ratio: dict[str, Any] | None
     """The headline as a multiple of what the machine can do at most."""
+    command: str = ""
+    """What was typed to make it."""
+    measured_at: str = ""
 
 
-def machine() -> dict[str, Any]:
-    """Describe where this was measured."""
+def machine(folder: Path | None = None) -> dict[str, Any]:
+    """Describe where this was measured, and how busy it was with other work just before."""
     return {
         "cpus": len(os.sched_getaffinity(0))
         if hasattr(os, "sched_getaffinity")
         else os.cpu_count(),
         "cpu": _processor(),
+        "memory_bytes": os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
+        "load_before": round(os.getloadavg()[0], 2),
+        "file_system": _file_system(folder or Path(tempfile.gettempdir())),
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
         "flunq": flunq.__version__,
@@ -54,6 +62,24 @@ def ratio(headline: str, value: float, limits: Mapping[str, Any], limit: str) ->
     if not bound:
         return None
     return {"figure": headline, "limit": limit, "value": round(value / bound, 3)}
+
+
+def saved(report: Report) -> str:
+    """Return the name of the file in which a report is kept."""
+    return f"{report.scenario}-{report.durability}.json"
+
+
+def curves(report: Report) -> list[Curve]:
+    """Return the curves of a report of ``scaling``."""
+    measured = report.figures["steps_per_second_by"]
+    return [
+        Curve(
+            title=name.replace("_", " "),
+            unit="steps a second",
+            points=tuple((f"{int(size):,}", value) for size, value in points.items()),
+        )
+        for name, points in measured.items()
+    ]
 
 
 def as_text(report: Report) -> str:
@@ -102,6 +128,17 @@ def _processor() -> str:
         return platform.processor()
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.machine()
+
+
+def _file_system(folder: Path) -> str | None:
+    """Return the kind of the file system that holds a folder; None where nobody tells."""
+    try:
+        mounts = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
+    except OSError:
+        return None
+    above = {str(folder.resolve()), *map(str, folder.resolve().parents)}
+    kinds = {mount[1]: mount[2] for mount in mounts if mount[1] in above}
+    return kinds[max(kinds, key=len)] if kinds else None
 
 
 def _version(package: str) -> str | None:

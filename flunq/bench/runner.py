@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flunq.bench.cluster import own_cluster
@@ -45,8 +46,18 @@ SCENARIOS: dict[str, Scenario] = {
     "timers": Scenario(
         "many waits at once: how late they end", "lateness_p99_ms", "publish_p50_ms"
     ),
+    "http": Scenario(
+        "executions of a few GETs against a web server of the benchmark's own",
+        "requests_per_second",
+        "publish_in_flight_per_second",
+    ),
+    "recovery": Scenario(
+        "kill -9 of a node in the middle: seconds until all is done, lost, repeated",
+        "seconds_after_kill",
+        "",
+    ),
     "long": Scenario(
-        "one execution of many tasks in a row: first and last tenth",
+        "one execution of many Python steps in a row: the first and the last 500",
         "ms_per_step",
         "publish_p50_ms",
     ),
@@ -64,6 +75,16 @@ SCENARIOS: dict[str, Scenario] = {
         "a million events: archiving, bytes on disk, memory and SQL",
         "ingest_events_per_second",
         "publish_per_second",
+    ),
+    "tui": Scenario(
+        "the monitor: first paint, a long list, keys while events stream, hours of tail",
+        "key_to_screen_p50_ms",
+        "",
+    ),
+    "scaling": Scenario(
+        "throughput over nodes, partitions, payloads, definitions and tenants",
+        "steps_per_second",
+        "publish_in_flight_per_second",
     ),
     "limits": Scenario(
         "what disk, broker and loopback of this machine can do at most",
@@ -84,6 +105,8 @@ async def run_scenario(
     module = importlib.import_module(f"flunq.bench.scenarios.{name}")
     sizes = options.sizes.or_else(module.DEFAULTS)
     bounds_of = options.limit_sizes.or_else(limits.DEFAULTS)
+    about = machine(options.folder)
+    moment = datetime.now(UTC)
     tell("starting a cluster")
     async with cluster or own_cluster(options, tell) as subject:
         bounds = await limits.measure(subject, bounds_of) if name != "limits" else {}
@@ -93,12 +116,14 @@ async def run_scenario(
     return Report(
         scenario=name,
         durability=subject.durability,
-        machine=machine(),
+        machine=about,
         sizes=_given(sizes),
         figures=chosen,
         repeats=headlines,
         limits=bounds or chosen,
         ratio=ratio(scenario.headline, chosen[scenario.headline], bounds, scenario.limit),
+        command=options.command,
+        measured_at=moment.isoformat(timespec="seconds"),
     )
 
 

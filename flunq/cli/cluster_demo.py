@@ -1,4 +1,4 @@
-"""``flunq up --demo``: a cluster in a temporary folder with a workflow to look at."""
+"""``flunq up --demo``, and ``flunq tui --demo`` in a pipe: a cluster with a workflow to look at."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _LOOK_INTERVAL = 0.05
 _LIMIT_SECONDS = 40.0
 
 
-def run_demo(options: ClusterOptions, *, temporary: bool) -> int:
+def run_demo(options: ClusterOptions, *, temporary: bool, may_stay: bool = True) -> int:
     """Start a cluster, run the workflow and print its events as they happen."""
     from flunq.cli.commands.up import log_to_file
     from flunq.services.demo import STEPS
@@ -45,7 +45,7 @@ def run_demo(options: ClusterOptions, *, temporary: bool) -> int:
             context=None if temporary else options.context,
         )
         with log_to_file(chosen):
-            return asyncio.run(_Demo(chosen).run())
+            return asyncio.run(_Demo(chosen, may_stay=may_stay).run())
 
 
 @contextmanager
@@ -60,9 +60,11 @@ def _folder(named: Path, *, temporary: bool) -> Iterator[Path]:
 class _Demo:
     """The cluster and the execution in it."""
 
-    def __init__(self, options: ClusterOptions) -> None:
+    def __init__(self, options: ClusterOptions, *, may_stay: bool) -> None:
         self._options = options
-        self._stays = text.is_terminal(sys.stdout) and current().output is OutputFormat.TABLE
+        self._stays = (
+            may_stay and text.is_terminal(sys.stdout) and current().output is OutputFormat.TABLE
+        )
         self._showing: asyncio.Task[None] | None = None
         self._supervisor: Supervisor
 

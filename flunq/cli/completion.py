@@ -37,6 +37,16 @@ contexts = quietly(_context_names)
 """Completes the name of a context."""
 
 
+def _tenant_names() -> list[str]:
+    from flunq.cli import quick
+
+    return quick.tenant_names()
+
+
+tenants = quietly(_tenant_names)
+"""Completes the name of a tenant."""
+
+
 def respond(root: TyperGroup, instruction: str) -> int:
     """Answer the shell that asked through the environment."""
     from typer import _completion_classes, completion

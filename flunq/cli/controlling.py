@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from flunq.cli import output
+from flunq.cli import diagnostics, output
 from flunq.cli.engine import as_rows, connected
 from flunq.cli.exits import ExitCode
 from flunq.errors import FlunqError, RejectedError
@@ -38,6 +38,19 @@ async def control(
     if failures:
         raise _all_of(failures)
     return ExitCode.DONE
+
+
+def say_how_it_goes_on(execution: str, status: str) -> None:
+    """Tell what can be done with an execution that was taken up again, however far it is."""
+    match status:
+        case "suspended":
+            diagnostics.say(f"let it go on with: flunq resume {execution}")
+        case "faulted":
+            diagnostics.say(f"it has failed again; see: flunq why {execution}")
+        case "completed":
+            diagnostics.say(f"it has ended; see: flunq result {execution}")
+        case _:
+            diagnostics.say(f"it goes on; follow it with: flunq tail {execution}")
 
 
 def _require_open(execution: str, status: str, allowed: str) -> None:

@@ -87,6 +87,13 @@ def read_input_option(value: str | None) -> Any:
         ) from None
 
 
+def read_edited_input(value: str | None) -> Any:
+    """Return what ``-i`` says in place of another input; UNSET if it is not given."""
+    from msgspec import UNSET
+
+    return UNSET if value is None else read_input_option(value)
+
+
 def read_tags(given: Sequence[str] | None) -> dict[str, str]:
     """Read ``key=value`` pairs."""
     tags: dict[str, str] = {}

@@ -46,7 +46,7 @@ def common() -> list[TyperOption]:
         ),
         _choice(["--time"], TimeFormat, "time", "How tables show moments.", "Output"),
         _value(["-c", "--context"], "context", "The cluster to talk to.", completion.contexts),
-        _value(["-t", "--tenant"], "tenant", "The tenant to act for."),
+        _value(["-t", "--tenant"], "tenant", "The tenant to act for.", completion.tenants),
         _flag(["-q", "--quiet"], "quiet", "Print data and errors only."),
         _flag(["-v", "--verbose"], "verbose", "Tell more on stderr."),
         _choice(["--color"], ColorMode, "color", "When to use colour.", "Common"),

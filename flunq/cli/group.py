@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from typer._click.core import Command, Context
     from typer._click.formatting import HelpFormatter
 
+_WHOLE = 1000
+"""Longer than the first sentence of any help: nothing is cut off."""
 CONTEXT_SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
@@ -74,6 +76,15 @@ class FlunqGroup(TyperGroup):
     def format_help(self, ctx: Context, formatter: HelpFormatter) -> None:
         """Write the example first."""
         help_format.write_help(self, ctx, formatter)
+
+    def format_commands(self, ctx: Context, formatter: HelpFormatter) -> None:
+        """Write the commands, each with the whole of its first sentence."""
+        names = self.list_commands(ctx)
+        known = [(name, command) for name in names if (command := self.get_command(ctx, name))]
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [(name, command.get_short_help_str(_WHOLE)) for name, command in known]
+            )
 
     def format_options(self, ctx: Context, formatter: HelpFormatter) -> None:
         """Write the commands before the options."""

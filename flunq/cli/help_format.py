@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from typer._click.core import Command, Context
     from typer._click.formatting import HelpFormatter
 
-_HEADINGS = ("Options", "Input", "Output", "Connection", "Common")
+_FIRST = ("Arguments", "Options", "Input")
+_LAST = ("Output", "Connection", "Common")
+"""What every command has comes after what is its own."""
 
 
 def write_help(command: Command, ctx: Context, formatter: HelpFormatter) -> None:
@@ -41,8 +43,7 @@ def split_docstring(docstring: str) -> tuple[list[str], str]:
 
 def write_options(command: Command, ctx: Context, formatter: HelpFormatter) -> None:
     """Write arguments and options, grouped by heading."""
-    groups: dict[str, list[tuple[str, str]]] = {"Arguments": []}
-    groups.update((heading, []) for heading in _HEADINGS)
+    groups: dict[str, list[tuple[str, str]]] = {heading: [] for heading in _FIRST}
     for param in command.get_params(ctx):
         record = param.get_help_record(ctx)
         if record is None:
@@ -53,7 +54,8 @@ def write_options(command: Command, ctx: Context, formatter: HelpFormatter) -> N
         elif "--help" in param.opts:
             heading = "Common"
         groups.setdefault(heading or "Options", []).append(record)
-    for heading, records in groups.items():
-        if records:
+    own = [heading for heading in groups if heading not in _LAST]
+    for heading in (*own, *_LAST):
+        if records := groups.get(heading):
             with formatter.section(heading):
                 formatter.write_dl(records)

@@ -95,7 +95,7 @@ def confirm(question: str, *, yes: bool) -> None:
     if yes:
         return
     if not text.is_terminal(sys.stdin):
-        raise UsageError(f"{question} needs a yes", hint="add --yes")
+        raise UsageError(f"this needs a yes: {question}", hint="add --yes")
     if not typer.confirm(question, err=True):
         raise typer.Abort
 

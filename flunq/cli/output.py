@@ -14,18 +14,25 @@ from flunq.cli.session import OutputFormat, current
 from flunq.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from flunq.cli.tables import Column
 
 _INDENT = 2
 
 
-def emit(value: Any, *, columns: Sequence[Column] = (), plain: str | None = None) -> None:
+def emit(
+    value: Any,
+    *,
+    columns: Sequence[Column] = (),
+    plain: str | None = None,
+    lines: Iterable[str] | None = None,
+) -> None:
     """Print one document.
 
     A list of objects becomes a table, an object becomes ``name  value`` lines; ``plain`` is the
-    text to print for ``-o table`` where a table would not do.
+    text to print for ``-o table`` where a table would not do. ``lines`` are printed as they are,
+    with their colours: whoever made them has made the data in them harmless.
     """
     match current().output:
         case OutputFormat.JSON:
@@ -38,7 +45,10 @@ def emit(value: Any, *, columns: Sequence[Column] = (), plain: str | None = None
         case OutputFormat.CSV:
             _write(_csv_text(value, columns))
         case OutputFormat.TABLE:
-            _emit_table(value, columns, plain)
+            if lines is not None:
+                _write("\n".join(lines))
+            else:
+                _emit_table(value, columns, plain)
     flush()
 
 

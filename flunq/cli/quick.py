@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from flunq.cli.session import settings
 from flunq.core.ids import token
+from flunq.core.tenancy import ADMIN_SUBJECT
 
 if TYPE_CHECKING:
     from typing import BinaryIO
@@ -45,6 +46,13 @@ def schedule_names() -> list[str]:
     with _Asker() as asker:
         found = asker.ask([f"{asker.prefix}.schedules"], {"type": "schedules"})[0]
     return sorted({str(each["name"]) for each in found})
+
+
+def tenant_names() -> list[str]:
+    """Return the names of the tenants; only an administrator of the cluster is told."""
+    with _Asker() as asker:
+        found = asker.ask([ADMIN_SUBJECT], {"type": "tenants"})[0]
+    return sorted(str(each["name"]) for each in found)
 
 
 def _started(summary: dict[str, Any]) -> int:

@@ -29,6 +29,8 @@ class Column:
     kind: Kind = "text"
     whole: bool = False
     """Never shortened, as an id must not be."""
+    spare: bool = False
+    """Left out where the terminal has no room for it."""
 
     @property
     def title(self) -> str:
@@ -48,8 +50,9 @@ def columns_of(rows: Sequence[Mapping[str, Any]]) -> list[Column]:
 
 def render(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> Iterable[str]:
     """Return the lines of a table."""
-    grid = [[cell(row.get(column.key), column.kind) for column in columns] for row in rows]
-    widths = _widths(grid, columns)
+    columns = _readable(rows, columns)
+    grid = _grid(rows, columns)
+    widths = _fit(_natural(grid, columns), columns)
     yield _line(
         [column.title for column in columns], columns, widths, styles=["bold"] * len(widths)
     )
@@ -151,14 +154,33 @@ def _moment(value: Any) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _widths(grid: Sequence[Sequence[str]], columns: Sequence[Column]) -> list[int]:
-    widths = [
+def _grid(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> list[list[str]]:
+    return [[cell(row.get(column.key), column.kind) for column in columns] for row in rows]
+
+
+def _readable(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> Sequence[Column]:
+    """Return the columns without the spare ones, if these would take room from the others."""
+    natural = _natural(_grid(rows, columns), columns)
+    cut = any(
+        fitting < width and not column.spare
+        for fitting, width, column in zip(_fit(natural, columns), natural, columns, strict=True)
+    )
+    return [column for column in columns if not column.spare] if cut else columns
+
+
+def _natural(grid: Sequence[Sequence[str]], columns: Sequence[Column]) -> list[int]:
+    return [
         max([len(column.title), *(text.cell_width(cells[place]) for cells in grid)])
         for place, column in enumerate(columns)
     ]
+
+
+def _fit(widths: Sequence[int], columns: Sequence[Column]) -> list[int]:
+    """Return the widths that a terminal has room for; a pipe has room for everything."""
+    fitting = list(widths)
     if text.is_terminal(sys.stdout):
-        _squeeze(widths, columns, shutil.get_terminal_size().columns)
-    return widths
+        _squeeze(fitting, columns, shutil.get_terminal_size().columns)
+    return fitting
 
 
 def _squeeze(widths: list[int], columns: Sequence[Column], limit: int) -> None:

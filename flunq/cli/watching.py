@@ -29,6 +29,7 @@ QUEUED = ("", "queue")
 """The node of a task that no node holds in its memory."""
 _NAMED = 3
 _MICROSECONDS = 1_000_000
+_HALF_A_DAY = 43_200.0
 
 
 @asynccontextmanager
@@ -167,7 +168,13 @@ class Board:
             return word
         if self.live:
             return f"{word}, {render_duration(max(0.0, task.due - time.time()))} left"
-        return f"{word} until {time.strftime('%H:%M:%S', time.localtime(task.due))}"
+        return f"{word} until {_clock(task.due)}"
+
+
+def _clock(moment: float) -> str:
+    """Return a time of day, with the day unless that is within half of one."""
+    near = abs(moment - time.time()) < _HALF_A_DAY
+    return time.strftime("%H:%M:%S" if near else "%Y-%m-%d %H:%M:%S", time.localtime(moment))
 
 
 def _started(data: dict[str, Any]) -> _Open:

@@ -5,30 +5,40 @@ from flunq.client import blocking
 with blocking.connect() as client:
     run = client.start("orders", input={"id": 7})
     print(run.result())
+
+Each method is made of its asynchronous twin and has its arguments and documentation.
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import AsyncGenerator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar
 
+from flunq.client.access import AuditLog, Tokens
+from flunq.client.approvals import Approvals
+from flunq.client.archive import Archive
+from flunq.client.client import Client
 from flunq.client.connecting import connect as connect_async
+from flunq.client.control import Control
+from flunq.client.dead_letters import DeadLetters
+from flunq.client.flow import Flow
+from flunq.client.run import Run
+from flunq.client.schedules import Schedules
+from flunq.client.tenants import Tenants
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 
-    from flunq.client.client import Client
-    from flunq.client.resources import Fetching
-    from flunq.client.run import Run
     from flunq.config import Loaded
-    from flunq.core.events import LazyEvent
-    from flunq.core.protocol import Definition, DefinitionText, Details, Result, Summary
 
+P = ParamSpec("P")
+S = TypeVar("S")
 T = TypeVar("T")
-Summaries: TypeAlias = "list[Summary]"
-Events: TypeAlias = "list[LazyEvent]"
+_END = object()
 
 
 @contextmanager
@@ -69,112 +79,285 @@ class _Loop:
             raise
 
 
-class BlockingRun:
-    """An execution as its starter sees it."""
+class _Twin(Generic[S]):
+    """Something of the client, and the loop that it lives in."""
 
-    def __init__(self, run: Run, loop: _Loop) -> None:
-        self.id = run.id
-        self.created = run.created
-        """False if this start found the execution that an earlier one had made."""
-        self._run = run
+    def __init__(self, wrapped: S, loop: _Loop) -> None:
+        self._wrapped = wrapped
         self._loop = loop
 
+
+def _blocking(
+    method: Callable[Concatenate[S, P], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate[_Twin[S], P], T]:
+    """Return a method that waits for what ``method`` returns."""
+
+    @wraps(method)
+    def call(self: _Twin[S], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return self._loop.run(method(self._wrapped, *args, **kwargs))
+
+    return call
+
+
+def _iterating(
+    method: Callable[Concatenate[S, P], AsyncIterator[T]],
+) -> Callable[Concatenate[_Twin[S], P], Iterator[T]]:
+    """Return a method that yields what ``method`` yields, waiting for each."""
+
+    @wraps(method)
+    def call(self: _Twin[S], /, *args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
+        return _drain(self._loop, method(self._wrapped, *args, **kwargs))
+
+    return call
+
+
+def _drain(loop: _Loop, items: AsyncIterator[T]) -> Iterator[T]:
+    async def step() -> Any:
+        return await anext(items, _END)
+
+    async def close() -> None:
+        if isinstance(items, AsyncGenerator):
+            await items.aclose()
+
+    try:
+        while (item := loop.run(step())) is not _END:
+            yield item
+    finally:
+        loop.run(close())
+
+
+class BlockingRun(_Twin[Run]):
+    """An execution as its starter sees it."""
+
+    wait = _blocking(Run.wait)
+    result = _blocking(Run.result)
+    get = _blocking(Run.get)
+    history = _iterating(Run.history)
+    cancel = _blocking(Run.cancel)
+    suspend = _blocking(Run.suspend)
+    resume = _blocking(Run.resume)
+
     def __repr__(self) -> str:
-        return repr(self._run)
+        return repr(self._wrapped)
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+        return self._wrapped.id
+
+    @property
+    def created(self) -> bool:
+        """False if this start found the execution that an earlier one had made."""
+        return self._wrapped.created
 
     @property
     def status(self) -> str:
         """The status when it was last heard of."""
-        return self._run.status
-
-    def wait(self, timeout: float | None = None) -> Result:
-        """Wait until it has ended, however; raises WaitTimeoutError."""
-        return self._loop.run(self._run.wait(timeout))
-
-    def result(self, timeout: float | None = None) -> Any:
-        """Wait for its output; raises ExecutionFailedError if it faulted or was cancelled."""
-        return self._loop.run(self._run.result(timeout))
+        return self._wrapped.status
 
 
-class BlockingClient:
+def _starting(
+    method: Callable[Concatenate[S, P], Coroutine[Any, Any, Run]],
+) -> Callable[Concatenate[_Twin[S], P], BlockingRun]:
+    """Return a method that gives a handle without a loop."""
+
+    @wraps(method)
+    def call(self: _Twin[S], /, *args: P.args, **kwargs: P.kwargs) -> BlockingRun:
+        run = self._loop.run(method(self._wrapped, *args, **kwargs))
+        return BlockingRun(run, self._loop)
+
+    return call
+
+
+def _starting_many(
+    method: Callable[Concatenate[S, P], Coroutine[Any, Any, Sequence[Run]]],
+) -> Callable[Concatenate[_Twin[S], P], Sequence[BlockingRun]]:
+    """Return a method that gives handles without a loop."""
+
+    @wraps(method)
+    def call(self: _Twin[S], /, *args: P.args, **kwargs: P.kwargs) -> Sequence[BlockingRun]:
+        runs = self._loop.run(method(self._wrapped, *args, **kwargs))
+        return [BlockingRun(run, self._loop) for run in runs]
+
+    return call
+
+
+class BlockingArchive(_Twin[Archive]):
+    """``client.archive``."""
+
+    status = _blocking(Archive.status)
+    flush = _blocking(Archive.flush)
+    compact = _blocking(Archive.compact)
+    rebuild = _blocking(Archive.rebuild)
+    scrub = _blocking(Archive.scrub)
+    events = _iterating(Archive.events)
+
+
+class BlockingControl(_Twin[Control]):
+    """``client.control``."""
+
+    retry = _blocking(Control.retry)
+    rewind = _blocking(Control.rewind)
+    fork = _blocking(Control.fork)
+    point = _blocking(Control.point)
+    try_fork = _blocking(Control.try_fork)
+
+
+class BlockingSchedules(_Twin[Schedules]):
+    """``client.schedules``."""
+
+    list = _blocking(Schedules.list)
+    get = _blocking(Schedules.get)
+    pause = _blocking(Schedules.pause)
+    resume = _blocking(Schedules.resume)
+    update = _blocking(Schedules.update)
+    trigger = _blocking(Schedules.trigger)
+    backfill = _iterating(Schedules.backfill)
+
+
+class BlockingTokens(_Twin[Tokens]):
+    """``client.tokens``."""
+
+    create = _blocking(Tokens.create)
+    list = _blocking(Tokens.list)
+    revoke = _blocking(Tokens.revoke)
+    rotate = _blocking(Tokens.rotate)
+
+
+class BlockingAudit(_Twin[AuditLog]):
+    """``client.audit``."""
+
+    page = _blocking(AuditLog.page)
+    entries = _iterating(AuditLog.entries)
+
+
+class BlockingApprovals(_Twin[Approvals]):
+    """``client.approvals``."""
+
+    list = _blocking(Approvals.list)
+    answer = _blocking(Approvals.answer)
+
+
+class BlockingFlow(_Twin[Flow]):
+    """``client.flow``."""
+
+    breakers = _blocking(Flow.breakers)
+    trip = _blocking(Flow.trip)
+    reset = _blocking(Flow.reset)
+    limits = _blocking(Flow.limits)
+    set_limit = _blocking(Flow.set_limit)
+    delete_limit = _blocking(Flow.delete_limit)
+    held = _blocking(Flow.held)
+
+
+class BlockingDeadLetters(_Twin[DeadLetters]):
+    """``client.dead_letters``."""
+
+    list = _blocking(DeadLetters.list)
+    show = _blocking(DeadLetters.show)
+    retry = _blocking(DeadLetters.retry)
+    drop = _blocking(DeadLetters.drop)
+    look_around = _blocking(DeadLetters.look_around)
+
+
+class BlockingTenants(_Twin[Tenants]):
+    """``client.tenants``."""
+
+    list = _blocking(Tenants.list)
+    show = _blocking(Tenants.show)
+    create = _blocking(Tenants.create)
+    update = _blocking(Tenants.update)
+    delete = _blocking(Tenants.delete)
+    access = _blocking(Tenants.access)
+    nodes = _blocking(Tenants.nodes)
+    metrics = _blocking(Tenants.metrics)
+
+
+class BlockingClient(_Twin[Client]):
     """A connection to a cluster; made by :func:`connect`."""
 
-    def __init__(self, client: Client, loop: _Loop) -> None:
-        self._client = client
-        self._loop = loop
-
-    def start(
-        self,
-        workflow: str,
-        input: Any = None,
-        *,
-        id: str | None = None,
-        tags: dict[str, str] | None = None,
-    ) -> BlockingRun:
-        """Start an execution; returns once the start is durable."""
-        run = self._loop.run(self._client.start(workflow, input, id=id, tags=tags))
-        return BlockingRun(run, self._loop)
+    info = _blocking(Client.info)
+    result = _blocking(Client.result)
+    get = _blocking(Client.get)
+    list = _blocking(Client.list)
+    history = _iterating(Client.history)
+    history_page = _blocking(Client.history_page)
+    archived_history = _iterating(Client.archived_history)
+    events = _iterating(Client.events)
+    follow = _iterating(Client.follow)
+    cancel = _blocking(Client.cancel)
+    suspend = _blocking(Client.suspend)
+    resume = _blocking(Client.resume)
+    retry = _blocking(Client.retry)
+    rewind = _blocking(Client.rewind)
+    fork = _blocking(Client.fork)
+    migrate = _blocking(Client.migrate)
+    delete = _blocking(Client.delete)
+    each = _blocking(Client.each)
+    sql = _blocking(Client.sql)
+    apply = _blocking(Client.apply)
+    workflow = _blocking(Client.workflow)
+    workflows = _blocking(Client.workflows)
+    delete_workflow = _blocking(Client.delete_workflow)
+    put_secret = _blocking(Client.put_secret)
+    secrets = _blocking(Client.secrets)
+    delete_secret = _blocking(Client.delete_secret)
+    emit = _blocking(Client.emit)
+    slim = _blocking(Client.slim)
+    full_event = _blocking(Client.full_event)
+    start = _starting(Client.start)
+    start_many = _starting_many(Client.start_many)
 
     def run(self, execution: str) -> BlockingRun:
         """Return a handle to an execution that was started before."""
-        return BlockingRun(self._client.run(execution), self._loop)
+        return BlockingRun(self._wrapped.run(execution), self._loop)
 
-    def result(self, execution: str, *, timeout: float | None = None) -> Result:
-        """Wait until an execution has ended; raises WaitTimeoutError."""
-        return self._loop.run(self._client.result(execution, timeout=timeout))
+    @property
+    def tenant(self) -> str:
+        """Whom it acts for."""
+        return self._wrapped.tenant
 
-    def get(self, execution: str) -> Details:
-        """Return everything about an execution but its history."""
-        return self._loop.run(self._client.get(execution))
+    @property
+    def archive(self) -> BlockingArchive:
+        """The archive of everything that ever happened."""
+        return BlockingArchive(self._wrapped.archive, self._loop)
 
-    def list(
-        self,
-        *,
-        limit: int = 20,
-        status: Sequence[str] | None = None,
-        workflow: str | None = None,
-        prefix: str = "",
-    ) -> Summaries:
-        """Return the newest executions."""
-        page = self._client.list(limit=limit, status=status, workflow=workflow, prefix=prefix)
-        return self._loop.run(page)
+    @property
+    def control(self) -> BlockingControl:
+        """Going back to the past of executions: retry, rewind, fork."""
+        return BlockingControl(self._wrapped.control, self._loop)
 
-    def history(self, execution: str) -> Events:
-        """Return the events of an execution so far, in order."""
+    @property
+    def schedules(self) -> BlockingSchedules:
+        """The schedules of workflows: look at them, pause, trigger, make up for."""
+        return BlockingSchedules(self._wrapped.schedules, self._loop)
 
-        async def collect() -> Events:
-            return [event async for event in self._client.history(execution)]
+    @property
+    def tokens(self) -> BlockingTokens:
+        """Tokens of the API: issue, look at and revoke them."""
+        return BlockingTokens(self._wrapped.tokens, self._loop)
 
-        return self._loop.run(collect())
+    @property
+    def audit(self) -> BlockingAudit:
+        """What was done, by whom."""
+        return BlockingAudit(self._wrapped.audit, self._loop)
 
-    def cancel(self, execution: str, reason: str = "") -> str:
-        """End an execution as cancelled; returns its status."""
-        return self._loop.run(self._client.cancel(execution, reason))
+    @property
+    def approvals(self) -> BlockingApprovals:
+        """What waits for a person."""
+        return BlockingApprovals(self._wrapped.approvals, self._loop)
 
-    def suspend(self, execution: str, reason: str = "") -> str:
-        """Let an execution dispatch nothing new; returns its status."""
-        return self._loop.run(self._client.suspend(execution, reason))
+    @property
+    def flow(self) -> BlockingFlow:
+        """Breakers, limits and the tasks that wait for them."""
+        return BlockingFlow(self._wrapped.flow, self._loop)
 
-    def resume(self, execution: str) -> str:
-        """Let a suspended execution go on; returns its status."""
-        return self._loop.run(self._client.resume(execution))
+    @property
+    def dead_letters(self) -> BlockingDeadLetters:
+        """What could not be worked on: look at it, put it back, forget it."""
+        return BlockingDeadLetters(self._wrapped.dead_letters, self._loop)
 
-    def delete(self, execution: str) -> str:
-        """Forget an execution that has ended."""
-        return self._loop.run(self._client.delete(execution))
-
-    def apply(self, text: str, *, fetching: Fetching | None = None) -> dict[str, Any]:
-        """Register a definition (YAML or JSON): name, version, digest, whether it is new."""
-        return self._loop.run(self._client.apply(text, fetching=fetching))
-
-    def workflow(self, name: str) -> DefinitionText:
-        """Return a definition as it was written."""
-        return self._loop.run(self._client.workflow(name))
-
-    def workflows(self, prefix: str = "") -> Sequence[Definition]:
-        """Return all registered versions."""
-        return self._loop.run(self._client.workflows(prefix))
-
-    def emit(self, events: Iterable[dict[str, Any]]) -> Sequence[int]:
-        """Publish CloudEvents."""
-        return self._loop.run(self._client.emit(events))
+    @property
+    def tenants(self) -> BlockingTenants:
+        """The tenants and nodes of the cluster, for its administrators."""
+        return BlockingTenants(self._wrapped.tenants, self._loop)

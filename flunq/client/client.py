@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import random
+import re
+from functools import partial
 from secrets import token_hex
-from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, TypeVar
 
 import msgspec
+from msgspec import UNSET
 
+from flunq.client.access import AuditLog, Tokens
 from flunq.client.archive import Archive
+from flunq.client.bulk import ENDED, IN_FLIGHT, Bulk, Outcome, Target
+from flunq.client.control import Control
+from flunq.client.dead_letters import DeadLetters
 from flunq.client.feed import Feed
+from flunq.client.flow import Flow
 from flunq.client.ids import new_id
 from flunq.client.mailbox import Mailbox
 from flunq.client.run import Run
 from flunq.client.schedules import Schedules
 from flunq.client.sender import CommandSender
+from flunq.client.tenants import Tenants
 from flunq.client.values import Values
 from flunq.core.document.bundle import Bundle, blob_key
 from flunq.core.events import TERMINAL_TYPES, LazyEvent
@@ -23,6 +33,7 @@ from flunq.core.execution.commands import (
     Cancel,
     Command,
     Delete,
+    Migrate,
     Resume,
     Start,
     Suspend,
@@ -59,23 +70,27 @@ from flunq.core.protocol import (
     catalog_subject,
     feed_subject,
 )
+from flunq.core.tenancy import ADMIN_SUBJECT, ListTenants, TenantRecord
 from flunq.errors import (
     ConflictError,
     FlunqError,
     IdConflictError,
     InternalError,
     NotFoundError,
+    QuotaExceededError,
     RejectedError,
     UnavailableError,
     UsageError,
 )
-from flunq.log.ports import EventStream, NoResponderError, RequestTimeoutError
-from flunq.store.query_job import QueryPage, QueryRequest, sql_subject
+from flunq.log.ports import EventStream, NoResponderError, NotPermittedError, RequestTimeoutError
+from flunq.store.query_job import Limits, QueryPage, QueryRequest, Question, sql_subject
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
     from contextlib import AbstractAsyncContextManager
 
+    from flunq.client.answers import SqlResult
+    from flunq.client.approvals import Approvals
     from flunq.client.resources import Fetching
     from flunq.log.ports import Handler
 
@@ -85,17 +100,28 @@ Definitions: TypeAlias = list[Definition]
 Names: TypeAlias = list[str]
 Sequences: TypeAlias = list[int]
 Secrets: TypeAlias = list[dict[str, str]]
+Runs: TypeAlias = list[Run]
+Outcomes: TypeAlias = list[Outcome]
+BulkCommand: TypeAlias = Literal["cancel", "suspend", "resume", "delete"]
 
 ANSWER_SECONDS = 2.0
 """How long an answer may take before the question is asked again, first of all."""
+SQL_SECONDS = 60.0
+PAUSE = 0.02
+"""Seconds before a question that nobody took is asked again, first of all."""
+LONGEST_PAUSE = 0.3
+LOOK_SECONDS = 0.5
+"""After that long without an owner it is asked whether there is such a tenant at all."""
 PATIENCE = 10.0
 """Seconds in which an owner must be found; a fail-over takes less."""
+TRACEPARENT = re.compile(r"[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 ID_CONFLICT = f"urn:flunq:error:{IdConflictError.code}"
 _BY_STATUS: dict[int, type[FlunqError]] = {
     400: UsageError,
     404: NotFoundError,
     409: ConflictError,
     422: RejectedError,
+    429: QuotaExceededError,
     503: UnavailableError,
 }
 
@@ -150,11 +176,14 @@ class Client:
         id: str | None = None,
         tags: dict[str, str] | None = None,
         timeout: float = PATIENCE,  # noqa: ASYNC109 - it is the API's word
+        watch: bool = True,
+        traceparent: str | None = None,
     ) -> Run:
         """Start an execution; returns once the start is durable.
 
         With the same ``id``, workflow and input it is the same execution. An id that is taken
-        by another start raises IdConflictError.
+        by another start raises IdConflictError. Without ``watch`` nothing is kept of its result
+        until somebody asks for that. ``traceparent`` is the W3C trace context that it goes on.
         """
         execution = id if id is not None else new_id()
         if not is_valid_id(execution):
@@ -170,8 +199,10 @@ class Client:
             input=value,
             tags=tags or {},
             request=self._new_request(),
+            traceparent=_checked_trace(traceparent),
         )
-        self._mailbox.expect(execution)
+        if watch:
+            self._mailbox.expect(execution)
         reply = await self._send(start, timeout)
         return Run(self, execution, reply.status or "pending", created=reply.code == 201)
 
@@ -261,15 +292,15 @@ class Client:
     async def follow(self, execution: str) -> AsyncIterator[LazyEvent]:
         """Yield the events of an execution, those so far and those to come, until it has ended."""
         partition = partition_of(execution, (await self.info()).partitions)
-        seq, cursor, more = 0, 0, True
+        seq, cursor, more, ended = 0, 0, True, False
         async with await self._feed(partition) as feed:
             while more:
                 events, cursor, more = await self.history_page(execution, cursor, seen=seq)
                 for event in events:
-                    seq = event.seq
+                    seq, ended = event.seq, event.type in TERMINAL_TYPES
                     yield event
-                    if event.type in TERMINAL_TYPES:
-                        return
+            if ended:
+                return  # an end before that one was taken back
             feed.anchor(partition, cursor)
             async for event in feed:
                 if event.subject == execution and event.seq > seq:
@@ -301,9 +332,92 @@ class Client:
         """Let a suspended execution go on; returns its status."""
         return await self._control(Resume(id=execution, request=self._new_request()))
 
+    async def retry(self, execution: str, *, input: Any = UNSET, reason: str = "") -> Details:
+        """Let an execution that faulted or was cancelled go on from where it failed.
+
+        Steps that were done stay done; ``input`` is another raw input for the task that failed.
+        """
+        return await self.control.retry(execution, input=input, reason=reason)
+
+    async def rewind(self, execution: str, *, at: int, reason: str = "") -> Details:
+        """Take an execution that has ended, or is suspended, back to right after an event."""
+        return await self.control.rewind(execution, at=at, reason=reason)
+
+    async def fork(
+        self,
+        execution: str,
+        *,
+        at: int | None = None,
+        input: Any = UNSET,
+        version: str | None = None,
+        new_id: str | None = None,
+        reason: str = "",
+    ) -> Details:
+        """Start another execution from a point of this one's past, or from its start."""
+        return await self.control.fork(
+            execution, at=at, input=input, version=version, new_id=new_id, reason=reason
+        )
+
+    async def migrate(self, execution: str, version: str, *, dry_run: bool = False) -> str:
+        """Let an open execution go on with another version; returns its status.
+
+        Raises RejectedError if that version does not have what is open.
+        """
+        name = (await self.get(execution)) if ":" not in version else None
+        ref = _ref(version if name is None else f"{name.namespace}/{name.workflow}:{version}")
+        request = self._new_request()
+        return await self._control(
+            Migrate(id=execution, workflow=ref, dry_run=dry_run, request=request)
+        )
+
     async def delete(self, execution: str) -> str:
         """Forget an execution that has ended."""
         return await self._control(Delete(id=execution))
+
+    async def start_many(
+        self,
+        workflow: str | WorkflowRef,
+        inputs: Iterable[Any],
+        *,
+        ids: Sequence[str] | None = None,
+        tags: dict[str, str] | None = None,
+    ) -> Runs:
+        """Start one execution for each input, many at the same time; all starts are durable."""
+        given = list(inputs)
+        if ids is not None and len(ids) != len(given):
+            raise UsageError(f"there are {len(given)} inputs and {len(ids)} ids")
+        names = ids if ids is not None else [new_id() for _ in given]
+        gate = asyncio.Semaphore(IN_FLIGHT * 4)
+
+        async def one(name: str, input: Any) -> Run:
+            async with gate:
+                return await self.start(workflow, input, id=name, tags=tags)
+
+        return await asyncio.gather(*map(one, names, given))
+
+    async def each(
+        self,
+        command: BulkCommand,
+        ids: Iterable[str],
+        *,
+        reason: str = "",
+        rate: float | None = None,
+    ) -> Outcomes:
+        """Give one command to many executions, ``rate`` a second; each has its own outcome."""
+        acts: dict[BulkCommand, Callable[[str], Awaitable[str]]] = {
+            "cancel": partial(self.cancel, reason=reason),
+            "suspend": partial(self.suspend, reason=reason),
+            "resume": self.resume,
+            "delete": self.delete,
+        }
+        if command not in acts:
+            raise UsageError(f"{command!r} is none of {', '.join(acts)}")
+        wanted = frozenset({"cancelled"} if command == "cancel" else ENDED)
+        bulk = Bulk(acts[command], wanted=wanted, rate=rate)
+        targets = {each: Target(id=each) for each in ids}
+        await bulk.run(list(targets.values()))
+        found = {outcome.id: outcome for outcome in bulk.outcomes}
+        return [found[each] for each in targets]
 
     # -- definitions and events --------------------------------------------------------------------
 
@@ -313,9 +427,46 @@ class Client:
         return Archive(self._ask_raw, self.tenant)
 
     @property
+    def control(self) -> Control:
+        """Going back to the past of executions: retry, rewind, fork."""
+        return Control(self, self._stream.requests, self._values, self._mailbox)
+
+    @property
     def schedules(self) -> Schedules:
         """The schedules of workflows: look at them, pause, trigger, make up for."""
         return Schedules(self._ask_raw, self.tenant)
+
+    @property
+    def tokens(self) -> Tokens:
+        """Tokens of the API: issue, look at and revoke them."""
+        return Tokens(self._ask_raw, self.tenant)
+
+    @property
+    def audit(self) -> AuditLog:
+        """What was done, by whom."""
+        return AuditLog(self._ask_raw, self.tenant)
+
+    @property
+    def approvals(self) -> Approvals:
+        """What waits for a person."""
+        from flunq.client.approvals import Approvals  # reads and compiles documents
+
+        return Approvals(self)
+
+    @property
+    def dead_letters(self) -> DeadLetters:
+        """What could not be worked on: look at it, put it back, forget it."""
+        return DeadLetters(self._ask_raw, self.tenant)
+
+    @property
+    def flow(self) -> Flow:
+        """Breakers and limits: look at them, open, close and set them."""
+        return Flow(self._ask_raw, self.tenant)
+
+    @property
+    def tenants(self) -> Tenants:
+        """The tenants and nodes of the cluster, for its administrators."""
+        return Tenants(self._stream.requests)
 
     async def apply(
         self,
@@ -367,6 +518,28 @@ class Client:
         """Publish CloudEvents."""
         return await self._ask_catalog(Emit(events=tuple(events)), Sequences)
 
+    async def sql(
+        self,
+        query: str,
+        parameters: dict[str, Any] | None = None,
+        *,
+        max_rows: int = 0,
+        timeout: float = SQL_SECONDS,  # noqa: ASYNC109 - it is the API's word
+    ) -> SqlResult:
+        """Ask the past; ``$name`` in the query stands for a parameter.
+
+        Raises RejectedError when the query is refused.
+        """
+        from flunq.client.answers import collect
+        from flunq.client.sql import ask_cluster  # most clients ask nothing
+
+        question = Question(sql=query, parameters=parameters or {}, max_rows=max_rows)
+        return await collect(ask_cluster(self, question, Limits(seconds=timeout)))
+
+    async def slim(self, value: Any) -> Any:
+        """Return a value, or if it is large a reference to it once the cluster has it."""
+        return await self._values.slim(value)
+
     def _new_request(self) -> str:
         """Return what tells all copies of one command from those of another."""
         self._requests += 1
@@ -391,6 +564,8 @@ class Client:
         subject, payload = sql_subject(self.tenant), msgspec.json.encode(request)
         try:
             body = await self._stream.requests.request(subject, payload, timeout=seconds + PATIENCE)
+        except NotPermittedError:
+            raise _not_yours(self.tenant) from None
         except (NoResponderError, RequestTimeoutError):
             raise UnavailableError(
                 "this cluster answers no queries",
@@ -404,6 +579,16 @@ class Client:
     def serving(self, subject: str, handler: Handler) -> AbstractAsyncContextManager[None]:
         """Answer requests to a subject while the context is open."""
         return self._stream.requests.serve(subject, handler)
+
+    def listening(
+        self, subject: str, receive: Callable[[bytes], None]
+    ) -> AbstractAsyncContextManager[None]:
+        """Call ``receive`` for each notice on a subject while the context is open."""
+        return self._stream.requests.listen(subject, receive)
+
+    async def full_event(self, event: LazyEvent) -> LazyEvent:
+        """Return an event with its large values."""
+        return await self._values.full_event(event)
 
     async def _control(self, command: Command) -> str:
         await self.info()
@@ -436,18 +621,25 @@ class Client:
         payload = msgspec.json.encode(question)
         loop = asyncio.get_running_loop()
         deadline = loop.time() + PATIENCE
-        wait = ANSWER_SECONDS
+        wait, pause, looked = ANSWER_SECONDS, PAUSE, False
         while True:
             left = deadline - loop.time()
             try:
                 body = await self._stream.requests.request(
                     subject, payload, timeout=max(min(wait, left), 0.1)
                 )
+            except NotPermittedError:
+                raise _not_yours(self.tenant) from None
             except NoResponderError:
                 # A partition between two owners answers again within the lease's time.
                 if left <= 0:
                     raise _nobody(self.tenant) from None
-                await asyncio.sleep(0.05)
+                if not looked and left < PATIENCE - LOOK_SECONDS:
+                    looked = True
+                    await self._expect_tenant()
+                # Those who lost the same owner do not all come back at the same moment.
+                await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - no secret
+                pause = min(pause * 2, LONGEST_PAUSE)
             except RequestTimeoutError:
                 # The owner may have died with the question in hand; a repeat does no harm.
                 if left <= wait:
@@ -458,6 +650,22 @@ class Client:
                 if answer.problem is not None:
                     raise error_of(answer.problem)
                 return bytes(answer.value)
+
+    async def _expect_tenant(self) -> None:
+        """Raise NotFoundError if nobody answers because there is no such tenant."""
+        question = msgspec.json.encode(ListTenants())
+        try:
+            body = await self._stream.requests.request(ADMIN_SUBJECT, question, timeout=1.0)
+        except (NoResponderError, NotPermittedError, RequestTimeoutError):
+            return
+        answer = msgspec.json.decode(body, type=Answer)
+        if answer.problem is not None:
+            return
+        known = msgspec.json.decode(answer.value, type=list[TenantRecord])
+        if self.tenant not in [tenant.name for tenant in known]:
+            raise NotFoundError(
+                f"there is no tenant {self.tenant}", hint="see them with: flunq tenants list"
+            )
 
 
 def _lacks(events: Sequence[LazyEvent], seen: int, *, moved: bool) -> bool:
@@ -490,11 +698,24 @@ def error_of(problem: dict[str, Any]) -> FlunqError:
     return _BY_STATUS.get(status, InternalError)(message, hint=hint, **details)
 
 
+def _not_yours(tenant: str) -> RejectedError:
+    return RejectedError(
+        f"this user may not act for tenant {tenant}",
+        hint="choose another context: flunq context list",
+    )
+
+
 def _nobody(tenant: str) -> UnavailableError:
     return UnavailableError(
         f"no engine node answers for tenant {tenant}",
         hint="see what runs with: flunq status",
     )
+
+
+def _checked_trace(traceparent: str | None) -> str | None:
+    if traceparent is not None and TRACEPARENT.fullmatch(traceparent) is None:
+        raise UsageError(f"{traceparent!r} is no trace context", hint="00-TRACE-SPAN-01")
+    return traceparent
 
 
 def _ref(workflow: str | WorkflowRef) -> WorkflowRef:

@@ -29,6 +29,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     user: str | None = None
     password: str | None = None
     tenant: str = "default"
+    ca: str | None = None
+    """File with the authority that the server is checked against; None: the system's."""
     context: str | None = None
     """The context that named the cluster, if one did."""
 
@@ -48,6 +50,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
             user=self.user,
             password=self.password,
             name="flunq-client",
+            ca=self.ca,
+            claim=_user_and_host(),
         )
 
 
@@ -113,8 +117,21 @@ def find_target(
         user=user or url_user or environ.get("FLUNQ_NATS_USER"),
         password=password or url_password or environ.get("FLUNQ_NATS_PASSWORD"),
         tenant=tenant or "default",
+        ca=loaded.settings.ca if loaded is not None else None,
         context=named_by,
     )
+
+
+def _user_and_host() -> str:
+    """Return who this is, for the record of what was done; nobody checks it."""
+    import getpass
+    import socket
+
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"
 
 
 def split_credentials(url: str) -> tuple[str, str | None, str | None]:
@@ -146,7 +163,7 @@ def _no_cluster(loaded: Loaded | None) -> UnavailableError:
 
 
 def _unreachable(target: Target, error: UnavailableError) -> UnavailableError:
-    if "credentials" in error.message:
+    if "credentials" in error.message or "not trusted" in error.message:
         return UnavailableError(error.message, hint=error.hint, where=target.where)
     return UnavailableError(
         "no cluster answers",

@@ -2,31 +2,39 @@
 
 The broker repeats each commit at most once. A commit begins with its own event, whose ``number``
 counts the partition's commits, so a lost one shows; it is then asked for by journal position.
+What the journal has forgotten meanwhile is in the archive; if that does not answer, an event of
+type ``io.flunq.feed.gap`` says how much is missing.
 """
 
 from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import msgspec
 
-from flunq.core.events import LazyEvent, decode_batch_lazily
+from flunq.core.events import ENGINE, LazyEvent, decode_batch_lazily
 from flunq.core.protocol import Commits, Page
-from flunq.errors import UnavailableError
+from flunq.errors import FlunqError, UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 
+    from flunq.client.sql import Place
     from flunq.log.ports import Requests
 
     AskPage = Callable[[int, Commits], Awaitable[Page]]
 
+T = TypeVar("T")
 QUIET_SECONDS = 2.0
 """After this long without a commit a partition is asked: the last push may have been lost."""
 KEPT = 4096
 """Commits that may wait for a slow reader; what is dropped is asked for again."""
+ARCHIVE_TRIES = 5
+"""So often the archive is asked before a gap is left open: it may be starting again."""
+ARCHIVE_PAUSE = 1.0
+GAP = f"{ENGINE}feed.gap"
 _END = 1 << 53
 
 
@@ -43,14 +51,20 @@ _head = msgspec.json.Decoder(_Head).decode
 class _Position:
     """How far one partition was read."""
 
-    __slots__ = ("after", "last_heard", "number")
+    __slots__ = ("after", "last_event", "last_heard", "number")
 
     def __init__(self) -> None:
         self.number = 0
-        """Number of the last commit that was handed on; 0 when none was."""
+        """Number of the last commit that was handed on or needs not be; 0 when unknown."""
         self.after = 0
         """A journal position at or before that commit; 0 when none is known."""
+        self.last_event = ""
+        """Id of the last event that was handed on."""
         self.last_heard = 0.0
+
+    def misses(self, head: _Head) -> int:
+        """Return how many commits were not seen before this one."""
+        return max(0, head.number - self.number - 1) if self.number else 0
 
 
 class Feed:
@@ -60,6 +74,7 @@ class Feed:
         self, requests: Requests, subject: str, partitions: Iterable[int], ask: AskPage
     ) -> None:
         self._ask = ask
+        self._requests = requests
         self._queue: asyncio.Queue[bytes] = asyncio.Queue(KEPT)
         self._positions = {number: _Position() for number in partitions}
         self._listening = requests.listen(subject, self._receive)
@@ -76,7 +91,8 @@ class Feed:
     def anchor(self, partition: int, cursor: int) -> None:
         """Note that everything up to a journal position was read otherwise."""
         position = self._positions[partition]
-        position.after = max(position.after, cursor)
+        if cursor > position.after:
+            position.after, position.number = cursor, 0
 
     def _receive(self, body: bytes) -> None:
         if not self._queue.full():
@@ -101,11 +117,12 @@ class Feed:
         if position is None:
             return
         head = _head(batch[0].data)
-        if position.number and head.number > position.number + 1:
+        if position.misses(head) or (position.after and not position.number):
             async for event in self._fill(batch[0].partition, position):
                 yield event
-        for event in self._new(position, head, batch):
-            yield event
+        if not position.misses(head):  # or nobody answered: then all of it is asked for later
+            for event in self._new(position, head, batch):
+                yield event
 
     async def _ask_the_quiet(self) -> AsyncIterator[LazyEvent]:
         now = asyncio.get_running_loop().time()
@@ -119,16 +136,51 @@ class Feed:
         position.last_heard = asyncio.get_running_loop().time()
         while True:
             try:
+                if position.after and not position.number:
+                    await self._find_number(partition, position)
                 page = await self._ask(partition, Commits(after=position.after, upto=_END))
             except UnavailableError:
                 return  # between two owners; asked again when it is quiet
-            for raw in page.items:
-                batch = decode_batch_lazily(bytes(raw))
-                for event in self._new(position, _head(batch[0].data), batch):
+            for raw, seq in zip(page.items, page.seqs, strict=True):
+                async for event in self._read(position, decode_batch_lazily(bytes(raw)), seq):
                     yield event
             position.after = max(position.after, page.cursor)
             if not page.more:
                 return
+
+    async def _read(
+        self, position: _Position, batch: Sequence[LazyEvent], seq: int
+    ) -> AsyncIterator[LazyEvent]:
+        """Hand on a commit of the journal, and before it what the journal has forgotten."""
+        head = _head(batch[0].data)
+        if position.misses(head):
+            async for event in self._forgotten(position, batch[0], seq):
+                yield event
+            position.number = head.number - 1
+        for event in self._new(position, head, batch):
+            yield event
+        position.after = max(position.after, seq)
+
+    async def _forgotten(
+        self, position: _Position, own: LazyEvent, before: int
+    ) -> AsyncIterator[LazyEvent]:
+        """Yield the archived events between the last one and a commit, or say that they are lost.
+
+        The position may lie before the last event: what comes up to that was handed on.
+        """
+        from flunq.client.sql import Forgotten
+
+        archive = Forgotten(self._requests, own.tenant, own.partition)
+        try:
+            place: Place | None
+            place = await _insistently(archive.place, position.last_event, position.after)
+            while place is not None:
+                found, place = await _insistently(archive.events, place, before)
+                for event in found:
+                    position.last_event = event.id
+                    yield event
+        except FlunqError as error:
+            yield _gap(own, position.misses(_head(own.data)), str(error))
 
     def _new(
         self, position: _Position, head: _Head, batch: Sequence[LazyEvent]
@@ -139,12 +191,49 @@ class Feed:
             return ()
         position.number = head.number
         position.after = max(position.after, head.released)
+        if len(batch) > 1:
+            position.last_event = batch[-1].id
         return batch[1:]
 
     async def _find_end(self, partition: int) -> None:
-        """Find out where the partition ends now."""
+        """Find out where the partition ends now, and the number of its last commit."""
         page = await self._ask(partition, Commits(after=_END, upto=_END))
         position = self._positions[partition]
-        if page.cursor < _END:
-            position.after = page.cursor
         position.last_heard = asyncio.get_running_loop().time()
+        if page.cursor in (0, _END):
+            return
+        position.after = page.cursor
+        await self._find_number(partition, position)
+
+    async def _find_number(self, partition: int, position: _Position) -> None:
+        """Find out which commit it is that a partition was read up to, if it is still there."""
+        place = Commits(after=position.after - 1, upto=position.after)
+        for raw in (await self._ask(partition, place)).items:
+            batch = decode_batch_lazily(bytes(raw))
+            position.number = _head(batch[0].data).number
+            position.last_event = batch[-1].id
+
+
+async def _insistently(read: Callable[..., Awaitable[T]], *arguments: Any) -> T:
+    for _ in range(ARCHIVE_TRIES - 1):
+        try:
+            return await read(*arguments)
+        except UnavailableError:
+            await asyncio.sleep(ARCHIVE_PAUSE)
+    return await read(*arguments)
+
+
+def _gap(own: LazyEvent, commits: int, why: str) -> LazyEvent:
+    """Return the event that stands for commits that nobody has."""
+    reason = f"missing commits: {commits}; {why}"
+    data = {"partition": own.partition, "commits": commits, "reason": reason}
+    return LazyEvent(
+        id=f"{own.id}:gap",
+        source=own.source,
+        type=GAP,
+        time=own.time,
+        subject=f"partition-{own.partition}",
+        tenant=own.tenant,
+        partition=own.partition,
+        data=msgspec.Raw(msgspec.json.encode(data)),
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from typing import TYPE_CHECKING, Self
 
 import msgspec
@@ -36,6 +37,7 @@ class Mailbox:
         self._arrived: dict[str, Result] = {}
         self._expected: set[str] = set()
         self._waiters: dict[str, asyncio.Future[Result]] = {}
+        self._interested: Counter[str] = Counter()
         self._asker: asyncio.Task[None] | None = None
         self._listening = requests.listen(self.subject, self._receive)
 
@@ -55,6 +57,11 @@ class Mailbox:
         """Note that an execution's result will be pushed because this client starts it."""
         self._expected.add(execution)
 
+    def forget(self, execution: str) -> None:
+        """Drop a result that is none any more: the execution goes on."""
+        self._arrived.pop(execution, None)
+        self._expected.discard(execution)
+
     async def result(self, execution: str, timeout: float | None) -> Result:  # noqa: ASYNC109 - it is the API's word
         """Wait for a result."""
         result = self._arrived.pop(execution, None)
@@ -64,22 +71,30 @@ class Mailbox:
 
     async def _wait(self, execution: str, timeout: float | None) -> Result:  # noqa: ASYNC109 - it is the API's word
         waiter = self._waiters.get(execution)
+        known = waiter is not None
         if waiter is None:
             waiter = self._waiters[execution] = asyncio.get_running_loop().create_future()
-            if execution not in self._expected:
-                await self._ask_for([execution])
+        self._interested[execution] += 1
         try:
+            if not known and execution not in self._expected:
+                await self._ask_for([execution])
             async with asyncio.timeout(timeout):
                 return await asyncio.shield(waiter)
         except TimeoutError:
             raise WaitTimeoutError(
                 f"execution {execution} has not ended after {timeout:g} s",
-                hint=f"see what it waits for: flunq get {execution}",
+                hint=f"see what it waits for: flunq why {execution}",
                 id=execution,
             ) from None
         finally:
-            if waiter.done():
-                self._waiters.pop(execution, None)
+            self._interested[execution] -= 1
+            if self._interested[execution] <= 0:
+                del self._interested[execution]
+            # Nobody asks any longer for what nobody waits for.
+            if self._waiters.get(execution) is waiter and (
+                waiter.done() or execution not in self._interested
+            ):
+                del self._waiters[execution]
 
     def _receive(self, body: bytes) -> None:
         for result in _results(body).results:

@@ -9,21 +9,29 @@ from __future__ import annotations
 
 import asyncio
 import re
-from typing import TYPE_CHECKING, TypeAlias
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import msgspec
 
-from flunq.core.protocol import Commits, Page
-from flunq.errors import RejectedError
+from flunq.core.events import LazyEvent
+from flunq.core.protocol import Answer, Commits, Page
+from flunq.errors import RejectedError, UnavailableError
+from flunq.log.ports import NoResponderError, RequestTimeoutError
 from flunq.store.lake import read_manifest
 from flunq.store.query_job import (
+    Chunk,
     CloseQuery,
     Done,
     KnownDefinition,
     KnownSchedule,
+    Limits,
     NextRows,
     OpenQuery,
+    QueryPage,
+    Question,
     Refused,
+    sql_subject,
 )
 from flunq.store.query_sources import sources_of
 
@@ -33,11 +41,13 @@ if TYPE_CHECKING:
 
     from flunq.client.client import Client
     from flunq.core.protocol import Definition, ScheduleView
+    from flunq.log.ports import Requests
     from flunq.store.lake import Manifest
-    from flunq.store.query_job import Limits, Question, Reply, Sources
+    from flunq.store.query_job import QueryRequest, Reply, Sources
     from flunq.store.tail import Tail
 
 AskOwner: TypeAlias = "Callable[[int, Commits], Awaitable[Page]]"
+AskSql: TypeAlias = "Callable[[QueryRequest], Awaitable[QueryPage]]"
 _END = 1 << 53
 _AT_ONCE = 8
 """Partitions whose tails are read at the same time; each has a page in memory."""
@@ -126,7 +136,12 @@ async def ask_cluster(client: Client, question: Question, limits: Limits) -> Asy
 
     Raises RejectedError when the query is refused.
     """
-    page = await client.ask_sql(OpenQuery(question=question, limits=limits), limits.seconds)
+    async for reply in _pages(partial(client.ask_sql, seconds=limits.seconds), question, limits):
+        yield reply
+
+
+async def _pages(ask: AskSql, question: Question, limits: Limits) -> AsyncIterator[Reply]:
+    page = await ask(OpenQuery(question=question, limits=limits))
     number, ended = 1, False
     try:
         while True:
@@ -138,6 +153,90 @@ async def ask_cluster(client: Client, question: Question, limits: Limits) -> Asy
             if ended:
                 return
             number += 1
-            page = await client.ask_sql(NextRows(id=page.id, number=number), limits.seconds)
+            page = await ask(NextRows(id=page.id, number=number))
     finally:
-        await client.ask_sql(CloseQuery(id=page.id), limits.seconds)
+        await ask(CloseQuery(id=page.id))
+
+
+_ARCHIVED = """select journal_seq, position, execution_id, seq, type, time, source, workflow,
+    traceparent, data from events where partition = $partition and journal_seq < $before
+    and (journal_seq > $after or journal_seq = $after and position > $position)
+    order by journal_seq, position"""
+_PLACE = """select journal_seq, position from events where partition = $partition
+    and journal_seq > $after and execution_id || ':' || seq = $event"""
+_ARCHIVE_SECONDS = 60.0
+ARCHIVE_ROWS = 2_000
+"""So many forgotten events are asked for at once."""
+
+
+class Place(NamedTuple):
+    """Where an event stands in the journal."""
+
+    seq: int
+    position: int
+
+
+class Forgotten:
+    """What a partition committed and the journal has no more, asked from the cluster's archive.
+
+    Methods raise UnavailableError when the cluster answers no queries.
+    """
+
+    def __init__(self, requests: Requests, tenant: str, partition: int) -> None:
+        self._requests = requests
+        self._tenant = tenant
+        self._partition = partition
+
+    async def place(self, event: str, after: int) -> Place:
+        """Return where an event is, or the end of ``after`` if it is not beyond that."""
+        rows = await self._rows(_PLACE, event=event, after=after) if event else []
+        return max((Place(*row) for row in rows), default=Place(after, 1 << 30))
+
+    async def events(self, after: Place, before: int) -> tuple[list[LazyEvent], Place | None]:
+        """Return the next events after a place, and the place to go on from, None at the end."""
+        rows = await self._rows(_ARCHIVED, after=after.seq, position=after.position, before=before)
+        found = [_event(self._tenant, self._partition, row[2:]) for row in rows]
+        return found, Place(*rows[-1][:2]) if len(rows) == ARCHIVE_ROWS else None
+
+    async def _rows(self, sql: str, **place: Any) -> list[list[Any]]:
+        limits = Limits(seconds=_ARCHIVE_SECONDS)
+        question = Question(
+            sql=sql, parameters={"partition": self._partition, **place}, max_rows=ARCHIVE_ROWS
+        )
+        ask = partial(_ask_queries, self._requests, self._tenant)
+        found: list[list[Any]] = []
+        async for reply in _pages(ask, question, limits):
+            if isinstance(reply, Chunk):
+                found += reply.rows
+        return found
+
+
+async def _ask_queries(requests: Requests, tenant: str, request: QueryRequest) -> QueryPage:
+    try:
+        body = await requests.request(
+            sql_subject(tenant), msgspec.json.encode(request), timeout=_ARCHIVE_SECONDS
+        )
+    except (NoResponderError, RequestTimeoutError):
+        raise UnavailableError("this cluster answers no queries") from None
+    answer = msgspec.json.decode(body, type=Answer)
+    if answer.problem is not None:
+        detail = answer.problem.get("detail") or answer.problem.get("title")
+        raise UnavailableError(f"the archive was not read: {detail}")
+    return msgspec.json.decode(answer.value, type=QueryPage)
+
+
+def _event(tenant: str, partition: int, row: list[Any]) -> LazyEvent:
+    execution, seq, kind, time, source, workflow, traceparent, data = row
+    return LazyEvent(
+        id=f"{execution}:{seq}",
+        source=source,
+        type=kind,
+        time=time,
+        subject=execution,
+        tenant=tenant,
+        workflow=workflow,
+        partition=partition,
+        seq=seq,
+        data=msgspec.Raw(msgspec.json.encode(data)),
+        traceparent=msgspec.UNSET if traceparent is None else traceparent,
+    )

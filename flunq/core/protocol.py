@@ -11,7 +11,14 @@ from typing import Any, Literal
 import msgspec
 
 from flunq.core.document.bundle import Bundled
-from flunq.core.execution.commands import Cancel, Command, Failure, Report, Start
+from flunq.core.execution.commands import (
+    Cancel,
+    Command,
+    Failure,
+    Report,
+    Restore,
+    Start,
+)
 from flunq.core.ids import token
 from flunq.core.scheduling.policies import Overrides
 from flunq.core.scheduling.state import Counts, Note, Problem
@@ -43,6 +50,11 @@ def catalog_subject(tenant: str) -> str:
 def schedules_subject(tenant: str) -> str:
     """Return where the keeper of the schedules answers."""
     return f"flunq.ask.{token(tenant)}.schedules"
+
+
+def replay_subject(tenant: str) -> str:
+    """Return where histories are gone back to: retry, rewind, fork."""
+    return f"flunq.ask.{token(tenant)}.replay"
 
 
 def history_subject(tenant: str) -> str:
@@ -88,7 +100,7 @@ class Commands(msgspec.Struct, frozen=True, kw_only=True):
     """Where to push the results of executions that these commands start."""
 
 
-EngineCommand = Report | Start | Cancel
+EngineCommand = Report | Start | Cancel | Restore
 """What one part of the engine tells the owner of an execution."""
 
 
@@ -487,6 +499,90 @@ class ScheduleView(msgspec.Struct, frozen=True, kw_only=True):
     counts: Counts
     runs: list[Note]
     problem: Problem | None = None
+
+
+class Retry(msgspec.Struct, frozen=True, kw_only=True, tag="retry"):
+    """Ask for an execution that failed to go on from the task that failed."""
+
+    id: str
+    request: str
+    """Tells copies of this question from others."""
+    input: Any = msgspec.UNSET
+    """Another raw input for that task."""
+    reason: str = ""
+
+
+class Rewind(msgspec.Struct, frozen=True, kw_only=True, tag="rewind"):
+    """Ask for an execution to go on as it was right after one of its events; 0: anew."""
+
+    id: str
+    request: str
+    at: int
+    reason: str = ""
+
+
+class Fork(msgspec.Struct, frozen=True, kw_only=True, tag="fork"):
+    """Ask for another execution that goes on from one's past; 0: from the start."""
+
+    id: str
+    request: str
+    new_id: str
+    at: int = 0
+    input: Any = msgspec.UNSET
+    """Another input of the workflow, or of the task that begins next."""
+    version: str = ""
+    """Another version of the definition; empty: the same."""
+    reason: str = ""
+
+
+class TryFork(msgspec.Struct, frozen=True, kw_only=True, tag="try-fork"):
+    """Ask what a fork would do, with the outcomes that the record has for its effects."""
+
+    id: str
+    at: int = 0
+    input: Any = msgspec.UNSET
+    version: str = ""
+
+
+ReplayQuestion = Retry | Rewind | Fork | TryFork
+
+
+class Returned(msgspec.Struct, frozen=True, kw_only=True):
+    """An execution that goes on from a point of the past."""
+
+    id: str
+    point: int
+    """The event that it goes on after."""
+    task: str = ""
+    """The task that begins anew, if one does."""
+
+
+class TriedTask(msgspec.Struct, frozen=True, kw_only=True):
+    """A task with another fate in a fork that was tried than in the execution itself."""
+
+    task: str
+    path: str = ""
+    before: Any = None
+    """Status and output in the record; None if it did not run."""
+    after: Any = None
+    """The same in the fork."""
+
+
+class Tried(msgspec.Struct, frozen=True, kw_only=True):
+    """How a fork went that was tried."""
+
+    id: str
+    status: str
+    """How it ended, or ``diverged``: it needs something that the record does not have."""
+    same: int
+    """Tasks that did what they did before."""
+    changed: list[TriedTask]
+    stopped_at: str = ""
+    """The task that the record has nothing for, and why."""
+    output: Any = None
+    failure: Failure | None = None
+    before: str = ""
+    """How the execution itself ended."""
 
 
 class LakeHistory(msgspec.Struct, frozen=True, kw_only=True, tag="lake-history"):

@@ -9,6 +9,7 @@ behaviour.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Protocol, Self
 
 import msgspec
@@ -234,6 +235,24 @@ class Schedules(Protocol):
         ...
 
 
+class Asker(msgspec.Struct, frozen=True):
+    """Who sent what is being worked on, as far as the broker can tell."""
+
+    user: str = ""
+    """The user of the connection that waits for the answer."""
+    claim: str = ""
+    """What the sender says of itself, such as a user and a machine; nobody checked it."""
+    proof: str = ""
+    """What only the processes of the cluster know."""
+    subject: str = ""
+    """The subject that was asked, where a pattern is served."""
+
+
+BY_HEADER = "Flunq-By"
+_NOBODY = Asker()
+asker: ContextVar[Asker] = ContextVar("flunq_asker", default=_NOBODY)
+"""Set while a handler of :meth:`Requests.serve` works."""
+
 Handler = Callable[[bytes], Awaitable[bytes | None]]
 
 
@@ -279,6 +298,36 @@ class DeadLetters(Protocol):
         """Store one letter; a repeat with the same id within the window is stored once."""
         ...
 
+    async def page(self, *, after: int, limit: int) -> list[Record]:
+        """Return some letters after a sequence, oldest first; none when there are no more."""
+        ...
+
+    async def get(self, seq: int) -> Record | None:
+        """Return one letter, None if there is none of that number."""
+        ...
+
+    async def drop(self, seq: int) -> bool:
+        """Forget a letter; tell whether there was one."""
+        ...
+
+
+class AuditTrail(Protocol):
+    """Who did what, kept for a long time; batches of entries in the order of their arrival."""
+
+    async def publish(self, data: bytes, *, message_id: str) -> int:
+        """Store one batch; a repeat with the same id within the window is stored once."""
+        ...
+
+    async def page(
+        self, *, after: int = 0, since: float | None = None, limit: int = 256
+    ) -> list[Record]:
+        """Return the batches after a sequence and from a moment on, oldest first."""
+        ...
+
+    async def keep(self, seconds: float) -> None:
+        """Create the trail if it is missing, and forget batches after so long; 0: never."""
+        ...
+
 
 class EventStream(Protocol):
     """Everything a tenant's events travel through. ``async with`` connects and closes."""
@@ -319,6 +368,11 @@ class EventStream(Protocol):
         ...
 
     @property
+    def audit(self) -> AuditTrail:
+        """Who did what."""
+        ...
+
+    @property
     def max_payload(self) -> int:
         """Return how many bytes one message may have, headers included."""
         ...
@@ -328,6 +382,10 @@ class EventStream(Protocol):
 
     async def ensure(self, partitions: int) -> None:
         """Create what is missing, idempotently."""
+        ...
+
+    async def destroy(self) -> None:
+        """Delete the tenant's streams with all they hold, idempotently."""
         ...
 
     async def scour(self) -> list[str]:
@@ -393,6 +451,10 @@ class Blobs(Protocol):
         """Remove a value; unknown ones are ignored."""
         ...
 
+    async def size(self) -> int:
+        """Return how many bytes are stored."""
+        ...
+
     async def erase(self, key: str) -> None:
         """Remove a value so that nothing of it is left on disk; unknown ones are ignored."""
         ...
@@ -447,6 +509,11 @@ class Database(Protocol):
         ...
 
     @property
+    def identity(self) -> KeyValue:
+        """Keys and tokens of the cluster."""
+        ...
+
+    @property
     def blobs(self) -> Blobs:
         """Values too large for an event."""
         ...
@@ -461,4 +528,8 @@ class Database(Protocol):
 
     async def ensure(self) -> None:
         """Create what is missing, idempotently."""
+        ...
+
+    async def destroy(self) -> None:
+        """Delete the tenant's blobs, idempotently."""
         ...

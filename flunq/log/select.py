@@ -39,6 +39,12 @@ class StreamSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Shown in the broker's list of connections."""
     lease_ttl: float = 3.0
     """Seconds after which a lease that nobody renewed vanishes."""
+    ca: str | None = None
+    """File with the certificates that the broker's is checked against; None: the system's."""
+    claim: str = ""
+    """What this process says of its user, for the record of what was done."""
+    proof: str = ""
+    """Tells other processes of the cluster that this one is of theirs; never shown."""
     ack_wait: float = 30.0
     """Seconds after which a task that nobody finished or extended is delivered again."""
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from flunq.core.tenancy import TenantLoad
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -18,13 +20,11 @@ class NodeLease(msgspec.Struct, kw_only=True):
     """What a live node says of itself."""
 
     incarnation: str
-    tenant: str = "default"
-    partitions: list[int] = []
-    """The partitions it owns, or is taking over or handing over."""
+    tenants: dict[str, TenantLoad] = {}
+    """The tenants it serves, and what it has of each."""
     kinds: list[str] = []
     """The tasks it runs."""
     roles: list[str] = []
-    running: int = 0
     capacity: int = 0
     started_at: int = 0
     pid: int = 0

@@ -37,6 +37,7 @@ from flunq.core.reading import InvalidDocument, read_document
 from flunq.errors import FlunqError, NotFoundError, RejectedError, UnavailableError
 from flunq.log.ports import MessageTooLargeError, OutcomeUnknownError, StoreFullError
 from flunq.services.contents import read_content
+from flunq.services.tenants.quota import Quota
 
 if TYPE_CHECKING:
     from flunq.core.reading import Document
@@ -73,9 +74,11 @@ class Catalog:
         info: ClusterInfo,
         keeper: ScheduleKeeper,
         scrubber: Scrubber,
+        quota: Quota | None = None,
     ) -> None:
         self.keeper = keeper
         self.scrubber = scrubber
+        self._quota = quota or Quota()
         self._info = info
         self._tenant = tenant
         self._stream = stream
@@ -200,7 +203,12 @@ class Catalog:
                 del self._uploads[question.key]
                 raise RejectedError(f"a value may have {MAX_VALUE:,} bytes; this one has more")
         if question.last and len(pieces) == question.number + 1:
-            await self._database.blobs.put(question.key, b"".join(pieces))
+            body = b"".join(pieces)
+            refused = self._quota.fits(len(body))
+            if refused is not None:
+                del self._uploads[question.key]
+                raise refused
+            await self._database.blobs.put(question.key, body)
             self._uploads.pop(question.key, None)
             return {"next": question.number + 1}
         if len(self._uploads) > MAX_UPLOADS:

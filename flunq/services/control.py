@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import socket
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
@@ -13,11 +14,16 @@ import msgspec
 
 from flunq.errors import UsageError
 from flunq.services.historian.settings import Pace
-from flunq.telemetry.metrics import registry
+from flunq.services.identity.keys import internal_proof
+from flunq.services.identity.settings import IdentitySettings
+from flunq.services.replaying.role import replaying_role
+from flunq.services.tenants.usage import memory_bytes
+from flunq.telemetry.catalog import describe_process
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterator, MutableMapping, Sequence
 
+    from flunq.core.tenancy import TenantRecord
     from flunq.services.base import Lifecycle
 
     AsgiApp = Callable[
@@ -46,8 +52,11 @@ class ControlSettings(msgspec.Struct, frozen=True, kw_only=True):
     port: int = 0
     socket: int | None = None
     """A listening socket that the supervisor holds, so that no request is refused in a restart."""
-    token_key: str | None = None
-    """What bearer tokens are signed with."""
+    identity: IdentitySettings = IdentitySettings()
+    """Keys, limits and the keeping of the audit."""
+    tls_cert: str | None = None
+    """File with the API's certificate; without it the API speaks plain HTTP."""
+    tls_key: str | None = None
     profile: Literal["development", "production"] = "production"
     data_dir: str | None = None
     """Where the archive is; without it this process has no historian."""
@@ -59,6 +68,16 @@ class ControlSettings(msgspec.Struct, frozen=True, kw_only=True):
     roles: tuple[str, ...] = ("api",)
     pace: Pace = Pace()
     """When the archive makes files."""
+    cors_origins: tuple[str, ...] = ()
+    """Origins of web pages that may call the API."""
+    body_limit: int = 8 << 20
+    """Bytes that the body of a request may have."""
+
+    @property
+    def proof(self) -> str:
+        """What other processes of the cluster know requests of the API by."""
+        key = self.identity.token_key
+        return internal_proof(key) if key else ""
 
 
 class Health:
@@ -104,9 +123,17 @@ async def _greeting_problem(url: str) -> str | None:
 
 
 async def run_control(
-    settings: ControlSettings, app: AsgiApp, lifecycle: Lifecycle, *, roles: Sequence[Role] = ()
+    settings: ControlSettings,
+    app: AsgiApp,
+    lifecycle: Lifecycle,
+    *,
+    roles: Sequence[Role] = (),
+    protocol: type[asyncio.Protocol] | None = None,
 ) -> None:
-    """Serve the API until asked to stop, with the given roles beside it."""
+    """Serve the API until asked to stop, with the given roles beside it.
+
+    ``protocol`` is the HTTP protocol of its connections; None is uvicorn's own.
+    """
     import uvicorn  # nothing else in this module is heavy
 
     class Server(uvicorn.Server):
@@ -118,8 +145,9 @@ async def run_control(
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
             host, port = sock.getsockname()[:2]
-            _log.info("the API listens on http://%s:%s", host, port)
-            registry.gauge("flunq_up", "1 while the service works.", service="control").set(1)
+            scheme = "http" if settings.tls_cert is None else "https"
+            _log.info("the API listens on %s://%s:%s", scheme, host, port)
+            describe_process("control", version("flunq"), memory_bytes)
             lifecycle.ready()
             started.set()
 
@@ -139,6 +167,9 @@ async def run_control(
             timeout_graceful_shutdown=3,
             server_header=False,
             ws="none",
+            ssl_certfile=settings.tls_cert,
+            ssl_keyfile=settings.tls_key,
+            http=protocol or "auto",
         )
     )
     async with asyncio.TaskGroup() as group:
@@ -151,9 +182,54 @@ async def run_control(
 
 def control_roles(settings: ControlSettings) -> list[Role]:
     """Return what runs beside the API."""
+    tenants = [tenants_role(settings)] if "api" in settings.roles else []
+    return [*roles_of_one_tenant(settings), *tenants]
+
+
+def roles_of_one_tenant(settings: ControlSettings) -> list[Role]:
+    """Return what runs for the tenant of the settings."""
+    answering = [letters_role(settings), replaying_role(settings), flow_role(settings)]
+    letters = answering if "api" in settings.roles else []
     if "historian" not in settings.roles or settings.data_dir is None:
-        return []
-    return [historian_role(settings), queries_role(settings)]
+        return letters
+    return [*letters, historian_role(settings), queries_role(settings)]
+
+
+def tenants_role(settings: ControlSettings) -> Role:
+    """Return what keeps the tenants, and works for all but the first of them."""
+
+    def roles_of(record: TenantRecord) -> list[Role]:
+        theirs = msgspec.structs.replace(settings, tenant=record.name, partitions=record.partitions)
+        return roles_of_one_tenant(theirs)
+
+    async def run(stop: asyncio.Event) -> None:
+        from flunq.core.tenancy import TenantRecord
+        from flunq.log.select import StreamSettings
+        from flunq.services.tenants.service import run_tenants
+
+        connection = StreamSettings(
+            url=settings.nats_url,
+            tenant=settings.tenant,
+            user=settings.user,
+            password=settings.password,
+            replicas=settings.replicas,
+            durability="fast" if settings.durability == "fast" else "strict",
+            name=f"{settings.node}-tenants",
+            proof=settings.proof,
+            lease_ttl=settings.lease_ttl,
+        )
+        home = TenantRecord(
+            name=settings.tenant, partitions=settings.partitions, replicas=settings.replicas
+        )
+        folder = settings.data_dir
+        while not stop.is_set():
+            try:
+                await run_tenants(home, connection, data_dir=folder, roles_of=roles_of, stop=stop)
+            except Exception as error:  # noqa: BLE001 - the API beside it must go on
+                _log.warning("tending the tenants begins again: %s", error, exc_info=True)
+                await asyncio.sleep(_RECONNECT_SECONDS)
+
+    return run
 
 
 def historian_role(settings: ControlSettings) -> Role:
@@ -173,6 +249,7 @@ def historian_role(settings: ControlSettings) -> Role:
             replicas=settings.replicas,
             durability="fast" if settings.durability == "fast" else "strict",
             name=f"{settings.node}-historian",
+            proof=settings.proof,
             lease_ttl=settings.lease_ttl,
         )
         wanted = HistorianSettings(
@@ -183,6 +260,56 @@ def historian_role(settings: ControlSettings) -> Role:
                 await run_historian(wanted, connection, partitions=settings.partitions, stop=stop)
             except Exception as error:  # noqa: BLE001 - the API beside it must go on
                 _log.warning("the historian begins again: %s", error, exc_info=True)
+                await asyncio.sleep(_RECONNECT_SECONDS)
+
+    return run
+
+
+def letters_role(settings: ControlSettings) -> Role:
+    """Return what answers about dead letters: a connection that is lost is made again."""
+
+    async def run(stop: asyncio.Event) -> None:
+        from flunq.log.select import StreamSettings
+        from flunq.services.letters.service import run_letters
+
+        connection = StreamSettings(
+            url=settings.nats_url,
+            tenant=settings.tenant,
+            user=settings.user,
+            password=settings.password,
+            name=f"{settings.node}-letters",
+            proof=settings.proof,
+        )
+        while not stop.is_set():
+            try:
+                await run_letters(connection, stop)
+            except Exception as error:  # noqa: BLE001 - the API beside it must go on
+                _log.warning("answering about dead letters begins again: %s", error)
+                await asyncio.sleep(_RECONNECT_SECONDS)
+
+    return run
+
+
+def flow_role(settings: ControlSettings) -> Role:
+    """Return what answers about flow control: a connection that is lost is made again."""
+
+    async def run(stop: asyncio.Event) -> None:
+        from flunq.log.select import StreamSettings
+        from flunq.services.flow.service import run_flow
+
+        connection = StreamSettings(
+            url=settings.nats_url,
+            tenant=settings.tenant,
+            user=settings.user,
+            password=settings.password,
+            name=f"{settings.node}-flow",
+            proof=settings.proof,
+        )
+        while not stop.is_set():
+            try:
+                await run_flow(connection, stop)
+            except Exception as error:  # noqa: BLE001 - the API beside it must go on
+                _log.warning("answering about flow control begins again: %s", error)
                 await asyncio.sleep(_RECONNECT_SECONDS)
 
     return run

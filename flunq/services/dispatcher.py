@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from flunq.core.claims import reference_to
 from flunq.core.execution.effects import Dispatch, Withdraw
+from flunq.core.ids import token
 from flunq.core.protocol import node_subject, withdraw_subject
 from flunq.log.ports import Blobs, EventStream, NoResponderError, RequestTimeoutError
+from flunq.services.executor.fairness import FairQueue
 from flunq.services.wire import encode_claim, encode_dispatch, encode_withdrawals
+from flunq.telemetry.catalog import WaitMeter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Mapping, Sequence
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from flunq.core.execution.commands import Report
     from flunq.services.assignment import NodeLease
     from flunq.services.executor.pool import ExecutorPool
+    from flunq.services.executor.shares import PoolShare
+    from flunq.services.flow.gate import FlowGate
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +33,11 @@ BACKLOG_PER_SLOT = 4
 """How many tasks may wait here for a slot before others are asked to help."""
 HELD_TIMEOUT = 1.0
 UNCONFIRMED_SECONDS = 2.0
+
+
+def held_subject(node: str, tenant: str) -> str:
+    """Return where a node says which tasks of a tenant it holds."""
+    return node_subject(node, f"held.{token(tenant)}")
 
 
 class NodeDispatcher:
@@ -40,7 +49,7 @@ class NodeDispatcher:
         node: str,
         incarnation: str,
         tenant: str,
-        pool: ExecutorPool,
+        pool: ExecutorPool | PoolShare | FlowGate,
         stream: EventStream,
         blobs: Blobs,
         capacity: int,
@@ -55,12 +64,13 @@ class NodeDispatcher:
         self._backlog_limit = capacity * BACKLOG_PER_SLOT
         self._leases = leases
         self._route = route
-        self._backlog: deque[Dispatch] = deque()
+        self._backlog = FairQueue()
         self._held: set[str] = set()
         self._settled = asyncio.Event()
         # Tasks from the queue share the slots, and free some too.
         pool.when_free(self._fill_slots)
         self._unreported: dict[str, tuple[float, Report]] = {}
+        self._waits = WaitMeter(tenant)
 
     def takes(self, kind: str) -> bool:
         """Tell whether this node runs such tasks and has room, or nobody else has."""
@@ -73,8 +83,9 @@ class NodeDispatcher:
         if dispatch.task in self._held:
             return
         self._held.add(dispatch.task)
+        self._waits.produced(dispatch.task)
         if self._backlog or not self._begin(dispatch):
-            self._backlog.append(dispatch)
+            self._backlog.push(dispatch)
 
     async def queue(self, dispatch: Dispatch) -> None:
         """Publish a task for any executor."""
@@ -121,7 +132,7 @@ class NodeDispatcher:
             return None
         try:
             answer = await self._stream.requests.request(
-                node_subject(node, "held"), msgspec.json.encode(tasks), timeout=HELD_TIMEOUT
+                held_subject(node, self._tenant), msgspec.json.encode(tasks), timeout=HELD_TIMEOUT
             )
         except (NoResponderError, RequestTimeoutError):
             return tasks  # it lives, so it may hold all of them
@@ -130,6 +141,7 @@ class NodeDispatcher:
     def reported(self, task: str) -> None:
         """Note that a task's outcome is durable."""
         self._held.discard(task)
+        self._waits.forget(task)
         self._unreported.pop(task, None)
         self._settled.set()
 
@@ -139,6 +151,11 @@ class NodeDispatcher:
         for since, report in list(self._unreported.values()):
             if since < limit:
                 self._send(report)
+
+    def let_go(self, tasks: Iterable[str]) -> None:
+        """Forget tasks that have not begun: the next owner has them run elsewhere."""
+        self._held.difference_update(tasks)
+        self._settled.set()
 
     async def drain(self, within: float) -> None:
         """Let running tasks finish; those that do not will be run again elsewhere."""
@@ -151,7 +168,10 @@ class NodeDispatcher:
             log.warning("%d tasks go on elsewhere", len(self._held))
 
     def _begin(self, dispatch: Dispatch) -> bool:
-        return self._pool.submit(dispatch, self._done, delivery=dispatch.delivery)
+        begun = self._pool.submit(dispatch, self._done, delivery=dispatch.delivery)
+        if begun:
+            self._waits.consumed(dispatch.task)
+        return begun
 
     def _done(self, report: Report) -> None:
         # A withdrawn task is no longer held, and nobody wants its outcome.
@@ -164,10 +184,10 @@ class NodeDispatcher:
 
     def _fill_slots(self) -> None:
         # What was withdrawn is still there, and is passed over.
-        while self._backlog and (
-            self._backlog[0].task not in self._held or self._begin(self._backlog[0])
+        while (first := self._backlog.first()) is not None and (
+            first.task not in self._held or self._begin(first)
         ):
-            self._backlog.popleft()
+            self._backlog.pop()
 
     def _others_run(self, kind: str) -> bool:
         mine = self._writer.partition("#")[0]

@@ -1,20 +1,18 @@
-"""Which partitions this node runs: follows the leases, takes over and hands over."""
+"""Which partitions of a tenant this node runs: follows the leases, takes over, hands over."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import random
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from flunq.core.protocol import Reply, catalog_subject
-from flunq.log.ports import Leases, OutcomeUnknownError
-from flunq.services.assignment import NodeLease, assigned_node, role_name
+from flunq.core.tenancy import TenantLoad
+from flunq.services.assignment import assigned_node, role_name
 from flunq.services.background import Background
+from flunq.services.membership import LOOK_SECONDS, Membership
 from flunq.services.worker.commit import FencedError
 from flunq.services.worker.crashpoints import crash_point
 from flunq.services.worker.jobs import Job
@@ -22,38 +20,28 @@ from flunq.services.worker.partition import Partition
 from flunq.services.worker.trimming import Trimmer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from flunq.core.execution.commands import Report
+    from flunq.services.assignment import NodeLease
     from flunq.services.catalog import Catalog
     from flunq.services.worker.context import WorkerContext
 
 log = logging.getLogger(__name__)
 
-_lease_decoder = msgspec.json.Decoder(NodeLease)
-
 
 class PartitionManager:
-    """Keeps this node's lease, and the partitions that fall to it."""
+    """Keeps the partitions of one tenant that fall to this node."""
 
-    def __init__(
-        self,
-        context: WorkerContext,
-        leases: Leases,
-        lease: NodeLease,
-        catalog: Catalog,
-        *,
-        lease_ttl: float,
-    ) -> None:
+    def __init__(self, context: WorkerContext, membership: Membership, catalog: Catalog) -> None:
         self.context = context
-        self.live: dict[str, NodeLease] = {}
-        self._leases = leases
-        self._lease = lease
+        self._membership = membership
         self._catalog = catalog
-        self._lease_ttl = lease_ttl
+        self._lease_ttl = membership.ttl
         self._running: dict[int, tuple[Partition, asyncio.Task[None]]] = {}
         self._waiting_since: dict[int, float] = {}
         self._wanted: set[int] = set()
+        self._nodes: list[str] = []
         self._ready = asyncio.Event()
         self._changed = asyncio.Event()
         self._leaving = False
@@ -65,12 +53,21 @@ class PartitionManager:
 
     def leases(self) -> Mapping[str, NodeLease]:
         """Return the live nodes as last seen."""
-        return self.live
+        return self._membership.live
 
     def partition(self, number: int) -> Partition | None:
         """Return a partition that this node serves right now."""
         found = self._running.get(number)
         return found[0] if found and found[0].owner is not None else None
+
+    def partitions(self) -> Iterator[Partition]:
+        """Return the partitions that this node serves right now."""
+        return (each for each, _ in self._running.values() if each.owner is not None)
+
+    def open_executions(self) -> int:
+        """Return how many executions are open in the partitions that are served here."""
+        owners = (partition.owner for partition in self.partitions())
+        return sum(owner.executions.open() for owner in owners if owner is not None)
 
     def deliver(self, number: int, report: Report) -> bool:
         """Hand a report to a partition of this node; False if it is not here."""
@@ -91,83 +88,50 @@ class PartitionManager:
 
     async def run(self) -> None:
         """Follow the leases until cancelled."""
-        try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._renew())
-                group.create_task(self._watch())
-                group.create_task(self._follow(group))
-        finally:
-            self.live = {}
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._follow(group))
 
-    async def leave(self) -> None:
-        """Hand every partition over and give the lease up."""
+    async def hand_over(self) -> None:
+        """Give every partition up, in order."""
         self._leaving = True
-        self._lease.leaving = True
-        await self._put_lease()
         self._wanted = set()
         partitions = list(self._running.values())
         for partition, _ in partitions:
             partition.stop()
         if partitions:
             await asyncio.wait([task for _, task in partitions], timeout=self._lease_ttl)
-        try:
-            await self._leases.release(self.context.settings.node)
-        except OutcomeUnknownError as error:
-            log.warning("the lease of %s expires by itself: %s", self.context.settings.node, error)
 
     # -- leases ----------------------------------------------------------------------------------
 
-    async def _renew(self) -> None:
-        while not self._leaving:
-            await self._put_lease()
-            await asyncio.sleep(self._lease_ttl / 3)
-            self.context.dispatcher.report_again()
+    def load(self) -> TenantLoad:
+        """Say what this node has of the tenant."""
+        counts = self.context.quota.counts_executions
+        return TenantLoad(
+            partitions=sorted(self._running), open=self.open_executions() if counts else 0
+        )
 
-    async def _put_lease(self) -> None:
-        self._lease.partitions = sorted(self._running)
-        loop = asyncio.get_running_loop()
-        asked = loop.time()
-        try:
-            await self._leases.renew(self.context.settings.node, msgspec.json.encode(self._lease))
-        except OutcomeUnknownError as error:
-            log.warning("the lease of %s was not renewed: %s", self.context.settings.node, error)
-            return
-        if loop.time() > self.context.certain_until:
-            self._note_lapse()
-        self.context.certain_until = asked + self._lease_ttl
+    def renewed(self) -> None:
+        """Send again what nobody confirmed."""
+        self.context.dispatcher.report_again()
 
-    def _note_lapse(self) -> None:
+    def wake(self) -> None:
+        """Look at the leases again."""
+        self._changed.set()
+
+    def note_lapse(self) -> None:
         """Others may have taken our partitions over: find out, also where nothing happens."""
         self.context.lapses += 1
         for partition, _ in self._running.values():
             if partition.owner is not None:
                 partition.owner.spawn(partition.is_certain(partition.owner))
 
-    async def _watch(self) -> None:
-        async for _ in self._leases.changes():
-            self._changed.set()
-
-    async def _look(self) -> None:
-        try:
-            found = await self._leases.live()
-        except OutcomeUnknownError:
-            return
-        if self.context.settings.node not in found and self.context.certain_until < math.inf:
-            self._note_lapse()
-        live: dict[str, NodeLease] = {}
-        for node, value in found.items():
-            try:
-                live[node] = _lease_decoder.decode(value)
-            except msgspec.MsgspecError:
-                log.warning("the lease of node %s is not readable", node)
-        live[self.context.settings.node] = self._lease
-        self.live = live
-
     # -- partitions ------------------------------------------------------------------------------
 
     async def _follow(self, group: asyncio.TaskGroup) -> None:
         while not self._leaving:
-            await self._look()
+            # One look is enough for all tenants of this node that have what they should have.
+            calm = self._lease_ttl / 4 if self._is_settled() else LOOK_SECONDS
+            await self._membership.look(within=calm)
             self._assign()
             self._settle(group)
             # A node may well own nothing: more nodes than partitions, or an executor alone.
@@ -181,18 +145,17 @@ class PartitionManager:
             self._changed.clear()
 
     def _pause(self) -> float:
-        settled = self._wanted == set(self._running) and all(
-            self.partition(n) for n in self._wanted
-        )
-        return self._lease_ttl / 3 if settled else 0.02
+        return self._lease_ttl / 3 if self._is_settled() else 0.02
+
+    def _is_settled(self) -> bool:
+        return self._wanted == set(self._running) and all(self.partition(n) for n in self._wanted)
 
     def _assign(self) -> None:
         settings = self.context.settings
-        nodes = [
-            node
-            for node, lease in self.live.items()
-            if not lease.leaving and "worker" in lease.roles and lease.tenant == settings.tenant
-        ]
+        nodes = self._membership.serving(settings.tenant)
+        if nodes == self._nodes:
+            return
+        self._nodes = nodes
         self._wanted = {
             number
             for number in range(settings.partitions)
@@ -215,8 +178,12 @@ class PartitionManager:
     def _may_take(self, number: int) -> bool:
         """Give a live owner the time to hand over before fencing it off."""
         now = asyncio.get_running_loop().time()
-        mine = self.context.settings.node
-        held = any(number in lease.partitions for node, lease in self.live.items() if node != mine)
+        mine, tenant = self.context.settings.node, self.context.settings.tenant
+        held = any(
+            number in lease.tenants[tenant].partitions
+            for node, lease in self.leases().items()
+            if node != mine and tenant in lease.tenants
+        )
         if not held:
             self._waiting_since.pop(number, None)
             return True
@@ -249,4 +216,4 @@ class PartitionManager:
             self._running.pop(number, None)
             self._changed.set()
             if not self._leaving:
-                await self._put_lease()
+                await self._membership.put()

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 import os
+from contextlib import AsyncExitStack
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -13,8 +14,7 @@ from uuid import uuid4
 
 import msgspec
 
-from flunq.core.ids import partition_of
-from flunq.core.protocol import ClusterInfo, changed_subject, node_subject, secrets_subject
+from flunq.core.protocol import node_subject
 from flunq.core.retention import retention_for
 from flunq.engines.jq_process import JqPool
 from flunq.log.select import StreamSettings, database, event_stream
@@ -22,28 +22,27 @@ from flunq.sdk.context import ExecutorContext, ExecutorSettings
 from flunq.sdk.egress import EgressPolicy
 from flunq.sdk.secrets import EnvironmentSecrets
 from flunq.services.assignment import NodeLease
-from flunq.services.catalog import Catalog
 from flunq.services.clock import Clock, SystemClock
-from flunq.services.contents import Contents
-from flunq.services.courier import Courier
-from flunq.services.dispatcher import NodeDispatcher
 from flunq.services.executor.hosting import load_executors
 from flunq.services.executor.pool import ExecutorPool
-from flunq.services.executor.remote import RemoteExecutor
+from flunq.services.executor.shares import PoolShares
 from flunq.services.executor.suspects import Suspects
-from flunq.services.manager import PartitionManager
-from flunq.services.schedules.keeper import ScheduleKeeper
-from flunq.services.vault import Vault, VaultSecrets
-from flunq.services.worker.context import WorkerContext, WorkerSettings
-from flunq.services.worker.definitions import Definitions
-from flunq.services.worker.scrubbing import Scrubber
+from flunq.services.membership import Membership
+from flunq.services.tenants.hosting import OtherTenants
+from flunq.services.tenants.records import TenantRecords
+from flunq.services.tenants.runtime import Host, TenantParts, TenantRuntime
+from flunq.services.tenants.usage import memory_bytes, node_view
+from flunq.services.worker.context import WorkerSettings
+from flunq.telemetry.catalog import describe_process, gauge
+from flunq.telemetry.metrics import registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractAsyncContextManager
 
-    from flunq.core.execution.commands import Report
     from flunq.core.expressions.engine import ExpressionEngine
     from flunq.log.ports import Database, EventStream
+    from flunq.services.manager import PartitionManager
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +70,8 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
     program_memory: int = 4 << 30
     secrets_key: str = ""
     """Opens the vault; empty: this node knows no secrets but those of its environment."""
+    proof: str = ""
+    """Tells requests of the cluster's own API, which keeps the audit of them itself."""
     lease_ttl: float = 3.0
     drain_timeout: float = 10.0
     blob_threshold: int = 256 * 1024
@@ -103,7 +104,12 @@ async def run_node(settings: NodeSettings, ready: Callable[[], None], stop: asyn
             _collect_rarely()
             ready()
 
-        await Node(settings, stream, store, SystemClock()).run(begin, stop)
+        recorded = await TenantRecords(store.tenants).find(settings.tenant)
+        if recorded is not None:
+            # An execution stays in its partition: the number is that of the beginning, for ever.
+            settings = msgspec.structs.replace(settings, partitions=recorded.partitions)
+        node = Node(settings, stream, store, SystemClock(), connection=stream_settings)
+        await node.run(begin, stop)
 
 
 def _collect_rarely() -> None:
@@ -126,7 +132,10 @@ def _executor_settings(settings: NodeSettings) -> ExecutorSettings:
 
 
 class Node:
-    """One node on connected backends."""
+    """One node on connected backends.
+
+    It serves the tenant of its settings, and with a ``connection`` all others that there are.
+    """
 
     def __init__(
         self,
@@ -136,30 +145,28 @@ class Node:
         clock: Clock,
         *,
         incarnation: str | None = None,
+        connection: StreamSettings | None = None,
     ) -> None:
         self.settings = settings
         self.stream = stream
         self.store = store
         self.clock = clock
         self.incarnation = incarnation or uuid4().hex[:12]
-        self.manager: PartitionManager | None = None
-        self._vault = Vault(store.secrets, settings.tenant, settings.secrets_key, clock)
-        self._secrets = VaultSecrets(self._vault, EnvironmentSecrets())
-        self._courier = Courier(
-            stream=stream,
-            tenant=settings.tenant,
-            partitions=settings.partitions,
-            blobs=store.blobs,
-        )
+        self.home: TenantRuntime | None = None
+        self._connection = connection
+        self._others: OtherTenants | None = None
+
+    @property
+    def manager(self) -> PartitionManager | None:
+        """The partitions of the tenant of the settings."""
+        return self.home.manager if self.home is not None else None
 
     async def run(self, ready: Callable[[], None], stop: asyncio.Event) -> None:
         """Serve until told to stop."""
         settings = self.settings
         executors = load_executors(settings.functions) if "executor" in settings.roles else []
-        contents = Contents(self.store.blobs)
-        context = ExecutorContext(
-            _executor_settings(settings), secrets=self._secrets, bundled=contents.read
-        )
+        # The calls of a tenant see a context of its own; this one starts the executors.
+        context = ExecutorContext(_executor_settings(settings))
         async with (
             JqPool() as engine,
             ExecutorPool(
@@ -171,7 +178,6 @@ class Node:
             ) as pool,
         ):
             context.engine = engine
-            await self._secrets.load()
             await self.serve(pool, engine, ready, stop)
 
     async def serve(
@@ -182,65 +188,70 @@ class Node:
         stop: asyncio.Event,
     ) -> None:
         """Serve with executors and an expression engine that are running already."""
-        settings = self.settings
-        definitions = Definitions(
-            self.store.definitions, settings.tenant, self.clock, self.store.blobs
-        )
-        dispatcher = NodeDispatcher(
-            node=settings.node,
-            incarnation=self.incarnation,
-            tenant=settings.tenant,
-            pool=pool,
-            stream=self.stream,
-            blobs=self.store.blobs,
-            capacity=settings.capacity,
-            leases=lambda: self.manager.live if self.manager else {},
-            route=self._route,
-        )
-        context = WorkerContext(
-            self._worker_settings(),
-            stream=self.stream,
-            database=self.store,
-            clock=self.clock,
-            definitions=definitions,
-            dispatcher=dispatcher,
-            engine=engine,
-            courier=self._courier,
-        )
-        self.manager = manager = self._manager(context, definitions, pool)
-        requests = self.stream.requests
-        remote = self._remote(pool)
-
-        async def held(asked: bytes) -> bytes:
-            return msgspec.json.encode(dispatcher.held(msgspec.json.decode(asked, type=list[str])))
-
-        async with (
-            requests.listen(changed_subject(settings.tenant), lambda _: definitions.forget_names()),
-            requests.listen(secrets_subject(settings.tenant), lambda _: self._secrets.refresh()),
-            requests.serve(node_subject(settings.node, "held"), held),
-            asyncio.TaskGroup() as group,
-        ):
-            loops = [group.create_task(manager.run()), group.create_task(self._watch_connection())]
-            if pool.kinds:
-                loops.append(group.create_task(remote.run(settings.tenant)))
-            await manager.wait_ready()
+        host = self._host(pool, engine)
+        self.home = home = TenantRuntime(host, self._home_parts())
+        if self.settings.secrets_key:
+            await home.secrets.load()
+        async with AsyncExitStack() as stack:
+            if self._connection is not None:
+                self._others = self._other_tenants(host, self._connection)
+                await stack.enter_async_context(self._described(host))
+                await stack.enter_async_context(self._measured(host))
+            group = await stack.enter_async_context(asyncio.TaskGroup())
+            works = [host.membership.run(), home.run(), self._watch_connection()]
+            if self._others is not None:
+                works.append(self._others.run())
+            loops = [group.create_task(work) for work in works]
+            await home.manager.wait_ready()
             ready()
             await stop.wait()
-            await self._leave(manager, dispatcher, remote)
+            await self._leave(host.membership)
             for task in loops:
                 task.cancel()
 
-    def _remote(self, pool: ExecutorPool) -> RemoteExecutor:
-        folder = self.settings.data_dir
-        return RemoteExecutor(
-            pool,
-            self.stream,
-            self._courier,
-            blobs=self.store.blobs,
+    def _host(self, pool: ExecutorPool, engine: ExpressionEngine) -> Host:
+        settings = self.settings
+        lease = NodeLease(
+            incarnation=self.incarnation,
+            kinds=list(pool.kinds),
+            roles=list(settings.roles),
+            capacity=settings.capacity,
+            started_at=self.clock.now(),
+            pid=os.getpid(),
+        )
+        return Host(
+            membership=Membership(self.store.leases, settings.node, lease, ttl=settings.lease_ttl),
+            shares=PoolShares(pool),
+            engine=engine,
             clock=self.clock,
+            executors=_executor_settings(settings),
+            version=VERSION,
+            secrets_key=settings.secrets_key,
+            proof=settings.proof if self._connection is not None else None,
+        )
+
+    def _home_parts(self) -> TenantParts:
+        folder = self.settings.data_dir
+        return TenantParts(
+            stream=self.stream,
+            store=self.store,
+            settings=self._worker_settings(),
+            secrets=EnvironmentSecrets(),
             suspects=Suspects(Path(folder) / f"run/{self.settings.node}.suspects")
             if folder is not None
             else None,
+        )
+
+    def _other_tenants(self, host: Host, connection: StreamSettings) -> OtherTenants:
+        folder = self.settings.data_dir
+        return OtherTenants(
+            host,
+            connection,
+            self.store,
+            self.stream.requests,
+            home=self.home,
+            settings=self._worker_settings(),
+            suspects=None if folder is None else Path(folder) / "run",
         )
 
     def _worker_settings(self) -> WorkerSettings:
@@ -258,77 +269,54 @@ class Node:
             retention_seconds=settings.retention_seconds,
         )
 
-    def _manager(
-        self, context: WorkerContext, definitions: Definitions, pool: ExecutorPool
-    ) -> PartitionManager:
-        settings = self.settings
-        lease = NodeLease(
-            incarnation=self.incarnation,
-            tenant=settings.tenant,
-            kinds=list(pool.kinds),
-            roles=list(settings.roles),
-            capacity=settings.capacity,
-            started_at=self.clock.now(),
-            pid=os.getpid(),
-        )
-        catalog = Catalog(
-            settings.tenant,
-            stream=self.stream,
-            database=self.store,
-            definitions=definitions,
-            vault=self._vault,
-            clock=self.clock,
-            info=ClusterInfo(
-                tenant=settings.tenant,
-                partitions=settings.partitions,
-                node=settings.node,
-                version=VERSION,
-            ),
-            keeper=self._keeper(context, definitions),
-            scrubber=Scrubber(context),
-        )
-        return PartitionManager(
-            context, self.store.leases, lease, catalog, lease_ttl=settings.lease_ttl
-        )
+    def _described(self, host: Host) -> AbstractAsyncContextManager[None]:
+        """Answer whoever wants to know how this node is."""
 
-    def _keeper(self, context: WorkerContext, definitions: Definitions) -> ScheduleKeeper:
-        return ScheduleKeeper(
-            self.settings.tenant,
-            self.settings.partitions,
-            stream=self.stream,
-            database=self.store,
-            definitions=definitions,
-            clock=self.clock,
-            engine=context.engine,
-            runtime={"name": "flunq", "version": VERSION, "metadata": {}},
-        )
+        async def answer(_: bytes) -> bytes:
+            runtimes = [*([self.home] if self.home else []), *self._runtimes()]
+            return msgspec.json.encode(node_view(host, runtimes))
 
-    def _route(self, report: Report) -> None:
-        """Bring a local outcome to whoever owns the execution now."""
-        number = partition_of(report.id, self.settings.partitions)
-        manager = self.manager
-        if manager is None or not manager.deliver(number, report):
-            self._courier.send(report, self._reported)
+        return self.stream.requests.serve(node_subject(self.settings.node, "state"), answer)
 
-    def _reported(self, report: Report) -> None:
-        if self.manager is not None:
-            self.manager.context.dispatcher.reported(report.task)
+    def _measured(self, host: Host) -> AbstractAsyncContextManager[None]:
+        """Answer with the metrics of this process: it has no port of its own."""
+        describe_process("node", VERSION, memory_bytes)
+        pool = host.shares.pool
+        gauge("flunq_tasks_running").read_from(lambda: len(pool.running()))
+        gauge("flunq_task_slots").read_from(lambda: pool.capacity)
+
+        async def answer(_: bytes) -> bytes:
+            for runtime in [*([self.home] if self.home else []), *self._runtimes()]:
+                manager = runtime.manager
+                gauge("flunq_executions_open", runtime.tenant).set(manager.open_executions())
+                owned = len(manager.load().partitions)
+                gauge("flunq_partitions_owned", runtime.tenant).set(owned)
+            return registry.exposition().encode()
+
+        return self.stream.requests.serve(node_subject(self.settings.node, "metrics"), answer)
+
+    def _runtimes(self) -> list[TenantRuntime]:
+        return list(self._others.runtimes()) if self._others is not None else []
 
     async def _watch_connection(self) -> None:
         reason = await self.stream.wait_lost()
         raise ConnectionError(reason)
 
-    async def _leave(
-        self, manager: PartitionManager, dispatcher: NodeDispatcher, remote: RemoteExecutor
-    ) -> None:
+    async def _leave(self, membership: Membership) -> None:
         """Finish what runs, then hand the partitions over."""
+        assert self.home is not None
         patience = self.settings.drain_timeout / 4
+        if self._others is not None:
+            self._others.close()
+        tenants = [self.home, *self._runtimes()]
         try:
             # Without the broker nothing of this comes to an end; the next owner needs none of it.
             async with asyncio.timeout(self.settings.drain_timeout):
-                await remote.drain(patience)
-                await dispatcher.drain(patience)
-                await self._courier.flush(patience)
-                await manager.leave()
+                await asyncio.gather(*(tenant.drain(patience) for tenant in tenants))
+                await membership.announce_leaving()
+                await asyncio.gather(*(tenant.hand_over() for tenant in tenants))
+                await membership.release()
         except TimeoutError:
-            log.warning("%s leaves without a hand-over: the broker does not answer", manager.name)
+            log.warning(
+                "%s leaves without a hand-over: the broker does not answer", self.settings.node
+            )

@@ -100,7 +100,7 @@ class Supervisor:
             started_at=self._started_at,
             data=str(self.directory.root),
             durability=plan.durability,
-            api=Endpoint(url=plan.api_url),
+            api=Endpoint(url=plan.api_url, ca=plan.ca),
             nats=plan.nats,
             services=[child.status for child in self._children],
             workers=self.options.workers,

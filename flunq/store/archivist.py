@@ -24,21 +24,25 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-MEMORY = "100MB"
-MORE_MEMORY = "400MB"
-"""For rows of a kind that nobody foresaw: a large file is better than none."""
+MEMORY = "72MB"
+READING_MEMORY = "40MB"
+"""What one execution needs; somebody reads while another process merges."""
+MORE_MEMORY = ("120MB", "400MB")
+"""For rows of a kind that nobody foresaw: a file that took much memory is better than none."""
 ROW_GROUP = 32_768
 """Small enough that one execution is found by reading little, large enough to compress well."""
 REMOVALS = f"('{DELETED}', '{ENGINE}execution.expired')"
 """Events after which an id may be used again."""
 FRESH_GROUP = 8_192
 """Rows in a group of a fresh file, which is soon merged piece by piece."""
-GROUP_BYTES = 20 << 20
+GROUP_BYTES = 12 << 20
 """A row group is in memory as a whole while it is written."""
 VECTOR = 2_048
 """Rows that DuckDB always works on together."""
 _LEAST_OBJECT = 1 << 20
-_FETCH = 256
+_FETCH = 64
+_MOST_EVENTS = 1_000
+"""So many events are sorted for one answer."""
 
 
 class Archivist:
@@ -92,7 +96,8 @@ class Archivist:
 
     def read(self, order: Read) -> Events:
         """Return some events of an execution."""
-        return self._generously(lambda: self._events(order))
+        with self._at_most(READING_MEMORY):
+            return self._generously(lambda: self._events(order))
 
     def _events(self, order: Read) -> Events:
         source = files_sql(str(self._folder / path) for path in order.files)
@@ -101,7 +106,7 @@ class Archivist:
             f"SELECT seq, type, strftime(time, '%Y-%m-%dT%H:%M:%S.%fZ'), source, workflow, "  # noqa: S608 - literals
             f"partition, traceparent, data FROM ({source}) WHERE execution_id = $execution "
             f"AND (journal_seq > {seq} OR journal_seq = {seq} AND position > {position}) "
-            "AND seq > $after AND seq < $before ORDER BY seq"
+            f"AND seq > $after AND seq < $before ORDER BY seq LIMIT {_MOST_EVENTS}"
         )
         items: list[msgspec.Raw] = []
         size = 0
@@ -117,7 +122,7 @@ class Archivist:
                     if items and size > order.max_bytes:
                         return Events(items=items, more=True)
                     items.append(msgspec.Raw(event))
-        return Events(items=items)
+        return Events(items=items, more=len(items) == _MOST_EVENTS)
 
     def _life(self, source: str, execution: str) -> tuple[int, int]:
         """Return the place after which the last execution with this id begins.
@@ -182,20 +187,28 @@ class Archivist:
             f"COPY ({query}) TO {literal(str(path))} (FORMAT parquet, "
             f"COMPRESSION {compression}, PARQUET_VERSION v2, ROW_GROUP_SIZE {group})"
         )
-        with self._cursor() as cursor:
+        with self._cursor() as cursor, self._at_most(MEMORY):
             self._generously(lambda: cursor.execute(copy))
 
     def _generously(self, work: Callable[[], T]) -> T:
         """Do something; if memory does not suffice, do it once more with more of it."""
-        try:
-            return work()
-        except duckdb.OutOfMemoryException:
-            with self._cursor() as cursor:
-                cursor.execute(f"SET memory_limit = '{MORE_MEMORY}'")
-                try:
-                    return work()
-                finally:
-                    cursor.execute(f"SET memory_limit = '{MEMORY}'")
+        for more in MORE_MEMORY:
+            try:
+                return work()
+            except duckdb.OutOfMemoryException:
+                with self._cursor() as cursor:
+                    cursor.execute(f"SET memory_limit = '{more}'")
+        return work()
+
+    @contextmanager
+    def _at_most(self, memory: str) -> Iterator[None]:
+        """Use no more than this at first; afterwards the usual."""
+        with self._cursor() as cursor:
+            cursor.execute(f"SET memory_limit = '{memory}'")
+            try:
+                yield
+            finally:
+                cursor.execute(f"SET memory_limit = '{MEMORY}'")
 
     def _described(self, path: str, size: int, day: str, level: int) -> LakeFile | None:
         source = files_sql([str(self._folder / path)])

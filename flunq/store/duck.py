@@ -16,7 +16,7 @@ from flunq.store.views import VIEWS, view_sql
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from flunq.store.query_job import Job, Sources
+    from flunq.store.query_job import Job, Limits, Sources
 
 STARTED = "io.serverlessworkflow.workflow.started.v1"
 DEFINITION_COLUMNS = {
@@ -56,7 +56,7 @@ def open_history(
     connection.execute("CREATE SCHEMA log")
     _load_tail(connection, job.sources)
     _create_events(connection, job, whole=whole)
-    _create_knowledge(connection, job.sources)
+    _create_knowledge(connection, job.sources, named)
     for name in named:
         connection.execute(f"CREATE VIEW {name} AS {view_sql(name)}")
     _lock(connection, job)
@@ -65,11 +65,17 @@ def open_history(
 
 def connect(job: Job) -> duckdb.DuckDBPyConnection:
     """Return a connection that has nothing yet, with the query's limits."""
+    connection = prepare()
+    limit(connection, job.limits)
+    return connection
+
+
+def prepare() -> duckdb.DuckDBPyConnection:
+    """Return a connection that has nothing yet and fetches nothing from the network."""
     connection = duckdb.connect(
         ":memory:",
         config={
-            "threads": job.limits.threads,
-            "memory_limit": f"{job.limits.memory >> 20}MiB",
+            "threads": 1,
             "temp_directory": "",
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
@@ -80,6 +86,12 @@ def connect(job: Job) -> duckdb.DuckDBPyConnection:
     )
     connection.execute("SET TimeZone = 'UTC'")
     return connection
+
+
+def limit(connection: duckdb.DuckDBPyConnection, limits: Limits) -> None:
+    """Let a connection use no more than a query may."""
+    connection.execute(f"SET threads = {limits.threads}")
+    connection.execute(f"SET memory_limit = '{limits.memory >> 20}MiB'")
 
 
 def _load_tail(connection: duckdb.DuckDBPyConnection, sources: Sources) -> None:
@@ -138,21 +150,25 @@ FROM log.stored AS e LEFT JOIN log.starts AS s USING (execution_id)
 """
 
 
-def _create_knowledge(connection: duckdb.DuckDBPyConnection, sources: Sources) -> None:
-    """Create what the cluster knows besides the events."""
+def _create_knowledge(
+    connection: duckdb.DuckDBPyConnection, sources: Sources, named: Iterable[str]
+) -> None:
+    """Create what the cluster knows besides the events, as far as the views ask for it."""
     connection.execute(f"CREATE MACRO log.tenant() AS {literal(sources.tenant)}")
     connection.execute(f"CREATE MACRO log.connected() AS {str(sources.connected).lower()}")
-    _create_table(connection, "known_definitions", DEFINITION_COLUMNS, sources.definitions)
-    _create_table(connection, "known_schedules", SCHEDULE_COLUMNS, sources.schedules)
-    connection.execute(
-        "CREATE VIEW log.definitions AS "
-        "SELECT *, make_timestamp(created_at) AS registered_at FROM log.known_definitions"
-    )
-    connection.execute(
-        "CREATE VIEW log.schedules AS SELECT * REPLACE (CAST(schedule AS JSON) AS schedule, "
-        "make_timestamp(next_at) AS next_at, make_timestamp(paused_at) AS paused_at) "
-        "FROM log.known_schedules"
-    )
+    if "workflows" in named:
+        _create_table(connection, "known_definitions", DEFINITION_COLUMNS, sources.definitions)
+        connection.execute(
+            "CREATE VIEW log.definitions AS "
+            "SELECT *, make_timestamp(created_at) AS registered_at FROM log.known_definitions"
+        )
+    if "schedules" in named:
+        _create_table(connection, "known_schedules", SCHEDULE_COLUMNS, sources.schedules)
+        connection.execute(
+            "CREATE VIEW log.schedules AS SELECT * REPLACE (CAST(schedule AS JSON) AS schedule, "
+            "make_timestamp(next_at) AS next_at, make_timestamp(paused_at) AS paused_at) "
+            "FROM log.known_schedules"
+        )
 
 
 def _create_table(

@@ -37,15 +37,30 @@ _TOO_LARGE = "the query needs more memory than it may use"
 
 def main() -> int:
     """Answer one job."""
+    connection = _prepare()
     job = decode_job(sys.stdin.buffer.readline())
     limit_process(job)
     try:
-        _answer(job)
+        _answer(connection, job)
     except MemoryError:
         _say(Refused(message=_TOO_LARGE, hint=_smaller(), kind="limit"))
     except FlunqError as error:
         _say(Refused(message=error.message, hint=error.hint))
     return 0
+
+
+def _prepare() -> duckdb.DuckDBPyConnection:
+    """Load what every job needs, while the parent still finds out what is to be read."""
+    from importlib import import_module
+
+    from flunq.store.duck import prepare
+
+    import_module("flunq.store.query_rules")
+
+    connection = prepare()
+    # The first statement that looks into JSON sets a lot up.
+    connection.execute("SELECT json_serialize_sql('SELECT 1')").fetchall()
+    return connection
 
 
 def limit_process(job: Job) -> None:
@@ -59,15 +74,15 @@ def limit_process(job: Job) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def _answer(job: Job) -> None:
+def _answer(connection: duckdb.DuckDBPyConnection, job: Job) -> None:
     import duckdb
 
-    from flunq.store.duck import connect, open_history
+    from flunq.store.duck import limit, open_history
     from flunq.store.query_rules import check
 
     began = perf_counter()
     try:
-        connection = connect(job)
+        limit(connection, job.limits)
         checked = check(connection, job.question.sql)
         open_history(job, checked.tables, connection=connection)
         rows, more = _run(connection, checked, job)

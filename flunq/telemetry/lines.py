@@ -31,6 +31,7 @@ class LogLine(msgspec.Struct, kw_only=True):
     logger: str | None = None
     execution: str | None = None
     task: str | None = None
+    trace: str | None = None
     error: str | None = None
 
 
@@ -41,6 +42,7 @@ class _OurLine(msgspec.Struct):
     logger: str | None = None
     execution: str | None = None
     task: str | None = None
+    trace: str | None = None
     error: str | None = None
 
 
@@ -62,6 +64,7 @@ def parse_line(line: str, *, service: str = "", utc: bool = False) -> LogLine:
             logger=ours.logger,
             execution=ours.execution,
             task=ours.task,
+            trace=ours.trace,
             error=ours.error,
         )
     match = _NATS_LINE.match(line)

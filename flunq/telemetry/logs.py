@@ -20,27 +20,40 @@ if TYPE_CHECKING:
 
 _execution: ContextVar[str | None] = ContextVar("flunq_execution", default=None)
 _task: ContextVar[str | None] = ContextVar("flunq_task", default=None)
-_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "execution", "task"}
+_trace: ContextVar[str | None] = ContextVar("flunq_trace", default=None)
+_CONTEXT = ("execution", "task", "trace")
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", *_CONTEXT}
+_TRACEPARENT_PARTS = 4
 
 
 @contextmanager
-def about(*, execution: str | None = None, task: str | None = None) -> Iterator[None]:
-    """Name the execution and task that log lines written inside are about."""
-    tokens = (_execution.set(execution), _task.set(task))
+def about(
+    *, execution: str | None = None, task: str | None = None, traceparent: str | None = None
+) -> Iterator[None]:
+    """Name the execution and task that log lines written inside are about, and their trace."""
+    tokens = (_execution.set(execution), _task.set(task), _trace.set(trace_of(traceparent)))
     try:
         yield
     finally:
         _execution.reset(tokens[0])
         _task.reset(tokens[1])
+        _trace.reset(tokens[2])
+
+
+def trace_of(traceparent: str | None) -> str | None:
+    """Return the id of the trace that a W3C trace context names."""
+    parts = (traceparent or "").split("-")
+    return parts[1] if len(parts) >= _TRACEPARENT_PARTS else None
 
 
 class ContextFilter(logging.Filter):
-    """Adds the current execution and task to each record."""
+    """Adds the current execution, task and trace to each record."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Let every record through, with its context."""
         record.execution = _execution.get()
         record.task = _task.get()
+        record.trace = _trace.get()
         return True
 
 
@@ -57,7 +70,7 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        for name in ("execution", "task"):
+        for name in _CONTEXT:
             value = getattr(record, name, None)
             if value is not None:
                 line[name] = value

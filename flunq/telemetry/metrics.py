@@ -24,6 +24,11 @@ class Counter:
 
     def __init__(self) -> None:
         self.value = 0.0
+        self._source: Callable[[], float] | None = None
+
+    def read_from(self, source: Callable[[], float]) -> None:
+        """Ask ``source``, which only grows, whenever the metrics are read."""
+        self._source = source
 
     def inc(self, amount: float = 1) -> None:
         """Add to it."""
@@ -31,7 +36,8 @@ class Counter:
 
     def samples(self, name: str, labels: Labels) -> Iterator[str]:
         """Yield its lines of the exposition."""
-        yield f"{name}{_render(labels)} {_number(self.value)}"
+        value = self._source() if self._source is not None else self.value
+        yield f"{name}{_render(labels)} {_number(value)}"
 
 
 class Gauge:
@@ -110,9 +116,16 @@ class Registry:
         assert isinstance(metric, Gauge)
         return metric
 
-    def histogram(self, name: str, help_text: str, /, **labels: str) -> Histogram:
+    def histogram(
+        self,
+        name: str,
+        help_text: str,
+        buckets: Sequence[float] = DEFAULT_BUCKETS,
+        /,
+        **labels: str,
+    ) -> Histogram:
         """Return the histogram with these labels, making it the first time."""
-        metric = self._get(name, help_text, labels, Histogram)
+        metric = self._get(name, help_text, labels, lambda: Histogram(buckets))
         assert isinstance(metric, Histogram)
         return metric
 
@@ -148,8 +161,9 @@ def _number(value: float) -> str:
 def _render(labels: Labels) -> str:
     if not labels:
         return ""
-    return "{" + ",".join(f'{name}="{_escape(value)}"' for name, value in labels) + "}"
+    return "{" + ",".join(f'{name}="{escape(value)}"' for name, value in labels) + "}"
 
 
-def _escape(value: str) -> str:
+def escape(value: str) -> str:
+    """Return the value of a label as the format has it."""
     return value.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')

@@ -21,7 +21,7 @@ from unittest.mock import patch
 
 import msgspec
 
-from flunq.core.document import compile_workflow
+from flunq.core.document.compiler import compile_workflow
 from flunq.core.execution import decide as deciding
 from flunq.core.reading import read_document
 from flunq.services import catalog

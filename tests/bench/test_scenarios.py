@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
+from flunq.bench import counters
 from flunq.bench.options import BenchOptions, Sizes
-from flunq.bench.report import Report, as_text
+from flunq.bench.report import Report, as_text, curves
 from flunq.bench.runner import SCENARIOS, run_scenario
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 TINY = Sizes(executions=4, steps=3, in_flight=2, milliseconds=50)
-COST = {"cpu_seconds", "peak_bytes", "written_bytes", "commits", "journal_bytes"}
-PER = {"cpu_us", "written_bytes", "commits"}
+COST = {"cpu_seconds", "peak_bytes", "written_bytes", *counters.NAMES}
 
 
 def percentiles(prefix: str) -> set[str]:
@@ -41,13 +41,20 @@ FIGURES = {
     | {"steps_per_second", "executions_per_second", "wall_seconds", "per_step"},
     "fanout": COST
     | {"fanout_ms", "fanout_best_ms", "fanout_worst_ms", "steps_per_second", "per_step"},
+    "http": COST
+    | percentiles("start_to_result")
+    | {"requests_per_second", "wall_seconds", "requests_served", "per_request"}
+    | {"raw_requests_per_second"},
+    "recovery": percentiles("result_after_kill")
+    | {"seconds_after_kill", "first_result_after_kill_seconds", "wall_seconds"}
+    | {"steps_before_kill", "lost", "steps_run", "steps_repeated"},
     "timers": COST
     | percentiles("lateness")
     | percentiles("engine_lateness")
     | {"early", "wall_seconds", "per_execution"},
     "long": COST
     | {"total_seconds", "ms_per_step", "part_steps", "per_step"}
-    | {"first_part_ms_per_step", "last_part_ms_per_step"},
+    | {"first_part_ms_per_step", "last_part_ms_per_step", "last_to_first"},
     "footprint": {
         *("help_seconds", "run_hello_seconds", "up_ready_seconds"),
         *("idle_bytes", "idle_cpu_percent", "load_peak_bytes", "sleeping_executions"),
@@ -64,6 +71,13 @@ FIGURES = {
         *("journal_bytes_per_event", "historian_peak_bytes", "writer_peak_bytes"),
         *("sql_count_ms", "sql_group_by_ms", "sql_one_history_ms", "of_limit"),
     },
+    "tui": percentiles("jump")
+    | percentiles("jump_cpu")
+    | percentiles("key_to_screen")
+    | {"first_paint_ms", "first_paint_of_a_file_ms", "list_ms", "list_cpu_ms", "list_bytes"}
+    | {"burst_us_per_event", "burst_share_of_a_core", "resident_bytes"}
+    | {"tail_events", "tail_events_per_second", "tail_bytes"},
+    "scaling": {"steps_per_second", "steps_per_second_by", "cpu_us_per_step_by"},
     "limits": LIMITS,
 }
 
@@ -73,7 +87,7 @@ async def run(name: str, folder: Path, **changes: Any) -> Report:
     return await run_scenario(name, options, lambda _: None)
 
 
-@pytest.mark.parametrize("name", SCENARIOS)
+@pytest.mark.parametrize("name", [name for name in SCENARIOS if name != "scaling"])
 async def test_a_tiny_run_reports_every_figure(name: str, tmp_path: Path) -> None:
     report = await run(name, tmp_path)
     assert set(report.figures) == FIGURES[name]
@@ -81,6 +95,22 @@ async def test_a_tiny_run_reports_every_figure(name: str, tmp_path: Path) -> Non
     assert report.machine["python"]
     assert name in as_text(report)
     assert msgspec.json.decode(msgspec.json.encode(report))["scenario"] == name
+
+
+async def test_scaling_measures_every_curve_that_fits_its_size(tmp_path: Path) -> None:
+    few = Sizes(executions=2, steps=2, in_flight=2)
+    options = BenchOptions(sizes=few, limit_sizes=TINY, folder=tmp_path)
+    report = await run_scenario("scaling", options, lambda _: None)
+    assert set(report.figures) == FIGURES["scaling"]
+    measured = report.figures["steps_per_second_by"]
+    assert {curve: [*map(int, points)] for curve, points in measured.items()} == {
+        "workers": [1, 2],
+        "partitions": [1],
+        "payload_bytes": [100, 10_000, 200_000],
+        "definition_tasks": [5, 50, 500],
+        "tenants": [1],
+    }
+    assert [len(curve.points) for curve in curves(report)] == [2, 1, 3, 3, 1]
 
 
 async def test_work_is_counted_and_nothing_is_left_behind(tmp_path: Path) -> None:
@@ -98,3 +128,28 @@ async def test_work_is_counted_and_nothing_is_left_behind(tmp_path: Path) -> Non
 
 async def test_no_wait_ends_early(tmp_path: Path) -> None:
     assert (await run("timers", tmp_path)).figures["early"] == 0
+
+
+async def test_a_killed_node_loses_nothing_and_repeats_at_most_what_was_in_flight(
+    tmp_path: Path,
+) -> None:
+    figures = (await run("recovery", tmp_path)).figures
+    assert figures["lost"] == 0
+    assert figures["steps_run"] == 4 * 3
+    assert figures["steps_repeated"] <= 2
+    assert 4 * 3 // 2 <= figures["steps_before_kill"] <= 4 * 3
+
+
+async def test_every_get_reaches_the_web_server_once(tmp_path: Path) -> None:
+    assert (await run("http", tmp_path)).figures["requests_served"] == 4 * 3
+
+
+async def test_one_after_the_other_every_step_is_one_commit_and_one_fsync(tmp_path: Path) -> None:
+    alone = Sizes(executions=4, steps=5, in_flight=1)
+    options = BenchOptions(sizes=alone, limit_sizes=TINY, folder=tmp_path)
+    figures = (await run_scenario("throughput", options, lambda _: None)).figures
+    # A start commits with its first step's dispatch; each result commits what follows from it.
+    assert figures["commits"] == 4 * (1 + 5)
+    assert figures["fsyncs"] == figures["commits"]
+    assert figures["stored_messages"] == figures["commits"]
+    assert figures["per_step"]["commits"] == 1.2

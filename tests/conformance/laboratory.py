@@ -16,8 +16,8 @@ import msgspec
 
 from flunq.client.bundling import bundle_document
 from flunq.client.resources import Fetching
-from flunq.core.document import compile_workflow
 from flunq.core.document.bundle import Library
+from flunq.core.document.compiler import compile_workflow
 from flunq.core.execution.commands import Cancel, Deliver, Report, Resume, Start, Suspend
 from flunq.core.reading import read_document
 from flunq.sdk.secrets import MappingSecrets

@@ -87,6 +87,7 @@ def test_executions_are_cancelled_and_deleted_by_a_condition(cluster: Flunq) -> 
         (["cancel", "--where", "true); drop view executions; --"], 3, ""),
         (["resume", "--from", "nothing.jsonl"], 4, "no such file"),
         (["export"], 2, "name an execution, or a folder"),
+        (["export", "nobody", "-o", "json"], 2, "json is a format"),
         (["export", "nobody"], 4, "nobody"),
     ],
 )

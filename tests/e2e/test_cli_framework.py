@@ -14,7 +14,7 @@ from flunq.cli.table import COMMANDS
 if TYPE_CHECKING:
     from tests.support.cli import Flunq
 
-HEAVY = ("nats", "duckdb", "textual", "httpx", "starlette", "rich", "jsonschema", "msgspec")
+HEAVY = ("nats", "duckdb", "textual", "httpx", "uvicorn", "rich", "jsonschema", "msgspec")
 PROBE = """
 import sys
 from flunq.cli.main import run

@@ -53,6 +53,7 @@ def test_an_example_is_valid(name: str, flunq: Flunq) -> None:
         ("hello", {"name": "Ada"}, {"message": "Hello, Ada!"}),
         ("hello", None, {"message": "Hello, world!"}),
         ("first-wins", None, {"winner": "quick"}),
+        ("report-graph", None, {"text": "balance 100"}),
         ("price", {"item": "lamp", "net": 40}, {"item": "lamp", "gross": 50}),
         ("mocked", None, {"lamps": 12, "calls": ["/do/0/count"]}),
         ("deadline", None, {"answer": "cached", "because": 408}),

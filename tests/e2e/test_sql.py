@@ -199,7 +199,7 @@ def test_the_shell_answers_completes_and_remembers(cluster: Flunq, tmp_path: Pat
     shell.expect("flunq> ")
     shell.type(".mode json\n.timer on\nselect 6 * 7 as answer;\n")
     shell.expect('"answer": 42')
-    shell.expect("1 rows in")
+    shell.expect("1 row in")
     shell.type(f".export {tmp_path}/out.csv\n")
     shell.expect("written to")
     assert (tmp_path / "out.csv").read_text() == "answer\n42\n"

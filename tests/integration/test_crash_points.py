@@ -14,7 +14,7 @@ from tests.support.workload import Load
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.serial, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.timeout(60)
 
 POINTS = (
     "before-fence:3",

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from flunq.client.client import Client
 
-pytestmark = [pytest.mark.serial, pytest.mark.timeout(90)]
+pytestmark = pytest.mark.timeout(90)
 
 POINTS = (
     "before-flush:2",

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from tests.support.processes import Cluster
 
-pytestmark = [pytest.mark.serial, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.timeout(120)
 EXECUTIONS = 200
 SEEDS = [(1, 1), (2, 2)]
 """Nodes and seed; FLUNQ_TEST_SEEDS=N adds N runs of each kind."""

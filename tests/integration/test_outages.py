@@ -16,7 +16,7 @@ from tests.support.workload import Load
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.serial, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.timeout(60)
 HOLD = """
 document: {dsl: 1.0.3, namespace: test, name: hold, version: 1.0.0}
 do:

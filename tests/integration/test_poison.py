@@ -12,7 +12,7 @@ from tests.support.steps import DEFECT
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.serial, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.timeout(60)
 DIE = """
 document: {dsl: 1.0.3, namespace: test, name: die, version: 1.0.0}
 do:

@@ -16,7 +16,7 @@ from tests.support.processes import eventually, history, running_cluster
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.serial, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.timeout(60)
 SLEEPY = {"checkpoint_seconds": 0.2, "hibernate_seconds": 0.1}
 DAWDLE = """
 document: {dsl: 1.0.3, namespace: test, name: dawdle, version: 1.0.0}

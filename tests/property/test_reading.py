@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -18,8 +19,10 @@ if TYPE_CHECKING:
 CHARACTERS = st.characters(
     exclude_categories=("Cs", "Cc"), exclude_characters="\ufeff\x85\u2028\u2029"
 )
-TEXTS = st.text(CHARACTERS, max_size=12)
-KEYS = st.text(CHARACTERS, min_size=1, max_size=8)
+NUMBER = re.compile(r"[-+]?(0o[0-7]+|(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?)")
+"""Of YAML 1.2; PyYAML writes version 1.1, where some of these are texts without quotes."""
+TEXTS = st.text(CHARACTERS, max_size=12).filter(lambda text: not NUMBER.fullmatch(text))
+KEYS = TEXTS.filter(bool)
 SCALARS = (
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
     | TEXTS

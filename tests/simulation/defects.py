@@ -181,17 +181,6 @@ def no_adoption() -> Iterator[None]:
 
 
 @_defect
-def replaced_owner_denies() -> Iterator[None]:
-    """An owner says what does not exist without asking whether it is the owner still."""
-
-    async def still_owns(self: Owner) -> bool:
-        return True
-
-    with patch.object(Owner, "still_owns", still_owns):
-        yield
-
-
-@_defect
 def lost_tasks_not_noticed() -> Iterator[None]:
     """Nobody queues tasks again that the queue has lost."""
 

@@ -26,7 +26,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "seeds" not in metafunc.fixturenames:
         return
     one = metafunc.config.getoption("--seed", default=None)
-    count = metafunc.config.getoption("--seeds", default=2000)
+    count = metafunc.config.getoption("--seeds", default=400)
     chunks = (
         [range(first, min(first + CHUNK, count + 1)) for first in range(1, count + 1, CHUNK)]
         if one is None

@@ -55,10 +55,10 @@ do:
 
 
 @contextmanager
-def running_cluster(home: Path) -> Iterator[Flunq]:
+def running_cluster(home: Path, *, functions: str = FUNCTIONS) -> Iterator[Flunq]:
     """Start a cluster; yields the command line that talks to it."""
     flunq = Flunq(home)
-    (home / "steps.py").write_text(FUNCTIONS)
+    (home / "steps.py").write_text(functions)
     started = flunq("up", "--detach", "--functions", "steps.py", "-q")
     try:
         assert started.code == 0, started.err

@@ -12,12 +12,13 @@ import jq  # type: ignore[import-not-found]
 import msgspec
 import yaml
 
-from flunq.core.document import compile_workflow
+from flunq.core.document.compiler import compile_workflow
 from flunq.core.events import CloudEvent
 from flunq.core.execution.commands import Cancel, Command, Continue, Failure, Fire, Report, Start
 from flunq.core.execution.decide import Decision, Environment, decide
 from flunq.core.execution.effects import (
     Arm,
+    Bury,
     Disarm,
     Dispatch,
     Effect,
@@ -80,6 +81,7 @@ class Driver:
         self.events: list[CloudEvent] = []
         self.published: list[dict[str, Any]] = []
         self.finished: list[Finish] = []
+        self.buried: list[dict[str, Any]] = []
         self.dispatched: list[Dispatch] = []
         self.withdrawn: list[str] = []
         self.told: list[Start | Cancel | Report] = []
@@ -143,6 +145,8 @@ class Driver:
             self.published.append(effect.event)
         elif isinstance(effect, Tell):
             self._tell(effect.command)
+        elif isinstance(effect, Bury):
+            self.buried.append(effect.letter)
         else:
             self.finished.append(effect)
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.settling import settle_without_clock
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -14,3 +16,9 @@ if TYPE_CHECKING:
 def folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keys pressed at random save tables too, in the folder that the monitor was started in."""
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def keys_without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key is dealt with when the monitor has nothing left to do, not some time later."""
+    settle_without_clock(monkeypatch)

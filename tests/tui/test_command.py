@@ -95,7 +95,6 @@ def test_an_exported_execution_opens_in_a_terminal(flunq: Flunq) -> None:
 
 
 @pytest.mark.tmux
-@pytest.mark.serial
 def test_the_demonstration_lives_and_leaves_nothing_behind(flunq: Flunq) -> None:
     with terminal(flunq, "tui", "--demo") as screen:
         screen.until("completed")
@@ -110,6 +109,14 @@ def test_without_a_terminal_it_says_what_to_use(flunq: Flunq) -> None:
     outcome = flunq("tui", "--file", "x")
     assert outcome.code == 2
     assert "flunq tail" in outcome.err
+
+
+@pytest.mark.timeout(120)
+def test_without_a_terminal_the_demonstration_prints_its_events_and_ends(flunq: Flunq) -> None:
+    outcome = flunq("tui", "--demo")
+    assert outcome.code == 0
+    assert "workflow.started" in outcome.out and "workflow.completed" in outcome.out
+    assert "a cluster runs in" in outcome.err
 
 
 def test_keys_are_listed(flunq: Flunq) -> None:

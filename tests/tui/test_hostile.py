@@ -76,7 +76,12 @@ async def test_random_keys_and_sizes(seed: int) -> None:
         for _ in range(BUSY):
             await pilot.press(draw.choice([*keys, "escape", "escape", "tab", "a", "enter"]))
             if draw.random() < 0.1:
-                await pilot.resize_terminal(draw.randint(20, 140), draw.randint(5, 50))
+                await pilot.resize_terminal(draw.randint(20, 200), draw.randint(5, 60))
+                assert not {"\x1b", "\x00", "\x07", "\x9b", "\u202e"} & set(screen_text(app))
+            if draw.random() < 0.2:
+                width, height = app.size
+                place = draw.randrange(width), draw.randrange(height)
+                await pilot.click(offset=place, times=draw.choice((1, 1, 2)))
         for _ in range(4):
             await pilot.press("escape")
         await pilot.pause()

@@ -6,10 +6,15 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
+from textual.widgets import TextArea
 
+from flunq.core.protocol import replay_subject
 from flunq.errors import UnavailableError
 from flunq.services.private import PrivateCluster
+from flunq.services.replaying.service import Replaying
+from flunq_tui.dialogs.choice import Choice
 from flunq_tui.dialogs.confirm import Confirm
+from flunq_tui.dialogs.editing import Editing
 from flunq_tui.dialogs.form import Form
 from flunq_tui.live import LiveSource
 from flunq_tui.source import Link
@@ -177,3 +182,70 @@ async def test_a_lost_cluster_is_told_and_the_data_stays(
         await cluster._server.kill()
         await until(lambda: "reconnecting" in screen_text(app))
         assert "kept" in screen_text(app)
+
+
+CHECK = """\
+document: {dsl: 1.0.3, namespace: tests, name: check, version: 1.0.0}
+do:
+  - first: {set: {n: '${ .n }'}}
+  - check:
+      do:
+        - small: {if: '${ .n < 10 }', set: {small: true}, then: exit}
+        - refuse: {raise: {error: {type: 'https://example.com/x', status: 422, title: Too large}}}
+"""
+
+
+@asynccontextmanager
+async def going_back(cluster: PrivateCluster) -> AsyncIterator[None]:
+    """Let histories be replayed while the context is open, as the control process does."""
+    assert cluster._stream is not None
+    requests = cluster._stream.requests
+    replaying = Replaying(cluster.client, requests)
+    async with requests.serve(replay_subject("default"), replaying.answer):
+        yield
+
+
+async def test_a_retry_goes_on_from_the_task_that_failed(cluster: PrivateCluster) -> None:
+    await cluster.client.apply(CHECK)
+    run = await cluster.client.start("tests/check", {"n": 12}, id="large")
+    await run.wait(20)
+    async with going_back(cluster), monitor(source_of(cluster), (120, 24)) as (app, pilot):
+        await until(lambda: "large" in screen_text(app))
+        await press(pilot, "enter")
+        await until(lambda: "Too large" in screen_text(app))
+        view = app.view
+        assert isinstance(view, ExecutionView)
+        before = view.execution.last
+        await press(pilot, "R")
+        await until(lambda: view.execution.last > before + 1)
+        assert view.execution.status(before) == "faulted"
+        kinds = [each.type.rpartition(".")[2] for each in view.execution.events[before:]]
+        assert kinds[0] == "retried"
+        await until(lambda: view.execution.status(view.execution.last) == "faulted")
+
+
+async def test_a_fork_from_the_start_with_another_input(cluster: PrivateCluster) -> None:
+    await cluster.client.apply(CHECK)
+    run = await cluster.client.start("tests/check", {"n": 12}, id="large")
+    await run.wait(20)
+    async with going_back(cluster), monitor(source_of(cluster), (120, 24)) as (app, pilot):
+        await until(lambda: "large" in screen_text(app))
+        await press(pilot, "F")
+        await until(lambda: isinstance(app.screen, Choice))
+        await pilot.press("down", "enter")
+        await until(lambda: isinstance(app.screen, Editing))
+        app.screen.query_one("#text", TextArea).text = '{"n": 3}'
+        await pilot.press("ctrl+s")
+        await until(lambda: app.view_name == "execution" and "completed" in screen_text(app))
+        forked = app.view.items()[0].id
+    details = await cluster.client.get(forked)
+    assert (details.status, details.input) == ("completed", {"n": 3})
+
+
+async def test_why_is_told_even_where_nobody_keeps_letters(cluster: PrivateCluster) -> None:
+    await cluster.client.start("tests/ask", {}, id="asking")
+    async with monitor(source_of(cluster)) as (app, pilot):
+        await until(lambda: "asking" in screen_text(app))
+        await pilot.press("w")
+        await until(lambda: "ask: an event" in screen_text(app))
+        assert "$ flunq emit" in screen_text(app)

@@ -18,6 +18,7 @@ from flunq_tui.theme import GLYPHS
 from flunq_tui.views import CLASSES, view_class
 
 RUNNING = Item("x1", "running", "execution", "shop/order")
+LETTER = Item("7", "dead", "letter", "shop/order")
 DONE = Item("x2", "completed", "execution", "shop/order")
 
 
@@ -92,6 +93,12 @@ def test_an_unknown_language_is_english() -> None:
         ("resume", Situation(view="execution", items=(RUNNING,)), "no.status"),
         ("delete", Situation(view="inbox", items=(DONE,)), None),
         ("help", Situation(view="logs", offline=True), None),
+        ("why", Situation(view="inbox", items=(LETTER,)), "no.kind"),
+        ("retry", Situation(view="inbox", items=(LETTER,)), None),
+        ("delete", Situation(view="inbox", items=(LETTER,)), None),
+        ("retry", Situation(view="executions", items=(RUNNING,)), "no.status"),
+        ("rewind", Situation(view="execution", items=(RUNNING,)), "no.status"),
+        ("answer", Situation(view="execution", items=(DONE,)), "no.status"),
     ],
 )
 def test_what_is_impossible_says_why(

@@ -48,3 +48,23 @@ async def test_the_token_becomes_a_cookie_and_leaves_the_address(address: str) -
         async with session.get(address) as page:
             assert page.status == 200
             assert "terminal" in await page.text()
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Origin": "http://evil.example"}, {"Host": "evil.example"}, {"Origin": "null"}]
+)
+async def test_other_sites_get_nothing_even_with_the_token(
+    address: str, headers: dict[str, str]
+) -> None:
+    cookie = {"Cookie": f"{COOKIE}={TOKEN}"}
+    async with (
+        ClientSession() as session,
+        session.get(f"{address}/ws", headers={**cookie, **headers}) as answer,
+    ):
+        assert answer.status == 403
+
+
+async def test_the_own_page_may_open_the_stream(address: str) -> None:
+    headers = {"Cookie": f"{COOKIE}={TOKEN}", "Origin": address}
+    async with ClientSession() as session, session.ws_connect(f"{address}/ws", headers=headers):
+        pass

@@ -11,7 +11,8 @@ import flunq
 
 
 def test_the_public_names_are_these() -> None:
-    names = ["Client", "FlunqError", "Run", "__version__", "connect", "function"]
+    names = ["Client", "FlunqError", "Run", "__version__", "connect"]
+    names += ["connect_blocking", "function"]
     assert flunq.__all__ == names
     assert dir(flunq) == names
 

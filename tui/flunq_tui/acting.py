@@ -1,61 +1,73 @@
-"""What commands do to the cluster: on one thing or on many, asked first where it is dangerous."""
+"""What commands do to executions, letters and schedules: on one or many, asked where it matters."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flunq.core.ids import is_valid_id
-from flunq.errors import FlunqError
+import msgspec
+
+from flunq.errors import FlunqError, UsageError
 from flunq_tui.actions import Item, by_id, possible
 from flunq_tui.dialogs.confirm import Confirm
-from flunq_tui.dialogs.form import Form
+from flunq_tui.editor import edited
 from flunq_tui.model.equivalents import equal_command
+from flunq_tui.model.execution import Execution
 from flunq_tui.model.folding import pretty
-from flunq_tui.model.form import Field, fields_of
-from flunq_tui.model.formats import age, duration, task_name
-from flunq_tui.model.graph import event_types
-from flunq_tui.views.workflows import input_schema
+from flunq_tui.model.restoring import failing_input, next_input
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
-    from flunq.core.protocol import Details
     from flunq_tui.app import Monitor
-    from flunq_tui.widgets.json_pane import Plain
 
 _NAMED = 5
 """Things that a question names one by one."""
 
 
 class Acting:
-    """The commands of the registry that ask the cluster for something."""
+    """The commands of the registry that change something that is there."""
 
     def __init__(self, monitor: Monitor) -> None:
         self._monitor = monitor
         self._say = monitor.say
 
-    # -- many executions ---------------------------------------------------------------------------
+    # -- on many -----------------------------------------------------------------------------------
 
-    async def on_executions(self, action: str, items: Sequence[Item]) -> None:
-        """Cancel, suspend, resume or delete; says what became of each."""
+    async def on_executions(self, action: str, items: Sequence[Item], **values: Any) -> None:
+        """Cancel, suspend, resume, delete, retry or rewind; says what became of each."""
+
+        async def act(item: Item) -> None:
+            if item.kind == "letter":
+                await self._monitor.source.settle(_OF_LETTERS[action], item.id)
+            else:
+                await self._monitor.source.act(action, item.id, **values)
+
+        await self._on_each(action, items, act)
+
+    async def _on_each(
+        self, action: str, items: Sequence[Item], act: Callable[[Item], Awaitable[None]]
+    ) -> None:
         command = by_id[action]
-        situation = self._monitor.situation()
-        fitting = [item for item in possible(command, situation) if item in items]
+        fitting = [item for item in possible(command, self._monitor.situation()) if item in items]
         left_out = len(items) - len(fitting)
-        if command.danger and not await self._confirmed(action, fitting):
+        asks = command.danger or (command.id in ("retry", "fork") and len(fitting) > 1)
+        if asks and not await self._confirmed(action, fitting):
             return
         failures: list[str] = []
         for item in fitting:
             try:
-                await self._monitor.source.act(action, item.id)
+                await act(item)
             except FlunqError as error:
                 failures.append(f"{item.id}: {error.message}")
-        done = len(fitting) - len(failures)
-        self._monitor.tell(
-            self._say("act.done", action=self._say(f"do.{action}"), count=done)
-            + (f"; {self._say('act.left_out', count=left_out)}" if left_out else "")
-        )
+        self._tell_of(action, len(fitting) - len(failures), left_out, failures)
+        await self._monitor.view.enter()
+
+    def _tell_of(self, action: str, done: int, left_out: int, failures: list[str]) -> None:
+        if done or not failures:
+            self._monitor.tell(
+                self._say("act.done", action=self._say(f"do.{action}"), count=done)
+                + (f"; {self._say('act.left_out', count=left_out)}" if left_out else "")
+            )
         if failures:
             self._monitor.tell("\n".join(failures[:_NAMED]), error=True)
 
@@ -72,75 +84,8 @@ class Acting:
     async def export(self, items: Sequence[Item]) -> None:
         """Write executions into files of the working directory."""
         for item in items:
-            path = await self._monitor.source.export(item.id, Path.cwd())
+            path = await self._monitor.source.export(item.id, self._monitor.options.folder)
             self._monitor.tell(self._say("act.exported", path=path))
-
-    # -- starting and publishing -------------------------------------------------------------------
-
-    async def start(self, items: Sequence[Item]) -> None:
-        """Fill in a form made from the schema of the workflow's input, and start."""
-        workflow = items[0].name
-        definition = await self._monitor.source.definition(workflow)
-        fields = fields_of(input_schema(definition))
-        form = Form(
-            self._say("form.start", workflow=workflow),
-            fields,
-            send=self._say("do.start"),
-            with_id=self._say("form.id"),
-            texts=await self._earlier_input(items[0], fields),
-        )
-        given = await self._monitor.push_screen_wait(form)
-        if given is None:
-            return
-        name = given["id"] or None
-        if name is not None and not is_valid_id(name):
-            self._monitor.tell(self._say("form.bad_id", id=name), error=True)
-            return
-        execution = await self._monitor.source.start(workflow, given["value"], name)
-        self._monitor.tell(self._say("act.started", id=execution))
-        self._monitor.open_execution(execution)
-
-    async def _earlier_input(self, item: Item, fields: list[Field]) -> dict[str, str]:
-        """Begin with the input of the execution that was selected."""
-        if item.kind != "execution":
-            return {}
-        value = (await self._monitor.source.details(item.id)).input
-        if len(fields) == 1 and not fields[0].name:
-            return {"": pretty(value)}
-        if not isinstance(value, dict):
-            return {}
-        return {
-            name: each if isinstance(each, str) else pretty(each) for name, each in value.items()
-        }
-
-    async def emit(self, items: Sequence[Item]) -> None:
-        """Publish a CloudEvent; its type is what the selected execution waits for."""
-        kind = await self._awaited_type(items)
-        fields = [
-            Field(name="type", kind="string", required=True, default=kind),
-            Field(name="source", kind="string", required=True, default="/flunq/tui"),
-            Field(name="subject", kind="string"),
-            Field(name="data", kind="json", default="{}"),
-        ]
-        form = Form(self._say("form.emit"), fields, send=self._say("do.emit"))
-        given = await self._monitor.push_screen_wait(form)
-        if given is None:
-            return
-        event = {name: value for name, value in given["value"].items() if value != ""}
-        await self._monitor.source.emit([self._monitor.new_event(event)])
-        self._monitor.tell(self._say("act.emitted", type=event["type"]))
-
-    async def _awaited_type(self, items: Sequence[Item]) -> str:
-        if not items or items[0].kind != "execution":
-            return ""
-        details = await self._monitor.source.details(items[0].id)
-        references = [str(each["task"]) for each in details.waiting if each.get("for") == "event"]
-        if not references:
-            return ""
-        name = f"{details.namespace}/{details.workflow}:{details.version}"
-        document = (await self._monitor.source.definition(name)).document
-        task = _task_at(document, references[0])
-        return next(iter(event_types(task)), "") if isinstance(task, dict) else ""
 
     async def steer(self, action: str, items: Sequence[Item]) -> None:
         """Pause, resume or fire schedules."""
@@ -148,80 +93,81 @@ class Acting:
             result = await self._monitor.source.steer(action, item.id)
             self._monitor.tell(self._say(f"act.{action}", name=item.id, result=result))
 
-    # -- answers -----------------------------------------------------------------------------------
+    # -- once more, changed ------------------------------------------------------------------------
 
-    async def why(self, items: Sequence[Item]) -> None:
-        """Say what an execution waits for, since when, and what to do about it."""
-        details = await self._monitor.source.details(items[0].id)
-        heading = self._say("why.heading", id=details.id)
-        await self._monitor.read(heading, lines=self._why_lines(details))
+    async def retry_edited(self, items: Sequence[Item]) -> None:
+        """Edit what a failing task was given, or the body of a letter, and try again."""
+        (item, *_) = possible(by_id["retry_edited"], self._monitor.situation())
+        if item.kind == "letter":
+            await self._retry_letter(item)
+            return
+        execution = await self._history(item.id)
+        value = await self._edited(item, failing_input(execution))
+        if value is not msgspec.UNSET:
+            await self._monitor.source.act("retry", item.id, input=value)
+            self._done("retry")
 
-    def _why_lines(self, details: Details) -> list[Plain]:
-        now = self._monitor.now()
-        since = duration((details.ended_at or now) - details.started_at)
-        status = self._say(f"status.{details.status}")
-        name = f"{details.namespace}/{details.workflow}:{details.version}"
-        lines: list[Plain] = [((f"{status}  {since}  ", "title"), (name, "dim"))]
-        lines += [self._waiting_line(each, now) for each in details.waiting]
-        if details.failure is not None:
-            failure = details.failure
-            lines.append(((f"{failure.title or failure.type} ({failure.status})", "bad"),))
-            lines += [((text, ""),) for text in (failure.detail, failure.instance) if text]
-        lines.append((("", ""),))
-        lines += [((f"$ {command}", "accent"),) for command in _next_commands(details)]
-        return lines
+    async def _retry_letter(self, item: Item) -> None:
+        letter = await self._monitor.source.letter(item.id)
+        if letter.body is None or letter.truncated:
+            raise UsageError(self._say("letter.cut"))
+        body = await edited(self._monitor, self._say("do.retry_edited"), letter.body)
+        if body is not None:
+            became = await self._monitor.source.settle("retry", item.id, body)
+            self._monitor.tell(became)
+            await self._monitor.view.enter()
 
-    def _waiting_line(self, each: Mapping[str, Any], now: int) -> Plain:
-        task = task_name(str(each.get("task", "")))
-        kind = str(each.get("kind", each.get("for", "")))
-        if "due" in each:
-            purpose = str(each.get("timer", ""))[-1:]
-            known = {"w": "wait", "r": "retry"}.get(purpose, "timeout")
-            text = f"{self._say(f'waiting.{known}')} {age(each['due'], now)}"
-        elif each.get("for") == "event":
-            text = self._say("waiting.listen")
-        elif each.get("node") in ("", "queue"):
-            text = self._say("why.queue", kind=kind)
-        else:
-            text = self._say("why.node", kind=kind, node=each.get("node"))
-        return ((f"  {task}: ", "key"), (text, ""))
+    async def fork(self, items: Sequence[Item], position: int | None) -> None:
+        """Begin anew from the start, or from the event that is shown, perhaps with other input."""
+        if len(items) > 1:
+            await self._on_each("fork", items, self._fork_from_start)
+            return
+        ways = ["start", "start_edited"]
+        if position is not None:
+            ways = ["here", "here_edited", *ways]
+        options = [(way, self._say(f"fork.{way}", position=position or 0)) for way in ways]
+        chosen = await self._monitor.choose(self._say("do.fork"), options)
+        if chosen is not None:
+            at = position if chosen.startswith("here") else None
+            await self._fork_one(items[0], at, edit=chosen.endswith("edited"))
 
-    async def json(self, items: Sequence[Item]) -> None:
-        """Show everything about what is selected as JSON."""
-        import msgspec
+    async def _fork_from_start(self, item: Item) -> None:
+        await self._monitor.source.fork(item.id, at=None)
 
-        item, source = items[0], self._monitor.source
-        value: Any
-        if item.kind == "execution":
-            value = msgspec.to_builtins(await source.details(item.id))
-        elif item.kind == "workflow":
-            value = (await source.definition(item.id)).document
-        elif item.kind == "schedule":
-            found = await source.schedules()
-            named = {f"{each.namespace}/{each.name}": each for each in found}
-            value = msgspec.to_builtins(named.get(item.id))
-        else:
-            value = self._monitor.selected_value()
-        await self._monitor.read(item.id, value=value)
+    async def _fork_one(self, item: Item, at: int | None, *, edit: bool) -> None:
+        given: dict[str, Any] = {}
+        if edit:
+            execution = await self._history(item.id)
+            value = await self._edited(item, next_input(execution, at))
+            if value is msgspec.UNSET:
+                return
+            given["input"] = value
+        execution_id = await self._monitor.source.fork(item.id, at=at, **given)
+        self._monitor.tell(self._say("act.started", id=execution_id))
+        self._monitor.open_execution(execution_id)
+
+    async def rewind(self, items: Sequence[Item], position: int) -> None:
+        """Put an execution back to where it was after an event."""
+        await self.on_executions("rewind", items, at=position)
+
+    async def _history(self, name: str) -> Execution:
+        execution = Execution(name)
+        execution.extend([event async for event in self._monitor.source.history(name)])
+        return execution
+
+    async def _edited(self, item: Item, value: Any) -> Any:
+        """Return the value as somebody changed it; UNSET if it was left as it is."""
+        text = await edited(self._monitor, f"{item.name} {item.id}", pretty(value) + "\n")
+        if text is None:
+            self._monitor.tell(self._say("act.unchanged"))
+            return msgspec.UNSET
+        try:
+            return msgspec.json.decode(text)
+        except msgspec.DecodeError as error:
+            raise UsageError(self._say("form.no_json", problem=error)) from None
+
+    def _done(self, action: str) -> None:
+        self._monitor.tell(self._say("act.done", action=self._say(f"do.{action}"), count=1))
 
 
-def _next_commands(details: Details) -> list[str]:
-    waits_for_event = any(each.get("for") == "event" for each in details.waiting)
-    commands = [f"flunq history {details.id}"]
-    if details.status == "suspended":
-        commands.append(f"flunq resume {details.id}")
-    if waits_for_event:
-        commands.append("flunq emit TYPE --data JSON")
-    return commands
-
-
-def _task_at(document: Any, reference: str) -> Any:
-    for token in reference.split("/")[1:]:
-        name = token.replace("~1", "/").replace("~0", "~")
-        if isinstance(document, list) and name.isdigit() and int(name) < len(document):
-            document = document[int(name)]
-        elif isinstance(document, dict):
-            document = document.get(name)
-        else:
-            return None
-    return document
+_OF_LETTERS = {"retry": "retry", "delete": "drop"}

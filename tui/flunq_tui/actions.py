@@ -16,6 +16,9 @@ FILTERED = LISTS - {"nodes", "sql"}
 RUNS = frozenset({"executions", "inbox"})
 ONE = frozenset({"execution"})
 ACTIVE = frozenset({"running", "waiting"})
+DEAD = "dead"
+"""The status of a dead letter."""
+FAILED = frozenset({"faulted", "cancelled", "quarantined"})
 
 
 class Item(msgspec.Struct, frozen=True):
@@ -45,6 +48,8 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     group: str = "global"
     views: frozenset[str] = frozenset()
     """Empty: everywhere."""
+    argument: bool = False
+    """After ``:`` a text may follow its name."""
     changes: bool = False
     """It changes the cluster, so that it needs one."""
     danger: bool = False
@@ -52,7 +57,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     statuses: frozenset[str] = frozenset()
     """Executions or schedules must be in one of these."""
     kind: str = ""
-    """What has to be selected: ``execution``, ``workflow``, ``schedule``, ``any``."""
+    """What has to be selected, kinds of items with blanks between them, or ``any``."""
     hint: int = 0
     """The footer shows commands with a number, in that order."""
 
@@ -93,7 +98,11 @@ COMMANDS: tuple[Command, ...] = (
     Command(id="zoom", keys=("z",), views=ONE | {"workflows", "schedules"}),
     Command(id="theme", keys=("T",)),
     Command(id="mouse", keys=("M",)),
-    Command(id="save", keys=("ctrl+s",), views=LISTS),
+    Command(id="write", keys=("ctrl+s",), views=LISTS),
+    Command(id="actions", keys=("a",), views=LISTS | ONE, hint=55),
+    Command(id="save", group="list", views=FILTERED | {"sql"}, argument=True),
+    Command(id="filters", group="list", views=FILTERED),
+    Command(id="forget", group="list", views=FILTERED | {"sql"}, argument=True),
     # moving
     Command(id="up", keys=("up", "k"), group="move"),
     Command(id="down", keys=("down", "j"), group="move"),
@@ -150,10 +159,48 @@ COMMANDS: tuple[Command, ...] = (
         keys=("D",),
         group="act",
         views=_RUN,
+        kind="execution letter",
+        changes=True,
+        danger=True,
+        statuses=ENDED | {DEAD},
+    ),
+    Command(
+        id="retry",
+        keys=("R",),
+        group="act",
+        views=_RUN,
+        kind="execution letter",
+        changes=True,
+        statuses=FAILED | {DEAD},
+    ),
+    Command(
+        id="retry_edited",
+        keys=("ctrl+e",),
+        group="act",
+        views=_RUN,
+        kind="execution letter",
+        changes=True,
+        statuses=FAILED | {DEAD},
+    ),
+    Command(id="fork", keys=("F",), group="act", views=_RUN, kind="execution", changes=True),
+    Command(
+        id="rewind",
+        keys=("B",),
+        group="act",
+        views=ONE,
         kind="execution",
         changes=True,
         danger=True,
-        statuses=ENDED,
+        statuses=ENDED | {"suspended"},
+    ),
+    Command(
+        id="answer",
+        keys=("A",),
+        group="act",
+        views=_RUN,
+        kind="execution",
+        changes=True,
+        statuses=frozenset({"waiting"}),
     ),
     Command(
         id="start",
@@ -180,6 +227,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(id="diff", keys=("d",), group="scrub", views=ONE, hint=35),
     Command(id="source", keys=("L",), group="scrub", views=ONE | {"workflows"}),
     Command(id="find_next", keys=("N",), group="scrub", views=ONE),
+    Command(id="level", keys=("v",), group="list", views=frozenset({"logs"}), hint=45),
     # queries
     Command(id="run", keys=("ctrl+r", "f5"), group="query", views=frozenset({"sql"}), hint=11),
     Command(id="queries", keys=("ctrl+o",), group="query", views=frozenset({"sql"}), hint=12),
@@ -224,9 +272,12 @@ def possible(command: Command, situation: Situation) -> tuple[Item, ...]:
     return tuple(
         item
         for item in situation.items
-        if command.kind in ("", "any", item.kind)
-        and (not command.statuses or item.status in command.statuses)
+        if _is_meant(command, item) and (not command.statuses or item.status in command.statuses)
     )
+
+
+def _is_meant(command: Command, item: Item) -> bool:
+    return command.kind in ("", "any") or item.kind in command.kind.split()
 
 
 def why_not(command: Command, situation: Situation) -> tuple[str, dict[str, str]] | None:
@@ -239,6 +290,8 @@ def why_not(command: Command, situation: Situation) -> tuple[str, dict[str, str]
         return "no.connection", {}
     if command.kind and not situation.items:
         return "no.selection", {}
+    if command.kind and not any(_is_meant(command, item) for item in situation.items):
+        return "no.kind", {}
     if command.kind and not possible(command, situation):
         status = situation.items[0].status or "?"
         return "no.status", {"status": status, "wanted": ", ".join(sorted(command.statuses))}

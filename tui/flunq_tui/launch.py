@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import TYPE_CHECKING
 
 from flunq_tui.app import Monitor, Options
@@ -34,5 +35,15 @@ def live_source(
 def run(source: Source, options: Options, *, mouse: bool = True) -> int:
     """Run the monitor until somebody leaves; returns the exit code."""
     monitor = Monitor(source, options)
+    calm_collector()
     monitor.run(mouse=mouse)
     return monitor.return_code or 0
+
+
+def calm_collector() -> None:
+    """Look for garbage seldom: nearly all of it goes by itself, and a search stops the screen.
+
+    What is there before the first frame stays, so it need not be looked at ever again.
+    """
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)

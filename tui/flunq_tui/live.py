@@ -12,7 +12,7 @@ import msgspec
 from flunq.core.protocol import Commits
 from flunq.errors import FlunqError, UnavailableError
 from flunq_tui.model.formats import micros
-from flunq_tui.source import Hear, Link, Partition, Query
+from flunq_tui.source import Hear, Link, Partition, Query, Queue
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Sequence
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from flunq.client import Client
+    from flunq.client.reasons import Why
     from flunq.core.events import LazyEvent
+    from flunq.core.letters import Letter
     from flunq.core.protocol import (
         Definition,
         DefinitionText,
@@ -41,6 +43,10 @@ _FRAME = 0.1
 """Seconds in which events are collected for one refresh."""
 _PULSE = 2.0
 """After so many seconds of silence the cluster is asked whether it is there."""
+_PATIENCE = 2.0
+"""Seconds to wait for services that a small cluster may lack."""
+_MOST_LETTERS = 500
+_LETTERS_PAUSE = 30_000_000
 _END = 1 << 53
 _MOST_WAITING = 5_000
 """Events kept for one frame; of a greater burst views hear the newest only."""
@@ -82,6 +88,8 @@ class LiveSource:
         self._link_hearers: list[Callable[[Link], None]] = []
         self._waiting: list[LazyEvent] = []
         self._tasks: list[asyncio.Task[None]] = []
+        self._letters_again = 0
+        """When it is worth asking for dead letters again: nobody kept them."""
 
     # -- the connection ----------------------------------------------------------------------------
 
@@ -235,6 +243,13 @@ class LiveSource:
 
         return await asyncio.to_thread(running_state, DataDirectory(self._data))
 
+    async def queues(self) -> Sequence[Queue]:
+        """Ask the servers that the supervisor of this machine started."""
+        from flunq_tui.backlog import queues_of
+
+        state = await self.cluster()
+        return [] if state is None else await queues_of(state.nats.monitors, self.link.tenant)
+
     async def logs(self, limit: int) -> Sequence[LogLine]:
         """Read the ends of the logs."""
         if self._data is None:
@@ -256,18 +271,51 @@ class LiveSource:
         async for reply in ask_cluster(self._client_now, question, Limits()):
             yield reply
 
+    async def why(self, execution: str) -> Why | None:
+        """Ask everybody who may know; None if they do not answer soon."""
+        from flunq.client.why import explain
+
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                return await explain(self._client_now, execution)
+        except TimeoutError:
+            return None
+
+    async def letters(self) -> Sequence[Letter]:
+        """Return the dead letters, newest first; none where nobody keeps them."""
+        if now() < self._letters_again:
+            return []
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                return await self._client_now.dead_letters.list(limit=_MOST_LETTERS)
+        except (UnavailableError, TimeoutError):
+            self._letters_again = now() + _LETTERS_PAUSE
+            return []
+
+    async def letter(self, name: str) -> Letter:
+        """Return a dead letter with its body."""
+        return await self._client_now.dead_letters.show(name)
+
     # -- actions -----------------------------------------------------------------------------------
 
     async def act(self, action: str, execution: str, **values: Any) -> str:
-        """Steer one execution."""
-        client = self._client_now
-        actions: dict[str, Callable[..., Any]] = {
-            "cancel": client.cancel,
-            "suspend": client.suspend,
-            "resume": client.resume,
-            "delete": client.delete,
-        }
-        return str(await actions[action](execution, **values))
+        """Steer one execution: the actions are called like the client's methods."""
+        steer: Callable[..., Any] = getattr(self._client_now, action)
+        done = await steer(execution, **values)
+        return str(getattr(done, "status", done))
+
+    async def fork(self, execution: str, *, at: int | None, **values: Any) -> str:
+        """Begin a new execution where another one was."""
+        return (await self._client_now.fork(execution, at=at, **values)).id
+
+    async def settle(self, action: str, letter: str, body: str | None = None) -> str:
+        """Put a dead letter back, or drop it."""
+        letters = self._client_now.dead_letters
+        if action == "drop":
+            await letters.drop(letter)
+            return ""
+        done = await letters.retry(letter, body=body)
+        return str(getattr(done, "detail", done))
 
     async def start(self, workflow: str, value: Any, execution: str | None) -> str:
         """Start an execution."""

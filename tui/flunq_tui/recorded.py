@@ -10,12 +10,14 @@ import msgspec
 from flunq.core.events import LazyEvent
 from flunq.core.protocol import DefinitionText, Details, Summary
 from flunq.errors import ConflictError, NotFoundError
-from flunq_tui.source import Hear, Link, Partition, Query
+from flunq_tui.source import Hear, Link, Partition, Query, Queue
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Sequence
     from pathlib import Path
 
+    from flunq.client.reasons import Why
+    from flunq.core.letters import Letter
     from flunq.core.protocol import Definition, LakeView, ScheduleView
     from flunq.services.supervising.statefile import ClusterState
     from flunq.store.query_job import Reply
@@ -124,6 +126,10 @@ class RecordedSource:
         """A file has no cluster."""
         return None
 
+    async def queues(self) -> Sequence[Queue]:
+        """A file has no queues."""
+        return []
+
     async def logs(self, limit: int) -> Sequence[LogLine]:
         """A file has no logs."""
         return []
@@ -135,7 +141,27 @@ class RecordedSource:
         )
         yield  # it is a generator all the same
 
+    async def why(self, execution: str) -> Why | None:
+        """A file knows nothing of queues and leases."""
+        return None
+
+    async def letters(self) -> Sequence[Letter]:
+        """A file has no dead letters."""
+        return []
+
+    async def letter(self, name: str) -> Letter:
+        """A file has no dead letters."""
+        raise NotFoundError(f"no dead letter {name}")
+
     async def act(self, action: str, execution: str, **values: Any) -> str:
+        """Refuse."""
+        raise self._refusal()
+
+    async def fork(self, execution: str, *, at: int | None, **values: Any) -> str:
+        """Refuse."""
+        raise self._refusal()
+
+    async def settle(self, action: str, letter: str, body: str | None = None) -> str:
         """Refuse."""
         raise self._refusal()
 

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from flunq.client.reasons import Why
+    from flunq.core.letters import Letter
     from flunq.core.protocol import (
         Definition,
         DefinitionText,
@@ -64,6 +66,17 @@ class Partition(msgspec.Struct, frozen=True, kw_only=True):
     commits: int = 0
     position: int = 0
     moment: int = 0
+
+
+class Queue(msgspec.Struct, frozen=True, kw_only=True):
+    """What waits for one of those who read a stream."""
+
+    stream: str
+    reader: str
+    waiting: int = 0
+    """Messages that it has not been given yet."""
+    unconfirmed: int = 0
+    """Messages that it was given and has not confirmed."""
 
 
 class Source(Protocol):
@@ -131,6 +144,10 @@ class Source(Protocol):
         """Return what the supervisor of a cluster on this machine says; None for others."""
         ...
 
+    async def queues(self) -> Sequence[Queue]:
+        """Return what waits for whom, where the server of this machine tells it."""
+        ...
+
     async def logs(self, limit: int) -> Sequence[LogLine]:
         """Return the newest lines of the services' logs."""
         ...
@@ -139,8 +156,28 @@ class Source(Protocol):
         """Run a query: its columns, rows as they come, its end or why there is none."""
         ...
 
+    async def why(self, execution: str) -> Why | None:
+        """Return what an execution waits for and why; None where nobody can tell."""
+        ...
+
+    async def letters(self) -> Sequence[Letter]:
+        """Return the dead letters, newest first."""
+        ...
+
+    async def letter(self, name: str) -> Letter:
+        """Return a dead letter with its body."""
+        ...
+
     async def act(self, action: str, execution: str, **values: Any) -> str:
-        """Cancel, suspend, resume or delete an execution; returns its status."""
+        """Cancel, suspend, resume, delete, retry or rewind an execution; returns its status."""
+        ...
+
+    async def fork(self, execution: str, *, at: int | None, **values: Any) -> str:
+        """Begin a new execution where another one was after an event; returns its id."""
+        ...
+
+    async def settle(self, action: str, letter: str, body: str | None = None) -> str:
+        """Put a dead letter back (``retry``, changed or not) or ``drop`` it; says what became."""
         ...
 
     async def start(self, workflow: str, value: Any, execution: str | None) -> str:

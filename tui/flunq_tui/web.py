@@ -57,6 +57,8 @@ def guard(token: str) -> Any:
     async def let_in(
         request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
+        if _is_foreign(request):
+            raise web.HTTPForbidden(text="only pages of this address may ask\n")
         given = request.query.get(_PARAMETER, "")
         if given and secrets.compare_digest(given.encode(), token.encode()):
             # The token must not stay in the address bar nor in the history of the browser.
@@ -69,3 +71,11 @@ def guard(token: str) -> Any:
         return await handler(request)
 
     return let_in
+
+
+def _is_foreign(request: web.Request) -> bool:
+    """Tell whether another site asks, or this one under a name that somebody made up for it."""
+    if request.url.host not in (HOST, "localhost"):
+        return True
+    origin = request.headers.get("Origin")
+    return origin is not None and origin != f"http://{request.host}"

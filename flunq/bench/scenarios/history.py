@@ -169,7 +169,9 @@ class _Watch:
             await asyncio.sleep(_SAMPLE_SECONDS)
 
     def _sample(self) -> None:
-        children = sum(map(_resident, _children(self._pid)))
+        # A child that was forked a moment ago still shows the memory of its parent.
+        begun = [pid for pid in _children(self._pid) if _program(pid) != _program(self._pid)]
+        children = sum(map(_resident, begun))
         self.peak_of_children = max(self.peak_of_children, children)
         self.peak = max(self.peak, children + max(0, _resident(self._pid) - self._idle))
 
@@ -178,6 +180,13 @@ def _resident(pid: int) -> int:
     readings = read_usage({"it": pid})
     del readings[CLIENT]
     return readings["it"].resident
+
+
+def _program(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 def _children(pid: int) -> list[int]:

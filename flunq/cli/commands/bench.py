@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from enum import StrEnum
-from pathlib import Path  # noqa: TC003 - Typer reads the annotations
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flunq.cli import output
+from flunq.cli import output, text
 from flunq.cli.progress import progress
-from flunq.cli.session import current, settings
+from flunq.cli.session import OutputFormat, current, settings
+from flunq.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from flunq.bench.cluster import BenchCluster
+    from flunq.bench.report import Report
+
+_STYLES = {"better": "green", "worse": "red", "same": ""}
 
 
 class ScenarioName(StrEnum):
@@ -26,10 +32,14 @@ class ScenarioName(StrEnum):
     THROUGHPUT = "throughput"
     FANOUT = "fanout"
     TIMERS = "timers"
+    HTTP = "http"
+    RECOVERY = "recovery"
     LONG = "long"
     FOOTPRINT = "footprint"
     SOAK = "soak"
     HISTORY = "history"
+    TUI = "tui"
+    SCALING = "scaling"
     LIMITS = "limits"
 
 
@@ -44,12 +54,57 @@ def _count(flag: str, text: str) -> Any:
     return typer.Option(flag, min=1, metavar="N", help=text, rich_help_panel="Size")
 
 
+_Scenario = Annotated[ScenarioName, typer.Argument(metavar="SCENARIO", help="What to measure.")]
+_Durability = Annotated[
+    DurabilityName,
+    typer.Option("--durability", metavar="strict|fast", help="When data is fsynced."),
+]
+_Workers = Annotated[int, typer.Option("--workers", min=1, metavar="N", help="Nodes.")]
+_Folder = Annotated[
+    Path | None,
+    typer.Option("--data", metavar="DIR", help="Where to put the temporary data folder."),
+]
+_Compare = Annotated[
+    Path | None,
+    typer.Option(
+        "--compare",
+        metavar="FILE",
+        help="Set every figure against a report of before.",
+        rich_help_panel="Reports",
+    ),
+]
+_Save = Annotated[
+    Path | None,
+    typer.Option(
+        "--save",
+        metavar="FILE",
+        help="Keep the report as JSON; in a folder, as SCENARIO-DURABILITY.json.",
+        rich_help_panel="Reports",
+    ),
+]
+_Plot = Annotated[
+    Path | None,
+    typer.Option(
+        "--plot",
+        metavar="FILE.svg",
+        help="Draw the curves of scaling.",
+        rich_help_panel="Reports",
+    ),
+]
+_Nats = Annotated[
+    str | None,
+    typer.Option(
+        "--nats",
+        metavar="URL",
+        help="Measure this cluster, start none.",
+        rich_help_panel="Connection",
+    ),
+]
+
+
 async def command(
-    scenario: Annotated[ScenarioName, typer.Argument(metavar="SCENARIO", help="What to measure.")],
-    durability: Annotated[
-        DurabilityName,
-        typer.Option("--durability", metavar="strict|fast", help="When data is fsynced."),
-    ] = DurabilityName.STRICT,
+    scenario: _Scenario,
+    durability: _Durability = DurabilityName.STRICT,
     executions: Annotated[int | None, _count("--executions", "How many executions.")] = None,
     steps: Annotated[int | None, _count("--steps", "Steps or branches of each.")] = None,
     in_flight: Annotated[int | None, _count("--in-flight", "Executions at the same time.")] = None,
@@ -57,20 +112,12 @@ async def command(
         int | None, _count("--milliseconds", "Length of a wait, or time to settle.")
     ] = None,
     repeat: Annotated[int, _count("--repeat", "Runs; the median is shown.")] = 1,
-    workers: Annotated[int, typer.Option("--workers", min=1, metavar="N", help="Nodes.")] = 1,
-    folder: Annotated[
-        Path | None,
-        typer.Option("--data", metavar="DIR", help="Where to put the temporary data folder."),
-    ] = None,
-    nats: Annotated[
-        str | None,
-        typer.Option(
-            "--nats",
-            metavar="URL",
-            help="Measure this cluster, start none.",
-            rich_help_panel="Connection",
-        ),
-    ] = None,
+    workers: _Workers = 1,
+    folder: _Folder = None,
+    compare: _Compare = None,
+    save: _Save = None,
+    plot: _Plot = None,
+    nats: _Nats = None,
 ) -> None:
     """Measure a cluster of real processes, and the limits of this machine in the same run.
 
@@ -78,26 +125,76 @@ async def command(
 
     $ flunq bench start --durability fast --repeat 5 -o json
 
-    Scenarios: start, throughput, fanout, timers, long, footprint, soak, history, limits. A
-    cluster is started in a temporary folder unless -c or --nats names one; that one must have been
-    started with --functions flunq.bench.steps. history always has a cluster of its own.
-    """
-    import msgspec
+    $ flunq bench start --save before.json; flunq bench start --compare before.json
 
+    $ flunq bench scaling --plot scaling.svg
+
+    Scenarios: start, throughput, fanout, timers, http, recovery, long, footprint, soak, history,
+    tui, scaling, limits. A cluster is started in a temporary folder unless -c or --nats names one;
+    that one must have been started with --functions flunq.bench.steps. history, recovery and
+    scaling always have clusters of their own.
+    """
+    from flunq.bench.comparing import read_report
     from flunq.bench.options import BenchOptions, Sizes
-    from flunq.bench.report import as_text
     from flunq.bench.runner import run_scenario
 
+    if plot is not None and scenario is not ScenarioName.SCALING:
+        raise UsageError("only scaling has curves to draw", hint="leave out --plot")
+    before = None if compare is None else read_report(compare, scenario.value)
     sizes = Sizes(
         executions=executions, steps=steps, in_flight=in_flight, milliseconds=milliseconds
     )
     options = BenchOptions(
-        durability=durability.value, sizes=sizes, repeat=repeat, workers=workers, folder=folder
+        durability=durability.value,
+        sizes=sizes,
+        repeat=repeat,
+        workers=workers,
+        folder=folder,
+        command=shlex.join(("flunq", *sys.argv[1:])),
     )
     with progress(f"bench {scenario}") as shown:
         cluster = _named_cluster(nats, shown.update) if nats or current().context else None
         report = await run_scenario(scenario.value, options, shown.update, cluster)
-    output.emit(msgspec.to_builtins(report), plain=as_text(report))
+    _keep(report, save, plot)
+    _show(report, before)
+
+
+def _keep(report: Report, save: Path | None, plot: Path | None) -> None:
+    """Write the files that were asked for."""
+    from flunq.bench.plot import svg
+    from flunq.bench.report import curves, saved
+
+    if save is not None:
+        _write(save / saved(report) if save.is_dir() else save, output.json_text(report) + "\n")
+    if plot is not None:
+        _write(plot, svg(curves(report)))
+
+
+def _write(path: Path, content: str) -> None:
+    try:
+        path.write_text(content, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}") from None
+
+
+def _show(report: Report, before: Report | None) -> None:
+    import msgspec
+
+    from flunq.bench.comparing import compare, lines
+    from flunq.bench.report import as_text
+
+    document = msgspec.to_builtins(report)
+    if before is None:
+        output.emit(document, plain=as_text(report))
+        return
+    compared = compare(before, report)
+    if current().output is OutputFormat.TABLE:
+        shown = [
+            text.paint(line, _STYLES[verdict], sys.stdout) for verdict, line in lines(compared)
+        ]
+        output.emit_text("\n".join((as_text(report), "", *shown)))
+    else:
+        output.emit({**document, "compared": msgspec.to_builtins(compared)})
 
 
 def _named_cluster(

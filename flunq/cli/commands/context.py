@@ -20,7 +20,7 @@ app = typer.Typer(help="Name the clusters you talk to and choose one.\n\n$ flunq
 NatsUrl = Annotated[str | None, typer.Option("--nats-url", metavar="URL", help="NATS address.")]
 ApiUrl = Annotated[str | None, typer.Option("--api-url", metavar="URL", help="API address.")]
 Tenant = Annotated[str | None, typer.Option("--default-tenant", metavar="NAME", help="Tenant.")]
-User = Annotated[str | None, typer.Option("--user", help="NATS user.")]
+User = Annotated[str | None, typer.Option("--user", metavar="NAME", help="NATS user.")]
 TokenFile = Annotated[
     Path | None, typer.Option("--token-file", metavar="FILE|-", help="File with the API token.")
 ]
@@ -30,8 +30,15 @@ PasswordFile = Annotated[
 DataDir = Annotated[
     Path | None, typer.Option("--data-dir", metavar="DIR", help="Data folder of a local cluster.")
 ]
+Ca = Annotated[
+    Path | None,
+    typer.Option("--ca", metavar="FILE", help="Authority that the servers are checked against."),
+]
 Production = Annotated[
-    bool, typer.Option("--production/--no-production", help="Mark it as the real thing.")
+    bool,
+    typer.Option(
+        "--production/--no-production", help="Mark it as the real thing [no].", show_default=False
+    ),
 ]
 
 
@@ -81,6 +88,7 @@ def add(
     password_file: PasswordFile = None,
     default_tenant: Tenant = None,
     data_dir: DataDir = None,
+    ca: Ca = None,
     production: Production = False,
     use: Annotated[bool, typer.Option("--use", help="Select it too.")] = False,
 ) -> None:
@@ -97,6 +105,7 @@ def add(
         password=_secret(password_file),
         tenant=default_tenant,
         data_dir=str(data_dir) if data_dir else None,
+        ca=str(ca.absolute()) if ca else None,
         production=production,
     )
     store = ContextStore()

@@ -29,7 +29,13 @@ def command(
     ] = None,
     timeout: Annotated[
         float,
-        typer.Option("--timeout", parser=parse_duration, metavar="30s", help="Wait no longer."),
+        typer.Option(
+            "--timeout",
+            parser=parse_duration,
+            metavar="30s",
+            help="Wait no longer [30s].",
+            show_default=False,
+        ),
     ] = 30.0,
 ) -> int:
     """Stop the local cluster: running tasks are finished first, as far as time allows.

@@ -9,12 +9,16 @@ import typer
 
 from flunq.cli import diagnostics, output
 from flunq.cli.engine import connected, execution_ids, find_execution
+from flunq.cli.session import OutputFormat
 from flunq.errors import UsageError
 
 if TYPE_CHECKING:
     from flunq.store.redacting import Redaction
 
 SUFFIX = ".flunq.gz"
+_RedactPayloads = Annotated[
+    bool, typer.Option("--redact-payloads", help="Take all values out, keep the structure.")
+]
 
 
 async def command(
@@ -38,9 +42,7 @@ async def command(
             help="Take this member out wherever it occurs, such as customer.email; repeatable.",
         ),
     ] = None,
-    redact_payloads: Annotated[
-        bool, typer.Option("--redact-payloads", help="Take all values out, keep the structure.")
-    ] = False,
+    redact_payloads: _RedactPayloads = False,
     parquet: Annotated[
         Path | None,
         typer.Option(
@@ -68,6 +70,7 @@ async def command(
     """
     if (execution is None) == (parquet is None):
         raise UsageError("name an execution, or a folder with --parquet", hint="flunq export ID")
+    _refuse_a_format(file)
     redaction = _redaction(redact or (), redact_payloads)
     if execution is not None:
         _refuse_unless(where is None, "--where goes with --parquet")
@@ -82,6 +85,15 @@ async def command(
 def _refuse_unless(fine: bool, problem: str) -> None:
     if not fine:
         raise UsageError(problem)
+
+
+def _refuse_a_format(file: Path | None) -> None:
+    """Refuse ``-o json``, which everywhere else names a format and here would name a file."""
+    if file is not None and str(file) in list(OutputFormat):
+        raise UsageError(
+            f"-o names the file here, and {file} is a format",
+            hint=f"for what is printed as JSON: --json; for a file of that name: -o ./{file}",
+        )
 
 
 def _redaction(paths: Any, payloads: bool) -> Redaction:

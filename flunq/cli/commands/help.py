@@ -40,12 +40,12 @@ def command(ctx: typer.Context, words: Words = None) -> None:
 def _help_of_command(ctx: typer.Context, words: list[str]) -> None:
     from typer.core import TyperGroup
 
-    found = ctx.find_root()
+    found = root = ctx.find_root()
     for word in words:
         group = found.command
         target = group.get_command(found, word) if isinstance(group, TyperGroup) else None
         if target is None:
-            hint = did_you_mean(word, [*COMMANDS, *topics.TOPICS])
+            hint = did_you_mean(word, [*COMMANDS, *topics.TOPICS]) if found is root else None
             raise UsageError(f"there is no command or topic {word!r}", hint=hint or "flunq help")
         found = target.make_context(word, [], parent=found, resilient_parsing=True)
     output.emit_text(found.get_help())

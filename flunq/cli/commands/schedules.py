@@ -302,7 +302,7 @@ def _show(view: ScheduleView, *, runs: bool) -> None:
     if runs and view.runs:
         rows = [run_json(note) for note in view.runs]
         lines += ["", *tables.render(rows, RUN_COLUMNS)]
-    output.emit(schedule_json(view), plain="\n".join(lines))
+    output.emit(schedule_json(view), lines=lines)
 
 
 def _say(view: ScheduleView) -> None:

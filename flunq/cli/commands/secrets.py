@@ -11,6 +11,7 @@ import typer
 from flunq.cli import diagnostics, output
 from flunq.cli.engine import as_rows, connected
 from flunq.cli.options import YesOption, confirm
+from flunq.cli.tables import Column
 from flunq.errors import UsageError
 
 app = typer.Typer(
@@ -55,7 +56,7 @@ async def list_() -> None:
     """
     async with connected() as client:
         found = await client.secrets()
-    output.emit(found)
+    output.emit(found, columns=[Column("name"), Column("changed_at", kind="time")])
     if as_rows() and not found:
         diagnostics.say("no secrets are kept; keep one with: flunq secrets set NAME")
 

@@ -45,38 +45,81 @@ _ROLES = {
 }
 
 
+_Role = Annotated[ServiceRole, typer.Argument(metavar="ROLE", help="The service to be.")]
+_Nats = Annotated[
+    str | None,
+    typer.Option("--nats", metavar="URL", help="Address of NATS.", rich_help_panel="Connection"),
+]
+_Functions = Annotated[
+    list[str] | None,
+    typer.Option("--functions", metavar="MODULE|FILE", help="Python functions; repeatable."),
+]
+_Name = Annotated[
+    str | None, typer.Option("--name", metavar="NAME", help="Name of this process among the nodes.")
+]
+_Capacity = Annotated[
+    int | None, typer.Option("--capacity", min=1, metavar="N", help="Tasks that it runs at once.")
+]
+_Programs = Annotated[
+    bool | None,
+    typer.Option("--programs/--no-programs", help="Whether workflows may run local programs [no]."),
+]
+_Host = Annotated[str, typer.Option("--host", metavar="HOST", help="Address the API listens on.")]
+_Port = Annotated[
+    int | None,
+    typer.Option("--port", "--api-port", metavar="PORT", help="Port of the API; 0 for a free one."),
+]
+_Data = Annotated[
+    Path | None,
+    typer.Option("--data", metavar="DIR", help="Folder of the archive, for the historian."),
+]
+_Certificate = Annotated[
+    Path | None,
+    typer.Option(
+        "--tls-cert", metavar="FILE", help="Certificate of the API.", rich_help_panel="Connection"
+    ),
+]
+_PrivateKey = Annotated[
+    Path | None,
+    typer.Option(
+        "--tls-key", metavar="FILE", help="Its private key.", rich_help_panel="Connection"
+    ),
+]
+_Authority = Annotated[
+    Path | None,
+    typer.Option(
+        "--tls-ca",
+        metavar="FILE",
+        help="Authority that NATS is checked against.",
+        rich_help_panel="Connection",
+    ),
+]
+_Origins = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--cors-origin", metavar="ORIGIN", help="Web pages that may call the API; repeatable."
+    ),
+]
+_BodyLimit = Annotated[
+    int, typer.Option("--body-limit", min=1, metavar="MIB", help="Largest body of a request.")
+]
+
+
 def command(
-    role: Annotated[ServiceRole, typer.Argument(metavar="ROLE", help="The service to be.")],
-    nats: Annotated[
-        str | None,
-        typer.Option(
-            "--nats", metavar="URL", help="Address of NATS.", rich_help_panel="Connection"
-        ),
-    ] = None,
-    functions: Annotated[
-        list[str] | None,
-        typer.Option("--functions", metavar="MODULE|FILE", help="Python functions; repeatable."),
-    ] = None,
-    name: Annotated[
-        str | None, typer.Option("--name", help="Name of this process among the nodes.")
-    ] = None,
-    capacity: Annotated[
-        int | None, typer.Option("--capacity", min=1, help="Tasks that it runs at once.")
-    ] = None,
-    programs: Annotated[
-        bool | None,
-        typer.Option(
-            "--programs/--no-programs", help="Whether workflows may run local programs [no]."
-        ),
-    ] = None,
-    host: Annotated[str, typer.Option("--host", help="Address the API listens on.")] = "127.0.0.1",
-    port: Annotated[
-        int | None, typer.Option("--port", "--api-port", help="Port of the API; 0 for a free one.")
-    ] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option("--data", metavar="DIR", help="Folder of the archive, for the historian."),
-    ] = None,
+    role: _Role,
+    nats: _Nats = None,
+    functions: _Functions = None,
+    name: _Name = None,
+    capacity: _Capacity = None,
+    programs: _Programs = None,
+    host: _Host = "127.0.0.1",
+    port: _Port = None,
+    data: _Data = None,
+    tls_cert: _Certificate = None,
+    tls_key: _PrivateKey = None,
+    tls_ca: _Authority = None,
+    cors_origin: _Origins = None,
+    body_limit: _BodyLimit = 8,
 ) -> int:
     """Run one service of the cluster in this process, until SIGTERM or Ctrl-C.
 
@@ -102,6 +145,11 @@ def command(
             host=host,
             port=port,
             data=data,
+            cors_origin=cors_origin,
+            body_limit=body_limit,
+            tls_cert=tls_cert,
+            tls_key=tls_key,
+            tls_ca=tls_ca,
         )
     return _run(role, given)
 
@@ -123,15 +171,22 @@ def _given_settings() -> dict[str, Any] | None:
 def _own_settings(role: ServiceRole, **given: Any) -> dict[str, Any]:
     import socket
 
+    from flunq.services.identity.settings import identity_settings
     from flunq.services.supervising.plan import split_credentials
 
+    if (given["tls_cert"] is None) != (given["tls_key"] is None):
+        raise UsageError("--tls-cert and --tls-key go together")
     loaded = settings(
         nats_url=given["nats"],
         functions=tuple(given["functions"]) if given["functions"] else None,
         worker_concurrency=given["capacity"],
         programs=given["programs"],
         api_port=given["port"],
+        ca=given["tls_ca"] and str(given["tls_ca"].absolute()),
     )
+    if loaded.settings.ca is not None:
+        # Every connection of this process reads it there.
+        os.environ["FLUNQ_CA"] = loaded.settings.ca
     chosen, context = loaded.settings, loaded.context
     if chosen.nats_url is None:
         raise UsageError(
@@ -163,10 +218,21 @@ def _own_settings(role: ServiceRole, **given: Any) -> dict[str, Any]:
         "program_memory": chosen.program_memory,
         "host": given["host"],
         "port": chosen.api_port,
-        "token_key": os.environ.get("FLUNQ_TOKEN_KEY"),
+        "identity": identity_settings(chosen, token_key=os.environ.get("FLUNQ_TOKEN_KEY")),
+        "proof": _proof(os.environ.get("FLUNQ_TOKEN_KEY")),
+        "tls_cert": given["tls_cert"] and str(given["tls_cert"].absolute()),
+        "tls_key": given["tls_key"] and str(given["tls_key"].absolute()),
+        "cors_origins": given["cors_origin"] or [],
+        "body_limit": given["body_limit"] << 20,
         "log_level": chosen.log_level,
         "log_style": chosen.log_format,
     }
+
+
+def _proof(token_key: str | None) -> str:
+    from flunq.services.identity.keys import internal_proof
+
+    return internal_proof(token_key) if token_key else ""
 
 
 def _run(role: ServiceRole, given: dict[str, Any]) -> int:
@@ -201,7 +267,8 @@ async def _node(given: dict[str, Any], lifecycle: Lifecycle) -> None:
 
 
 async def _control(given: dict[str, Any], lifecycle: Lifecycle) -> None:
-    from flunq.api.app import create_app
+    from flunq.api.hosting import HostedApi
+    from flunq.api.server import protocol_of
     from flunq.services.control import (
         ControlSettings,
         Health,
@@ -213,7 +280,14 @@ async def _control(given: dict[str, Any], lifecycle: Lifecycle) -> None:
     chosen: ControlSettings = _convert(given, ControlSettings)
     health = Health()
     health.add("nats", nats_reachable(chosen.nats_url))
-    await run_control(chosen, create_app(health), lifecycle, roles=control_roles(chosen))
+    api = HostedApi(chosen, health)
+    await run_control(
+        chosen,
+        api.app,
+        lifecycle,
+        roles=[api.run, *control_roles(chosen)],
+        protocol=protocol_of(api.services.settings.limits),
+    )
 
 
 async def _historian(given: dict[str, Any], lifecycle: Lifecycle) -> None:

@@ -32,7 +32,13 @@ QueryFileOption = Annotated[
 ]
 FormOption = Annotated[
     SqlFormat | None,
-    typer.Option("-o", "--output", help="Format of the answer.", rich_help_panel="Output"),
+    typer.Option(
+        "-o",
+        "--output",
+        metavar="table|json|jsonl|yaml|csv|parquet",
+        help="Format of the answer.",
+        rich_help_panel="Output",
+    ),
 ]
 OutputFileOption = Annotated[
     Path | None,
@@ -47,7 +53,14 @@ AsOfOption = Annotated[
     typer.Option("--as-of", metavar="TIME|SEQ", help="Only what had happened by then."),
 ]
 TimeoutOption = Annotated[
-    float, typer.Option("--timeout", parser=parse_duration, metavar="60s", help="Stop it then.")
+    float,
+    typer.Option(
+        "--timeout",
+        parser=parse_duration,
+        metavar="60s",
+        help="Stop it then [60s].",
+        show_default=False,
+    ),
 ]
 
 

@@ -75,7 +75,7 @@ def _show(state: ClusterState) -> None:
     from flunq.cli.commands.up import as_data
     from flunq.services.supervising.archive import archive_line, archive_states
 
-    archives = asyncio.run(archive_states(state.api.url))
+    archives = asyncio.run(archive_states(state.api.url, state.api.ca))
     if current().output is not OutputFormat.TABLE:
         import msgspec
 

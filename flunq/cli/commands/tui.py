@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from flunq_tui.app import Options
     from flunq_tui.source import Source
 
-THEMES = ("textual-dark", "textual-light", "ansi-dark", "ansi-light")
-
 
 def command(
     first: Annotated[
@@ -33,7 +31,7 @@ def command(
         ),
     ] = None,
     demo: Annotated[
-        bool, typer.Option("--demo", help="On a private cluster with a lively workload.")
+        bool, typer.Option("--demo", help="On a private, busy cluster; in a pipe: as lines.")
     ] = False,
     file: Annotated[
         list[Path] | None,
@@ -42,7 +40,9 @@ def command(
     web: Annotated[
         bool, typer.Option("--web", help="In a browser on this machine, behind a token.")
     ] = False,
-    port: Annotated[int, typer.Option("--port", help="Port of --web; 0 for a free one.")] = 0,
+    port: Annotated[
+        int, typer.Option("--port", metavar="PORT", help="Port of --web; 0 for a free one.")
+    ] = 0,
     theme: Annotated[
         str | None, typer.Option("--theme", metavar="NAME", help="Colours; T chooses in it.")
     ] = None,
@@ -50,7 +50,9 @@ def command(
         str | None,
         typer.Option("--language", metavar="en|de", help="Language [env: FLUNQ_LANGUAGE, LANG]."),
     ] = None,
-    mouse: Annotated[bool, typer.Option("--mouse/--no-mouse", help="Use the mouse [yes].")] = True,
+    mouse: Annotated[
+        bool, typer.Option("--mouse/--no-mouse", help="Use the mouse [yes].", show_default=False)
+    ] = True,
     keys: Annotated[bool, typer.Option("--keys", help="List the commands and their keys.")] = False,
 ) -> int:
     """Watch executions as they happen, rewind them, act on them.
@@ -71,6 +73,8 @@ def command(
     _normalise_environment()
     if web:
         return _serve(port, demo=demo, files=file or [], first=first)
+    if demo and not _may_draw():
+        return _demo_as_lines()
     if not _may_draw():
         raise UsageError("flunq tui needs a terminal", hint="flunq tail -o jsonl is for pipes")
     if demo:
@@ -92,8 +96,9 @@ def _normalise_environment() -> None:
 
 
 def _options(first: str | None, theme: str | None, language: str | None) -> Options:
-    from flunq_tui.app import Options, keys_file
+    from flunq_tui.app import Options, keys_file, state_file
     from flunq_tui.keys import load_keymap
+    from flunq_tui.memory import Memory
     from flunq_tui.messages import preferred_language
 
     return Options(
@@ -101,12 +106,13 @@ def _options(first: str | None, theme: str | None, language: str | None) -> Opti
         language=language or preferred_language(),
         theme=_theme(theme),
         first=first or "",
+        memory=Memory(state_file()),
     )
 
 
 def _theme(named: str | None) -> str:
     if named is None:
-        return "ansi-dark" if os.environ.get("NO_COLOR") else THEMES[0]
+        return "ansi-dark" if os.environ.get("NO_COLOR") else ""
     from textual.theme import BUILTIN_THEMES
 
     if named not in BUILTIN_THEMES:
@@ -162,6 +168,14 @@ def _data_folder(loaded: Loaded) -> Path | None:
     if context is not None and context.data_dir is not None:
         return Path(context.data_dir)
     return Path(loaded.settings.data) if loaded.origins["data"].source == "flag" else None
+
+
+def _demo_as_lines() -> int:
+    """Without a terminal the demonstration prints its events and ends."""
+    from flunq.cli.cluster_demo import run_demo
+    from flunq.services.supervising.options import ClusterOptions
+
+    return run_demo(ClusterOptions(data=Path(), context=None), temporary=True, may_stay=False)
 
 
 def _demo(options: Callable[[], Options], *, mouse: bool) -> int:

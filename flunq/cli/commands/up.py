@@ -59,6 +59,14 @@ ApiPortOption = Annotated[
 NatsPortOption = Annotated[
     int | None, typer.Option("--nats-port", metavar="PORT", help="Port of nats-server.")
 ]
+TlsOption = Annotated[
+    bool | None,
+    typer.Option("--tls/--no-tls", help="API and NATS by TLS, with a CA of the data folder [no]."),
+]
+EncryptOption = Annotated[
+    bool | None,
+    typer.Option("--encrypt", help="Encrypt what is stored, from now on [no]."),
+]
 DemoOption = Annotated[
     bool, typer.Option("--demo", help="In a temporary folder, with a workflow to look at.")
 ]
@@ -75,6 +83,8 @@ def command(
     replicas: ReplicasOption = None,
     api_port: ApiPortOption = None,
     nats_port: NatsPortOption = None,
+    tls: TlsOption = None,
+    encrypt: EncryptOption = None,
     demo: DemoOption = False,
 ) -> int:
     """Start a local cluster and show its state until Ctrl-C.
@@ -98,6 +108,8 @@ def command(
         replicas=replicas,
         api_port=api_port,
         nats_port=nats_port,
+        tls=tls,
+        encrypt=encrypt,
     )
     options = _options(loaded)
     if demo:
@@ -109,6 +121,7 @@ def command(
 
 def _options(loaded: Loaded) -> ClusterOptions:
     from flunq.config import default_data
+    from flunq.services.identity.settings import identity_settings
     from flunq.services.supervising.options import ClusterOptions
 
     chosen = loaded.settings
@@ -142,6 +155,10 @@ def _options(loaded: Loaded) -> ClusterOptions:
         blob_threshold=chosen.blob_threshold,
         retention_after=chosen.retention_after,
         retention_keep=chosen.retention_keep,
+        tls=chosen.tls,
+        hosts=chosen.tls_hosts,
+        encrypt=chosen.encrypt,
+        identity=identity_settings(chosen),
         log_level=chosen.log_level,
     )
 

@@ -80,6 +80,6 @@ async def _reach(
     except TimeoutError:
         raise WaitTimeoutError(
             f"execution {execution} is not {' or '.join(statuses)} after {within:g} s",
-            hint=f"see what it waits for: flunq get {execution}",
+            hint=f"see what it waits for: flunq why {execution}",
             id=execution,
         ) from None

@@ -22,7 +22,7 @@ EXECUTION_COLUMNS = (
     Column("status", kind="status"),
     Column("started_at", "started", kind="time"),
     Column("duration", kind="duration"),
-    Column("tags"),
+    Column("tags", spare=True),
 )
 WORKFLOW_COLUMNS = (
     Column("workflow", whole=True),

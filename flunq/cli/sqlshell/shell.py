@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 PROMPT = "flunq> "
 MORE = "  ...> "
 HISTORY_LENGTH = 2_000
+_BARE = frozenset({"help", "quit", "exit"})
+"""Words that people type by themselves in other shells."""
 _HELP = (
     (".help", "what you are reading"),
     (".tables", "the tables"),
@@ -41,6 +43,15 @@ _HELP = (
     (".export FILE [QUERY]", "write the last query's answer, by its ending: csv, json, parquet"),
     (".quit", "leave; Ctrl-D too"),
 )
+
+
+def as_command(line: str) -> str:
+    """Return a line as a dot command, or nothing when it belongs to a query."""
+    said = line.strip()
+    if said.startswith("."):
+        return said
+    bare = said.rstrip(";").lower()
+    return f".{bare}" if bare in _BARE else ""
 
 
 class Shell:
@@ -86,8 +97,9 @@ class Shell:
         except EOFError:
             sys.stderr.write("\n")
             return False
-        if not buffer.pending and line.strip().startswith("."):
-            return self._command(line.strip())
+        command = "" if buffer.pending else as_command(line)
+        if command:
+            return self._command(command)
         for query in buffer.add(line):
             self._query(query)
         return True
@@ -120,7 +132,8 @@ class Shell:
     def _answer(self, sql: str) -> None:
         done = run_async(self._asking.answer(sql))
         if self._timer:
-            diagnostics.say(f"{done.rows:,} rows in {render_duration(done.seconds)}")
+            rows = "1 row" if done.rows == 1 else f"{done.rows:,} rows"
+            diagnostics.say(f"{rows} in {render_duration(done.seconds)}")
 
     def _help(self, _rest: str) -> None:
         for name, meaning in _HELP:

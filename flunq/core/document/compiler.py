@@ -6,7 +6,7 @@ this version does not run) becomes the error of the task that needs it, raised w
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from flunq.core.document import calls, listening, messaging, policies, runs
 from flunq.core.document.addresses import DOCUMENT, function_address, function_name
@@ -33,9 +33,16 @@ from flunq.core.document.model import (
     Wait,
     Workflow,
 )
+from flunq.core.document.needs import graph_of
+from flunq.core.document.traffic import compile_traffic
 from flunq.core.execution.commands import WorkflowRef
 from flunq.core.markers import as_text
+from flunq.core.pausing import PauseError, hooks_of, pause_of
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
 SECRET_NAMES = ("$secrets", "$authorization")
 
 # ``for`` and ``listen`` tasks carry companions that are task keys too, so the order matters.
@@ -54,6 +61,7 @@ KINDS = (
     "do",
 )
 
+_EFFECTS = frozenset({"call", "run", "listen"})
 EVALUATION_MODES = ("strict", "loose")
 
 
@@ -83,7 +91,17 @@ def compile_workflow(value: dict[str, Any], digest: str, library: Library = EMPT
         secrets=tuple(str(name) for name in _names(value.get("use"), "secrets")),
         uses_secrets=any(name in repr(value) or library.mentions(name) for name in SECRET_NAMES),
         tags=_tags(document.get("tags")),
+        pause=_lenient(pause_of, value, None),
+        hooks=_lenient(hooks_of, value, {}),
     )
+
+
+def _lenient(read: Callable[[Any], T], value: Any, otherwise: T) -> T:
+    """Read metadata of a document that may be older than their meaning."""
+    try:
+        return read(value)
+    except PauseError:
+        return otherwise
 
 
 def _names(use: Any, what: str) -> list[Any]:
@@ -242,6 +260,7 @@ class _Compiler:
             following=scope.following(index),
             spec=spec,
             extensions=self._extensions.around(kind),
+            traffic=compile_traffic(self._document, definition) if kind in _EFFECTS else None,
         )
 
     def _spec(
@@ -295,7 +314,9 @@ class _Compiler:
     def _fork(self, definition: dict[str, Any], reference: str) -> Fork:
         fork = definition["fork"]
         branches = self._scope(fork["branches"], f"{reference}/fork/branches", sequential=False)
-        return Fork(branches=branches, compete=bool(fork.get("compete", False)))
+        compete = bool(fork.get("compete", False))
+        needs = () if compete else graph_of(fork["branches"])
+        return Fork(branches=branches, compete=compete, needs=needs)
 
     def _try(self, definition: dict[str, Any], reference: str) -> Try:
         first = self.scope(definition["try"], f"{reference}/try")

@@ -13,7 +13,9 @@ import msgspec
 from flunq.core.document.schemas import Schema
 from flunq.core.duration import Duration
 from flunq.core.execution.commands import WorkflowRef
+from flunq.core.pausing import Pause
 from flunq.core.retrying import Backoff
+from flunq.core.traffic import Breaker, LimitRule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,6 +67,21 @@ class DataStage(msgspec.Struct, frozen=True, kw_only=True):
 NO_STAGE = DataStage()
 
 
+class KeyedLimit(NamedTuple):
+    """A limit with its key as a program."""
+
+    rule: LimitRule
+    key: Program
+
+
+class TrafficSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """What holds for one task: its own metadata and those of its workflow."""
+
+    priority: int
+    limits: tuple[KeyedLimit, ...]
+    breaker: Breaker | None
+
+
 class Task(msgspec.Struct, frozen=True, kw_only=True):
     """One task of the document."""
 
@@ -87,6 +104,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     spec: Any
     extensions: tuple[str, ...] = ()
     """References of the extensions around it, the outermost first."""
+    traffic: TrafficSpec | None = None
+    """Limits, breaker and priority, where metadata say any."""
 
 
 class Extension(msgspec.Struct, frozen=True, kw_only=True):
@@ -139,6 +158,8 @@ class Fork(msgspec.Struct, frozen=True, kw_only=True):
 
     branches: tuple[str, ...]
     compete: bool
+    needs: tuple[tuple[int, ...], ...] = ()
+    """For each branch the indexes of those that it needs; empty when none needs any."""
 
 
 class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
@@ -327,6 +348,10 @@ class Workflow(msgspec.Struct, frozen=True, kw_only=True):
     """An expression somewhere in it may name a secret."""
     tags: dict[str, str] = {}
     """``document.tags``: the tags of its executions."""
+    pause: Pause | None = None
+    """After how many failed attempts an execution is suspended."""
+    hooks: dict[str, WorkflowRef] = {}
+    """Which workflow is started about which moment of an execution."""
 
     @property
     def namespace(self) -> str:

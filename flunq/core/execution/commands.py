@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -33,6 +33,8 @@ class Start(msgspec.Struct, frozen=True, kw_only=True, tag="start"):
     traceparent: str | None = None
     request: str = ""
     """Tells a late copy of this command from another start under the same id."""
+    forked_from: str = ""
+    """The execution that this one repeats from the start."""
     nonce: str = ""
     """Drawn by the owner for workflows that use secrets; what others say here is replaced."""
 
@@ -95,6 +97,44 @@ class Resume(msgspec.Struct, frozen=True, kw_only=True, tag="resume"):
     request: str = ""
 
 
+class Restore(msgspec.Struct, frozen=True, kw_only=True, tag="restore"):
+    """Go on from a state of the past; the engine's own, for nobody else may say what was."""
+
+    id: str
+    kind: Literal["retried", "rewound", "forked"]
+    workflow: WorkflowRef
+    """The definition to go on with."""
+    state: Any
+    """The state at that point, as a value."""
+    at: int
+    """When the point was (microseconds since the epoch)."""
+    point: int
+    """Sequence of the last event before it."""
+    seq: int = 0
+    """Sequence that the execution must have still; 0 for another execution."""
+    attempt: int = 1
+    """An attempt that no task has had."""
+    redo: int = 0
+    """The step that begins anew; 0 if none does."""
+    task: str = ""
+    """The task whose input is edited; empty for the one that begins next."""
+    input: Any = msgspec.UNSET
+    origin: str = ""
+    """The execution that another one is forked from."""
+    reason: str = ""
+    request: str = ""
+
+
+class Migrate(msgspec.Struct, frozen=True, kw_only=True, tag="migrate"):
+    """Let an open execution go on with another version of its definition."""
+
+    id: str
+    workflow: WorkflowRef
+    dry_run: bool = False
+    """Only say whether it can."""
+    request: str = ""
+
+
 class Delete(msgspec.Struct, frozen=True, kw_only=True, tag="delete"):
     """Forget an execution that has ended; its owner does it, the core is not asked."""
 
@@ -107,4 +147,16 @@ class Continue(msgspec.Struct, frozen=True, kw_only=True, tag="continue"):
     id: str
 
 
-Command = Start | Report | Fire | Deliver | Cancel | Suspend | Resume | Delete | Continue
+Command = (
+    Start
+    | Report
+    | Fire
+    | Deliver
+    | Cancel
+    | Suspend
+    | Resume
+    | Restore
+    | Migrate
+    | Delete
+    | Continue
+)

@@ -21,7 +21,9 @@ from flunq.core.execution.commands import (
     Deliver,
     Failure,
     Fire,
+    Migrate,
     Report,
+    Restore,
     Resume,
     Start,
     Suspend,
@@ -37,6 +39,7 @@ from flunq.core.execution.fold import (
     TIMER_FIRED,
 )
 from flunq.core.execution.reducing import input_source
+from flunq.core.execution.returning import Refused, migrate, restore
 from flunq.core.execution.state import (
     ROOT,
     Begin,
@@ -53,6 +56,7 @@ from flunq.core.execution.state import (
     Wake,
     settle_status,
 )
+from flunq.core.execution.suspending import tell_tasks
 from flunq.core.execution.tasks import HANDLERS
 from flunq.core.execution.tasks.extension import EXTENSION, is_entered
 from flunq.core.execution.tasks.listen import LISTEN, is_known
@@ -69,8 +73,6 @@ MAX_TRANSITIONS = 256
 """Transitions that one call does at most."""
 MAX_BYTES = 256 * 1024
 """A call stops after the transition that passes this many bytes of events."""
-MAX_TOLD = 256
-"""Tasks whose suspension is recorded one by one; what runs beyond them is suspended silently."""
 MAX_BLOCKED = 8
 """Entries of ``ready`` that may wait for answers before a call stops looking for others."""
 
@@ -100,16 +102,18 @@ def decide(
     """
     fresh = state is None
     if state is None:
-        if type(command) is not Start:
-            raise NotFoundError(f"there is no execution {command.id!r}")
-        state = State(id=command.id, workflow=env.workflow.ref, traceparent=command.traceparent)
+        state = _blank(command, env)
     decision = Decision()
-    if state.is_terminal:
+    if state.is_terminal and type(command) is not Restore:
         decision.rejection = _too_late(state, command)
         return state, decision
     turn = Turn(state, env, now, answers)
     if type(command) is not Start:
-        _COMMANDS[type(command)](turn, command)
+        try:
+            _COMMANDS[type(command)](turn, command)
+        except Refused as refused:
+            decision.rejection = refused.failure
+            return state, decision
     elif fresh:
         try:
             turn.size += turn.size_of(command.input)
@@ -124,12 +128,29 @@ def decide(
     return state, decision
 
 
+def _blank(command: Command, env: Environment) -> State:
+    if isinstance(command, Start):
+        return State(id=command.id, workflow=env.workflow.ref, traceparent=command.traceparent)
+    if isinstance(command, Restore) and command.kind == "forked":
+        return State(id=command.id, workflow=env.workflow.ref)
+    raise NotFoundError(f"there is no execution {command.id!r}")
+
+
 def _too_late(state: State, command: Command) -> Failure | None:
-    wanted = {Cancel: "cancelled", Suspend: "suspended", Resume: "running"}.get(type(command))
+    wanted = _WANTED.get(type(command))
     if wanted is None or wanted == state.status:
         return None
     failure = faults.standard("runtime", f"the execution is {state.status} already")
     return msgspec.structs.replace(failure, status=409, title="The execution has ended")
+
+
+_WANTED: dict[type[Any], str] = {
+    Cancel: "cancelled",
+    Suspend: "suspended",
+    Resume: "running",
+    Migrate: "migrated",
+}
+"""What people want of an execution; what the engine itself sends may come too late."""
 
 
 # --- commands ---------------------------------------------------------------------------------
@@ -161,6 +182,8 @@ def _start(turn: Turn, command: Start) -> None:
         data["parentTask"] = command.parent_task
     if command.request:
         data["request"] = command.request
+    if command.forked_from:
+        data["forked"] = {"from": command.forked_from, "at": 0}
     failure = _prepare_start(turn, data)
     turn.emit(types.WORKFLOW_STARTED, data)
     if failure is not None:
@@ -271,7 +294,7 @@ def _suspend(turn: Turn, command: Suspend) -> None:
     if command.request:
         data["request"] = command.request
     turn.emit(types.WORKFLOW_SUSPENDED, data)
-    _tell_tasks(turn, types.TASK_SUSPENDED, "suspendedAt")
+    tell_tasks(turn, types.TASK_SUSPENDED, "suspendedAt")
 
 
 def _resume(turn: Turn, command: Resume) -> None:
@@ -281,7 +304,7 @@ def _resume(turn: Turn, command: Resume) -> None:
     if command.request:
         data["request"] = command.request
     turn.emit(types.WORKFLOW_RESUMED, data)
-    _tell_tasks(turn, types.TASK_RESUMED, "resumedAt")
+    tell_tasks(turn, types.TASK_RESUMED, "resumedAt")
 
 
 def _is_settled(turn: Turn, command: Suspend | Resume, already: bool) -> bool:
@@ -295,13 +318,6 @@ def _is_settled(turn: Turn, command: Suspend | Resume, already: bool) -> bool:
     if already and request:
         turn.emit(NOTED, {"name": turn.name, "notedAt": turn.time, "request": request})
     return already
-
-
-def _tell_tasks(turn: Turn, type: str, when: str) -> None:
-    """Record what happens to the running tasks, as far as that fits one decision."""
-    steps = [step for step in turn.state.frames if step != ROOT]
-    for step in steps[:MAX_TOLD]:
-        turn.emit_task(type, when, turn.state.frames[step].reference, step)
 
 
 def _continue(turn: Turn, command: Continue | Delete) -> None:
@@ -331,6 +347,8 @@ _COMMANDS: dict[type[Any], Callable[[Turn, Any], None]] = {
     Cancel: _cancel,
     Suspend: _suspend,
     Resume: _resume,
+    Restore: restore,
+    Migrate: migrate,
     Continue: _continue,
     Delete: _continue,
     Deliver: _deliver,

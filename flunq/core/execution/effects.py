@@ -8,6 +8,7 @@ import msgspec
 
 from flunq.core.execution.commands import Cancel, Failure, Report, Start
 from flunq.core.markers import Grant
+from flunq.core.traffic import Traffic
 
 
 class Dispatch(msgspec.Struct, frozen=True, kw_only=True, tag="dispatch"):
@@ -30,6 +31,10 @@ class Dispatch(msgspec.Struct, frozen=True, kw_only=True, tag="dispatch"):
     traceparent: str | None = None
     secrets: Grant | None = None
     """What the markers in the arguments may stand for."""
+    workflow: str = ""
+    """``namespace/name`` of the definition."""
+    traffic: Traffic | None = None
+    """Limits, breaker and priority, where its metadata say any."""
 
 
 class Withdraw(msgspec.Struct, frozen=True, kw_only=True, tag="withdraw"):
@@ -79,6 +84,14 @@ class Tell(msgspec.Struct, frozen=True, kw_only=True, tag="tell"):
     command: Start | Cancel | Report
 
 
-Effect = Dispatch | Withdraw | Arm | Disarm | Finish | Publish | Tell
-OUTBOX_TYPES = (Publish, Withdraw, Tell)
+class Bury(msgspec.Struct, frozen=True, kw_only=True, tag="bury"):
+    """Keep a letter about a task whose retries are used up, for people to look at."""
+
+    execution: str
+    id: str
+    letter: dict[str, Any]
+
+
+Effect = Dispatch | Withdraw | Arm | Disarm | Finish | Publish | Tell | Bury
+OUTBOX_TYPES = (Publish, Withdraw, Tell, Bury)
 """Effects that leave no open task or timer behind, so the commit itself must remember them."""

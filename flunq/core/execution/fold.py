@@ -14,9 +14,10 @@ every task event        ``step`` number of the task instance: the sequence of it
                         ``inputFrom``: sequence of the event that has it as ``output``,
                         ``transformed``, ``with``, ``value`` or ``input``; ``transformed`` input;
                         ``timeout`` due time; ``next`` first subtask. By kind: ``dispatch``
-                        {id, kind, key, arguments, deadline}, of a subscription ``foreach`` its
-                        first task, ``ends``; ``due`` (wait); ``items`` (for);
-                        ``branches``, ``compete`` (fork); ``with`` (input of a called function);
+                        {id, kind, key, arguments, deadline, traffic}, of a subscription
+                        ``foreach`` its first task, ``ends``; ``due`` (wait); ``items`` (for);
+                        ``branches``, ``compete``, ``graph`` of {task, needs} (fork); ``with``
+                        (input of a called function);
                         ``attemptDue`` (try); ``listener`` (listen); ``target``, ``level``,
                         ``main`` if nothing runs before it (extension)
 ``task.completed``      ``output``; ``context`` if exported; ``next`` task, ``back`` if it was
@@ -24,11 +25,12 @@ every task event        ``step`` number of the task instance: the sequence of it
                         task ended it; ``flow`` where to go on once the extensions around it
                         are done, ``raw`` output for them; ``leave`` if an extension does
                         without the task, ``hands`` if it may hand its output on
-``task.faulted``        ``error``
+``task.faulted``        ``error``; ``attempts`` of a try whose retries are used up
 ``task.retried``        ``error``, ``attempt`` to come, ``due``, ``attemptDue``
 ``workflow.started``    ``digest``, ``input``, ``transformed``, ``tags``, ``parent``,
                         ``parentTask``, ``timeout``, ``next``; ``unprepared`` while the input's
-                        transformation waits for an answer; ``secrets`` {nonce, names}
+                        transformation waits for an answer; ``secrets`` {nonce, names};
+                        ``forked`` {from, at}
 ``workflow.*``          ``output``, ``error``, ``reason``; ``request`` tells late copies of a
                         command from others
 ``io.flunq.*``          ``request.noted`` (``request`` that changed nothing),
@@ -43,7 +45,12 @@ every task event        ``step`` number of the task instance: the sequence of it
                         (``value``, ``key``, ``filter``, ``expected``, ``until`` filter met,
                         ``done``); ``task.iterated`` of a listen: ``output``, ``context``, ``done``;
                         of a subscription ``message.consumed`` (``value``), ``messages.fetched``
-                        (``done`` if no more will come), ``messages.awaited`` (``dispatch``)
+                        (``done`` if no more will come), ``messages.awaited`` (``dispatch``);
+                        ``execution.retried``, ``.rewound``, ``.forked``: ``point`` the sequence
+                        that they go on after, ``task``, edited ``input``, and the ``state`` from
+                        here on; before ``.forked`` stand ``value.carried`` (``value``) and the
+                        frames of that state as ``task.started`` with ``restored``;
+                        ``execution.migrated`` (``definition``, ``digest``)
 ======================  ==========================================================================
 
 Times in engine members are microseconds since the epoch.
@@ -60,6 +67,7 @@ import msgspec
 
 from flunq.core import events as types
 from flunq.core.execution import faults
+from flunq.core.execution.branching import open_graph
 from flunq.core.execution.commands import WorkflowRef
 from flunq.core.execution.reducing import (
     Data,
@@ -73,6 +81,7 @@ from flunq.core.execution.reducing import (
     route,
     take,
 )
+from flunq.core.execution.restoring import from_value
 from flunq.core.execution.state import (
     ROOT,
     Begin,
@@ -97,6 +106,8 @@ from flunq.core.execution.state import (
     settle_status,
 )
 from flunq.core.markers import Grant
+from flunq.core.pausing import MOST_FAILED
+from flunq.core.traffic import Traffic
 
 if TYPE_CHECKING:
     from flunq.core.events import CloudEvent
@@ -119,6 +130,14 @@ EXTENDED = types.ENGINE + "task.extended"
 MESSAGE = types.ENGINE + "message.consumed"
 FETCHED = types.ENGINE + "messages.fetched"
 FETCHING = types.ENGINE + "messages.awaited"
+
+RETRIED = types.ENGINE + "execution.retried"
+REWOUND = types.ENGINE + "execution.rewound"
+FORKED = types.ENGINE + "execution.forked"
+MIGRATED = types.ENGINE + "execution.migrated"
+CARRIED = types.ENGINE + "value.carried"
+RESTORING = frozenset({RETRIED, REWOUND, FORKED})
+"""After these an execution that had ended goes on."""
 
 REQUESTS = 32
 """Control commands of which late copies are recognised."""
@@ -235,6 +254,7 @@ def _workflow_resumed(state: State, seq: int, now: int, data: Data) -> None:
     _remember(state, data)
     state.suspended = False
     state.reason = ""
+    state.failed = []
     for item in state.ready:
         if type(item) is Enter or type(item) is Spread:
             item.at = now
@@ -275,6 +295,20 @@ def _quarantined(state: State, seq: int, now: int, data: Data) -> None:
     _end(state, now, "quarantined")
 
 
+def _restored(state: State, seq: int, now: int, data: Data) -> None:
+    requests = state.requests
+    past = from_value(data["state"])
+    for name in State.__struct_fields__:
+        setattr(state, name, getattr(past, name))
+    state.requests = requests
+    _remember(state, data)
+
+
+def _migrated(state: State, seq: int, now: int, data: Data) -> None:
+    _remember(state, data)
+    state.workflow = WorkflowRef(digest=data["digest"], **data["definition"])
+
+
 def _noted(state: State, seq: int, now: int, data: Data) -> None:
     """Events that only count."""
 
@@ -283,6 +317,8 @@ def _noted(state: State, seq: int, now: int, data: Data) -> None:
 
 
 def _task_started(state: State, seq: int, now: int, data: Data) -> None:
+    if "restored" in data:
+        return
     item = take(state, data)
     step: int = data["step"]
     parent_step = item.step if item is not None else ROOT
@@ -345,7 +381,12 @@ def _open_task(state: State, step: int, frame: Frame, dispatch: Data) -> None:
         arguments=dispatch.get("arguments"),
         deadline=dispatch.get("deadline"),
         secrets=state.secrets,
+        traffic=_traffic(dispatch.get("traffic")),
     )
+
+
+def _traffic(value: Data | None) -> Traffic | None:
+    return None if value is None else msgspec.convert(value, Traffic)
 
 
 def _open_wait(state: State, step: int, frame: Frame, event: tuple[int, int, Data]) -> None:
@@ -367,7 +408,9 @@ def _open_loop(state: State, step: int, frame: Frame, event: tuple[int, int, Dat
 def _open_fork(state: State, step: int, frame: Frame, event: tuple[int, int, Data]) -> None:
     _, now, data = event
     count = data.get("branches", 0)
-    if count:
+    if "graph" in data:
+        open_graph(state, step, frame, data["graph"], (input_source(step, frame), now))
+    elif count:
         frame.local = Forking(pending=count, compete="compete" in data)
         state.ready.append(Spread(step, 0, count, now))
 
@@ -513,6 +556,7 @@ def _task_retried(state: State, seq: int, now: int, data: Data) -> None:
     _end_try(state, step, frame, frame.local.tries)
     frame.local.tries += 1
     frame.attempt = frame.highest = data["attempt"]
+    state.failed = [*state.failed, now][-MOST_FAILED:]
     if "attemptDue" in data:
         arm(state, frame, f"{step}a{frame.local.tries}", data["attemptDue"])
     if "due" in data:
@@ -702,6 +746,11 @@ REDUCERS: dict[str, Reducer] = {
     types.QUARANTINED: _quarantined,
     types.DELETED: _noted,
     types.EXPIRED: _noted,
+    RETRIED: _restored,
+    REWOUND: _restored,
+    FORKED: _restored,
+    MIGRATED: _migrated,
+    CARRIED: _noted,
     PREPARED: _prepared,
     STOPPING: _stopping,
     TIMER_FIRED: _timer_fired,

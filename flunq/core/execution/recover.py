@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 def open_effects(state: State) -> list[Effect]:
     """Return the effects that dispatch every open task and arm every timer once more."""
     effects: list[Effect] = [
-        task.dispatch(state.id, name, state.traceparent) for name, task in state.tasks.items()
+        task.dispatch(state.id, name, state.traceparent, state.workflow)
+        for name, task in state.tasks.items()
     ]
     effects += [
         Arm(execution=state.id, timer=timer, due=due) for timer, due in state.timers.items()

@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from flunq.core.execution.branching import follow_graph
 from flunq.core.execution.state import (
     ROOT,
     Enter,
@@ -113,17 +114,21 @@ def route(
             re_enter(state, parent, frame)
         state.ready.append(Enter(parent, following, output, seq, now))
     elif type(frame.local) is Forking:
-        join(state, parent, frame.local, reference, output, seq)
+        join(state, parent, frame.local, reference, (output, seq, now))
     else:
         state.ready.append(Return(parent, output, seq, "leave" in data))
 
 
-def join(state: State, step: int, fork: Forking, reference: str, output: Any, source: int) -> None:
+def join(state: State, step: int, fork: Forking, reference: str, end: tuple[Any, int, int]) -> None:
     """Note the output of a branch; the fork goes on when all have ended, or one has."""
-    fork.outputs[int(reference.rsplit("/", 2)[1])] = output
+    output, source, now = end
+    branch = int(reference.rsplit("/", 2)[1])
+    fork.outputs[branch] = output
     fork.pending -= 1
     if fork.compete:
         if len(fork.outputs) == 1:
             push_front(state, Return(step, output, source))
     elif fork.pending == 0:
         state.ready.append(Return(step, None, 0))
+    elif fork.graph is not None:
+        follow_graph(state, step, fork, branch, now)

@@ -15,6 +15,7 @@ from flunq.core import ids
 from flunq.core.execution.commands import Failure, WorkflowRef
 from flunq.core.execution.effects import Dispatch
 from flunq.core.markers import Grant
+from flunq.core.traffic import Traffic
 
 ROOT = 0
 TERMINAL = frozenset({"completed", "faulted", "cancelled", "quarantined"})
@@ -40,8 +41,11 @@ class OpenTask(msgspec.Struct, kw_only=True, omit_defaults=True):
     delivery: int = 1
     """How often it was begun: once, and again after each crash of its holder."""
     secrets: Grant | None = None
+    traffic: Traffic | None = None
 
-    def dispatch(self, execution: str, task: str, traceparent: str | None) -> Dispatch:
+    def dispatch(
+        self, execution: str, task: str, traceparent: str | None, workflow: WorkflowRef
+    ) -> Dispatch:
         """Return the effect that (again) hands it to an executor."""
         return Dispatch(
             execution=execution,
@@ -55,6 +59,8 @@ class OpenTask(msgspec.Struct, kw_only=True, omit_defaults=True):
             deadline=self.deadline,
             traceparent=traceparent,
             secrets=self.secrets,
+            workflow=f"{workflow.namespace}/{workflow.name}",
+            traffic=self.traffic,
         )
 
 
@@ -71,6 +77,8 @@ class Forking(msgspec.Struct, kw_only=True, omit_defaults=True, tag="fork"):
     pending: int
     compete: bool = False
     outputs: dict[int, Any] = {}
+    graph: list[dict[str, Any]] | None = None
+    """Branches that need each other: each its ``task`` and the indexes that it ``needs``."""
 
 
 class Trying(msgspec.Struct, kw_only=True, omit_defaults=True, tag="try"):
@@ -285,6 +293,8 @@ class State(msgspec.Struct, kw_only=True, omit_defaults=True):
     requests: list[str] = []
     """The newest control commands."""
     suspended: bool = False
+    failed: list[int] = []
+    """When attempts failed that were followed by another, the newest since it was resumed."""
     frames: dict[int, Frame] = {}
     tasks: dict[str, OpenTask] = {}
     timers: dict[str, int] = {}

@@ -31,6 +31,7 @@ from flunq.core.execution.state import (
     lifecycle_name,
     settle_status,
 )
+from flunq.core.execution.suspending import call_hook
 from flunq.core.execution.variables import (
     BEFORE,
     DEFINITION,
@@ -401,7 +402,8 @@ class Turn:
         if parent.attempt != 1:
             data["attempt"] = parent.attempt
         size = self.size_of(step.raw)
-        if size <= INLINE_INPUT:
+        # The outputs that a branch needs stand together in no event.
+        if size <= INLINE_INPUT or not step.source:
             data["input"] = step.raw
             self.size += size
         else:
@@ -467,13 +469,15 @@ class Turn:
         self.complete(number, step.task.reference, outcome, followed)
         return number, outcome
 
-    def fault(self, number: int, failure: Failure) -> None:
+    def fault(self, number: int, failure: Failure, attempts: int = 1) -> None:
         """Record that a task has failed; the frame above decides what follows."""
         reference = self.state.frames[number].reference
         if failure.instance is None:
             failure = faults.at(failure, reference)
         self.release(number)
-        members = {"error": faults.to_data(failure)}
+        members: dict[str, Any] = {"error": faults.to_data(failure)}
+        if attempts > 1:
+            members["attempts"] = attempts
         self.emit_task(types.TASK_FAULTED, "faultedAt", reference, number, members)
 
     # --- interruptions ------------------------------------------------------------------------
@@ -531,7 +535,7 @@ class Turn:
         state = self.state
         self.release(ROOT)
         data: dict[str, Any] = {"name": self.name, when: self.time, **members}
-        self.emit(type, data)
+        number = self.emit(type, data)
         settle_status(state)
         self.effects.append(
             Finish(
@@ -543,6 +547,7 @@ class Turn:
         )
         if state.parent is not None and state.parent_task:
             self.effects.append(Tell(execution=state.id, command=report_to_parent(state)))
+        call_hook(self, state.status, number)
 
     def end_completed(self, output: Any, unwind: Sequence[int] = ()) -> None:
         """Complete the execution, unless its output cannot be made.

@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Any
 from flunq.core.cron import Cron, CronError, time_zone
 from flunq.core.duration import Duration, DurationError, parse_duration
 from flunq.core.expressions.syntax import enclosed
+from flunq.core.pausing import PauseError, hooks_of, pause_of
 from flunq.core.reading.explain import shown
 from flunq.core.reading.expression_rules import check_expression
+from flunq.core.reading.graph_rules import check_branches
 from flunq.core.reading.pointers import child
 from flunq.core.reading.problems import quoted
 from flunq.core.retention import RetentionError, retention_of
 from flunq.core.scheduling.policies import ScheduleError, read_settings, settings_of
+from flunq.core.traffic import TrafficError, traffic_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -170,6 +173,11 @@ def _check_task(visit: Visit, task: dict[str, Any], pointer: str, scope: Scope) 
     if isinstance(target, str):
         _check_target(visit, child(pointer, "then"), target, scope)
     _check_effect(visit, task, pointer)
+    if "call" in task or "run" in task or "listen" in task:
+        check_traffic(visit, task.get("metadata"), child(pointer, "metadata"))
+    fork = task.get("fork")
+    if isinstance(fork, dict):
+        check_branches(visit, fork, child(pointer, "fork"))
     loop, iterator = task.get("for"), task.get("foreach")
     if isinstance(loop, dict):
         scope = scope.binding(loop.get("each", "item"), loop.get("at", "index"))
@@ -278,6 +286,34 @@ def check_retention(visit: Visit) -> None:
     except RetentionError as error:
         hint = "such as retention: {after: {days: 30}, keep: 1000}"
         visit.complain("/document/metadata/retention", str(error), "retention", hint=hint)
+
+
+def check_pause(visit: Visit) -> None:
+    """Check what the metadata of the document say about errors and about hooks."""
+    for read, hint in (
+        (pause_of, "such as pause: {after: 3, within: PT10M}"),
+        (hooks_of, "such as hooks: {faulted: tell-operators}"),
+    ):
+        try:
+            read(visit.document)
+        except PauseError as error:
+            visit.complain(error.pointer, str(error), "pause", hint=hint)
+
+
+def check_document_traffic(visit: Visit) -> None:
+    """Check what the metadata of the document say about traffic."""
+    head = visit.document.get("document") if isinstance(visit.document, dict) else None
+    if isinstance(head, dict):
+        check_traffic(visit, head.get("metadata"), "/document/metadata")
+
+
+def check_traffic(visit: Visit, metadata: Any, pointer: str) -> None:
+    """Check what metadata say about limits, breakers and priorities."""
+    try:
+        traffic_of(metadata, pointer)
+    except TrafficError as error:
+        hint = "such as limits: [{key: payments, rate: 10/1s, concurrency: 5}]"
+        visit.complain(error.pointer, str(error), "traffic", hint=hint)
 
 
 def _check_schema(visit: Visit, schema: dict[str, Any], pointer: str, scope: Scope) -> Scope:

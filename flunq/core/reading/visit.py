@@ -57,6 +57,8 @@ class Visit:
         self._value(document_plan(), self.document, "", Scope())
         rules.check_evaluation(self)
         rules.check_retention(self)
+        rules.check_pause(self)
+        rules.check_document_traffic(self)
         for pointer, target, siblings in self.unknown_targets[:MAX_PROBLEMS]:
             rules.report_unknown_target(self, pointer, target, siblings)
         return self.problems

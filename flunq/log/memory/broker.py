@@ -67,6 +67,8 @@ class MemoryBroker:
         self.buckets: dict[str, MemoryBucket] = {}
         self.wakes: dict[str, dict[tuple[int, str], asyncio.TimerHandle]] = {}
         self.blobs: dict[str, bytes] = {}
+        """Of the default tenant."""
+        self._tenant_blobs: dict[str, dict[str, bytes]] = {}
         self.leases: dict[str, tuple[bytes, float]] = {}
         self.leases_changed = Signal()
         self.services = Services()
@@ -82,6 +84,12 @@ class MemoryBroker:
     def forget(cls, url: str) -> None:
         """Drop what ``memory://name`` named."""
         cls._named.pop(url.removeprefix("memory://"), None)
+
+    def blobs_of(self, tenant: str) -> dict[str, bytes]:
+        """Return a tenant's large values."""
+        if tenant == "default":
+            return self.blobs
+        return self._tenant_blobs.setdefault(tenant, {})
 
     def ensure_log(self, name: str) -> None:
         """Create a stream unless it exists."""

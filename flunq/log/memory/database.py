@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from flunq.log.ports import Entry
     from flunq.log.select import StreamSettings
 
-_BUCKETS = ("definitions", "state", "tenants", "nodes", "secrets")
+_BUCKETS = ("definitions", "state", "tenants", "nodes", "secrets", "identity")
 
 
 class _Port:
@@ -68,20 +68,29 @@ class MemoryBlobs(_Port):
 
     async def put(self, key: str, data: bytes) -> None:
         """Store a value."""
-        await self._do("put", key, lambda: self._broker.blobs.__setitem__(key, bytes(data)))
+        await self._do("put", key, lambda: self._kept.__setitem__(key, bytes(data)))
 
     async def get(self, key: str) -> bytes | None:
         """Return a value."""
-        data: bytes | None = await self._do("get", key, lambda: self._broker.blobs.get(key))
+        data: bytes | None = await self._do("get", key, lambda: self._kept.get(key))
         return data
 
     async def delete(self, key: str) -> None:
         """Remove a value."""
-        await self._do("delete", key, lambda: self._broker.blobs.pop(key, None))
+        await self._do("delete", key, lambda: self._kept.pop(key, None))
 
     async def erase(self, key: str) -> None:
         """Remove a value."""
         await self.delete(key)
+
+    async def size(self) -> int:
+        """Return how many bytes are stored."""
+        size: int = await self._do("size", "", lambda: sum(map(len, self._kept.values())))
+        return size
+
+    @property
+    def _kept(self) -> dict[str, bytes]:
+        return self._broker.blobs_of(self._owner.settings.tenant)
 
 
 class MemoryLeases(_Port):
@@ -139,6 +148,7 @@ class MemoryDatabase:
         self.tenants = MemoryKeyValue(self, "tenants")
         self.nodes = MemoryKeyValue(self, "nodes")
         self.secrets = MemoryKeyValue(self, "secrets")
+        self.identity = MemoryKeyValue(self, "identity")
         self.blobs = MemoryBlobs(self, "blobs")
         self.leases = MemoryLeases(self, "leases")
 
@@ -152,3 +162,7 @@ class MemoryDatabase:
         """Create what is missing."""
         for bucket in _BUCKETS:
             self.broker.ensure_bucket(bucket)
+
+    async def destroy(self) -> None:
+        """Delete the tenant's blobs."""
+        self.broker.blobs_of(self.settings.tenant).clear()

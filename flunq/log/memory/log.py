@@ -132,6 +132,15 @@ class MemoryLog:
             self._records = [record for record in self._records if record.seq not in gone]
         self.first_seq = self._records[0].seq if self._records else self.last_seq + 1
 
+    def drop(self, seq: int) -> bool:
+        """Forget one record; tell whether it was there."""
+        found = next((record for record in self._records if record.seq == seq), None)
+        if found is None:
+            return False
+        self._records.remove(found)
+        self._subjects[found.subject].remove(found)
+        return True
+
     def _purge_subject(self, subject: str, upto: int) -> list[Record]:
         records = self._subjects.get(subject, [])
         cut = bisect_right(records, upto, key=_seq_of)

@@ -7,6 +7,8 @@ import logging
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from flunq.log.ports import Asker, asker
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -39,10 +41,12 @@ class Service:
         self._context = copy_context()
         self._running: dict[asyncio.Task[None], None] = {}
 
-    def ask(self, data: bytes, answer: asyncio.Future[bytes]) -> None:
+    def ask(self, data: bytes, answer: asyncio.Future[bytes], who: Asker) -> None:
         """Start working on a request."""
         loop = asyncio.get_running_loop()
-        task = loop.create_task(self._work(data, answer), context=self._context.copy())
+        context = self._context.copy()
+        context.run(asker.set, who)
+        task = loop.create_task(self._work(data, answer), context=context)
         self._running[task] = None
         task.add_done_callback(self._forget)
 

@@ -11,6 +11,7 @@ from flunq.core.protocol import feed_subject
 from flunq.log.memory.broker import MAX_PAYLOAD, MemoryBroker, Operation
 from flunq.log.memory.services import Listener, Service
 from flunq.log.ports import (
+    Asker,
     Extent,
     MessageTooLargeError,
     NoResponderError,
@@ -372,6 +373,52 @@ class MemoryDeadLetters(_Port):
             "publish", message_id, lambda: self._log.append("letter", data, message_id=message_id)
         )
 
+    async def page(self, *, after: int, limit: int) -> list[Record]:
+        """Return some letters after a sequence."""
+        found: list[Record] = await self._do(
+            "page", after, lambda: self._log.read("letter", after, limit)
+        )
+        return found
+
+    async def get(self, seq: int) -> Record | None:
+        """Return one letter."""
+        found = await self.page(after=seq - 1, limit=1)
+        return found[0] if found and found[0].seq == seq else None
+
+    async def drop(self, seq: int) -> bool:
+        """Forget a letter."""
+        dropped: bool = await self._do("drop", seq, lambda: self._log.drop(seq))
+        return dropped
+
+
+class MemoryAuditTrail(_Port):
+    """Who did what, in memory."""
+
+    async def publish(self, data: bytes, *, message_id: str) -> int:
+        """Store one batch once."""
+        _check_size(data)
+        seq: int = await self._do(
+            "publish", message_id, lambda: self._log.append("audit", data, message_id=message_id)
+        )
+        return seq
+
+    async def page(
+        self, *, after: int = 0, since: float | None = None, limit: int = 256
+    ) -> list[Record]:
+        """Return batches, oldest first."""
+
+        def read() -> list[Record]:
+            log = self._log
+            found = log.read("audit", after, log.last_seq)
+            return [each for each in found if since is None or each.time >= since][:limit]
+
+        records: list[Record] = await self._do("page", after, read)
+        return records
+
+    async def keep(self, seconds: float) -> None:
+        """Create the trail if it is missing; memory is gone before anything is old."""
+        await self._do("keep", seconds, lambda: self._broker.ensure_log(self._name))
+
 
 class MemoryRequests(_Port):
     """Requests and notices in memory."""
@@ -428,8 +475,10 @@ class MemoryRequests(_Port):
         services = self._broker.services.services_of(subject)
         if not services:
             raise NoResponderError(f"nobody serves {subject}")
+        mine = self._owner.settings
+        who = Asker(mine.user or "", mine.claim, mine.proof, subject)
         for service in services:
-            service.ask(data, answer)
+            service.ask(data, answer, who)
 
 
 class MemoryEventStream:
@@ -448,6 +497,7 @@ class MemoryEventStream:
         self.schedules = MemorySchedules(self, f"{prefix}/schedules")
         self.requests = MemoryRequests(self, f"{prefix}/requests")
         self.dead_letters = MemoryDeadLetters(self, f"{prefix}/dead_letters")
+        self.audit = MemoryAuditTrail(self, f"{prefix}/audit")
 
     @property
     def max_payload(self) -> int:
@@ -464,9 +514,17 @@ class MemoryEventStream:
 
     async def ensure(self, partitions: int) -> None:
         """Create what is missing."""
-        for stream in ("journal", "inbox", "bus", "schedules", "dead_letters"):
+        for stream in ("journal", "inbox", "bus", "schedules", "dead_letters", "audit"):
             self.broker.ensure_log(f"{self.settings.tenant}/{stream}")
         self.broker.ensure_queue(f"{self.settings.tenant}/tasks", self.settings.ack_wait)
+
+    async def destroy(self) -> None:
+        """Delete the tenant's streams."""
+        for stream in ("journal", "inbox", "bus", "schedules", "dead_letters", "audit"):
+            name = f"{self.settings.tenant}/{stream}"
+            if name in self.broker.logs:
+                self.broker.delete_log(name)
+        self.broker.queues.pop(f"{self.settings.tenant}/tasks", None)
 
     async def scour(self) -> list[str]:
         """Memory keeps nothing that was taken."""

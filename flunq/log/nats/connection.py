@@ -8,14 +8,17 @@ import logging
 import random
 import re
 import secrets
+import ssl
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import nats.errors
 
 from flunq.errors import UnavailableError
+from flunq.log.nats.asking import introduction
 from flunq.log.nats.client import DirectClient
 from flunq.log.nats.server import require_version
+from flunq.log.nats.tls import tls_options
 from flunq.log.ports import (
     NoResponderError,
     NotPermittedError,
@@ -36,6 +39,7 @@ NO_RESPONDERS = b"NATS/1.0 503"
 CONNECT_TIMEOUT = 2
 PING_INTERVAL = 5.0
 WATCH_INTERVAL = 1.0
+GIVE_UP_SECONDS = 0.2
 PATIENCE = 5.0
 """Seconds without a connection after which the watchdog cuts the socket."""
 
@@ -126,9 +130,11 @@ class Connection:
     """A shared connection; ``acquire`` and ``release`` count its users."""
 
     def __init__(self, settings: StreamSettings) -> None:
-        self._settings = settings
+        self.settings = settings
         self.client = DirectClient()
         self.inbox = f"_INBOX_{settings.user}" if settings.user else "_INBOX"
+        self.introduction = introduction(settings.claim, settings.proof)
+        """Header block by which requests say who asks."""
         self._prefix = f"{self.inbox}.{secrets.token_hex(8)}."
         self._cut = len(self._prefix)
         self._waiting: dict[bytes, Pending | Collector] = {}
@@ -146,7 +152,15 @@ class Connection:
     def shared(cls, settings: StreamSettings) -> Connection:
         """Return this event loop's connection for a server, a user and a name."""
         known = _connections.setdefault(asyncio.get_running_loop(), {})
-        key = (settings.url, settings.user, settings.password, settings.name)
+        key = (
+            settings.url,
+            settings.user,
+            settings.password,
+            settings.name,
+            settings.ca,
+            settings.claim,
+            settings.proof,
+        )
         if key not in known:
             known[key] = cls(settings)
         return known[key]
@@ -296,8 +310,8 @@ class Connection:
         self.client = DirectClient()
         self._up.clear()
         await self._connect_once()
-        require_version(self.client.server_version, f"the nats-server at {self._settings.url}")
-        self.client.reconnect_for_ever(self._settings.url.split(","))
+        require_version(self.client.server_version, f"the nats-server at {self.settings.url}")
+        self.client.reconnect_for_ever(self.settings.url.split(","))
         self._closing = False
         if self._lost.done():
             self._lost = asyncio.get_running_loop().create_future()
@@ -312,15 +326,30 @@ class Connection:
                 await self.client.connect(**self._options())
         except (OSError, nats.errors.Error, TimeoutError) as error:
             self._closing = True
-            await self.client.close()
+            await self._give_up()
             raise self._explain(error) from error
 
+    async def _give_up(self) -> None:
+        """Close what never was connected; a failed handshake has no end to wait for."""
+        self.client.abort()
+        try:
+            async with asyncio.timeout(GIVE_UP_SECONDS):
+                await self.client.close()
+        except TimeoutError:
+            _log.debug("the socket of a failed connection was left to itself")
+
     def _explain(self, error: Exception) -> UnavailableError:
-        where = self._settings.url
+        where = self.settings.url
         if "authorization" in str(error).lower():
             return UnavailableError(
                 f"the nats-server at {where} refuses these credentials",
                 hint="check user and password; `flunq up` writes them into its context",
+            )
+        if isinstance(error, ssl.SSLError):
+            reason = getattr(error, "verify_message", "") or error.reason or str(error)
+            return UnavailableError(
+                f"the certificate of the nats-server at {where} is not trusted: {reason}",
+                hint="name its authority's file: ca in the context, or FLUNQ_CA",
             )
         cause = self._last_error or error
         return UnavailableError(
@@ -329,7 +358,7 @@ class Connection:
         )
 
     def _options(self) -> dict[str, Any]:
-        settings = self._settings
+        settings = self.settings
         return {
             "servers": settings.url.split(","),
             "name": settings.name,
@@ -347,6 +376,7 @@ class Connection:
             "reconnected_cb": self._reconnected,
             "closed_cb": self._closed,
             "error_cb": self._error,
+            **tls_options(settings),
         }
 
     async def _close(self) -> None:

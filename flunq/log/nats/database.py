@@ -9,25 +9,34 @@ from flunq.log.nats.connection import Connection
 from flunq.log.nats.jetstream import JetStream
 from flunq.log.nats.kv import NatsKeyValue
 from flunq.log.nats.leases import NatsLeases
-from flunq.log.nats.streams import drift, ensure, shared_buckets
+from flunq.log.nats.streams import (
+    blobs_bucket,
+    blobs_stream,
+    destroy,
+    drift,
+    ensure,
+    shared_buckets,
+)
 
 if TYPE_CHECKING:
     from flunq.log.select import StreamSettings
 
 
 class NatsDatabase:
-    """What all tenants share; its ports exist within ``async with``."""
+    """What all tenants share, and one tenant's blobs; its ports exist within ``async with``."""
 
     definitions: NatsKeyValue
     state: NatsKeyValue
     tenants: NatsKeyValue
     nodes: NatsKeyValue
     secrets: NatsKeyValue
+    identity: NatsKeyValue
     blobs: NatsBlobs
     leases: NatsLeases
 
     def __init__(self, settings: StreamSettings) -> None:
         self.settings = settings
+        self._blobs = blobs_bucket(settings.tenant)
         self._connection: Connection | None = None
 
     async def __aenter__(self) -> Self:
@@ -41,7 +50,8 @@ class NatsDatabase:
         self.tenants = NatsKeyValue(js, "flunq_tenants")
         self.nodes = NatsKeyValue(js, "flunq_nodes")
         self.secrets = NatsKeyValue(js, "flunq_secrets")
-        self.blobs = NatsBlobs(js)
+        self.identity = NatsKeyValue(js, "flunq_identity")
+        self.blobs = NatsBlobs(js, self._blobs)
         self.leases = NatsLeases(js, ttl=settings.lease_ttl, replicas=settings.replicas)
         return self
 
@@ -52,11 +62,18 @@ class NatsDatabase:
 
     async def ensure(self) -> None:
         """Create the buckets that are missing."""
-        await ensure(self._js(), shared_buckets(self.settings.replicas, self.settings.lease_ttl))
+        settings = self.settings
+        configs = shared_buckets(settings.replicas, settings.lease_ttl, self._blobs)
+        await ensure(self._js(), configs)
+
+    async def destroy(self) -> None:
+        """Delete the tenant's blobs."""
+        await destroy(self._js(), [blobs_stream(self._blobs)])
 
     async def drift(self) -> list[str]:
         """Say which buckets are missing or configured otherwise than declared."""
-        buckets = shared_buckets(self.settings.replicas, self.settings.lease_ttl)
+        settings = self.settings
+        buckets = shared_buckets(settings.replicas, settings.lease_ttl, self._blobs)
         return await drift(self._js(), buckets)
 
     def _js(self) -> JetStream:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from flunq.log.nats.asking import signed_input
 from flunq.log.nats.jetstream import identity_block
 from flunq.log.nats.readers import OrderedReader
 
@@ -33,7 +34,11 @@ class NatsInbox:
     ) -> int:
         """Store an input; a repeat with the same id within two minutes is stored once."""
         subject = self._names.inbox(partition, _EXTERNAL if external else _ENGINE)
-        return await self._js.publish(subject, data, identity_block(message_id))
+        headers = identity_block(message_id)
+        if external:
+            settings = self._js.connection.settings
+            headers = signed_input(headers, settings.user, settings.claim)
+        return await self._js.publish(subject, data, headers)
 
     async def created(self) -> str:
         """Return the stream's creation time."""

@@ -13,7 +13,8 @@ from flunq.log.ports import Entry, RevisionConflictError, SequenceConflictError
 if TYPE_CHECKING:
     from flunq.log.nats.jetstream import JetStream
 
-_FILLER = "scouring"
+_FILLER = "~scouring"
+"""No key becomes a subject with a tilde in it."""
 
 
 class NatsKeyValue:
@@ -23,6 +24,7 @@ class NatsKeyValue:
         self._js = js
         self._stream = bucket_stream(bucket)
         self._prefix = f"$KV.{bucket}."
+        self._filler = f"{self._prefix}{_FILLER}"
 
     async def get(self, key: str) -> Entry | None:
         """Return the newest value, read from the leader."""
@@ -53,15 +55,17 @@ class NatsKeyValue:
         """Return the keys that start with ``prefix``; whole parts of it narrow the search."""
         whole, _, _ = prefix.rpartition("/")
         pattern = f"{self._prefix}{key_to_subject(whole)}.>" if whole else f"{self._prefix}>"
-        found = await subjects(self._js, self._stream, pattern)
-        keys = (subject_to_key(subject[len(self._prefix) :]) for subject in found)
+        keys = (
+            subject_to_key(subject[len(self._prefix) :])
+            for subject in await subjects(self._js, self._stream, pattern)
+            if not subject.startswith(self._filler)
+        )
         return sorted(key for key in keys if key.startswith(prefix))
 
     async def scour(self) -> None:
         """Write every key anew beyond a filled-up file, so that the older files are empty."""
-        filler = f"{self._prefix}{_FILLER}"
         try:
-            first = await fill_block(self._js, filler)
+            first = await fill_block(self._js, self._filler)
             for key in await self.keys():
                 entry = await self.get(key)
                 if entry is None or entry.revision >= first:
@@ -69,7 +73,7 @@ class NatsKeyValue:
                 with suppress(RevisionConflictError):  # somebody wrote it: that is as good
                     await self.swap(key, entry.value, revision=entry.revision)
         finally:
-            await self._js.insist(f"STREAM.PURGE.{self._stream}", {"filter": f"{filler}.*"})
+            await self._js.insist(f"STREAM.PURGE.{self._stream}", {"filter": f"{self._filler}.*"})
 
 
 async def subjects(js: JetStream, stream: str, pattern: str) -> dict[str, int]:

@@ -31,6 +31,7 @@ class Names:
         self.events_stream = f"FLUNQ_{upper}_EVENTS"
         self.schedules_stream = f"FLUNQ_{upper}_SCHEDULES"
         self.dlq_stream = f"FLUNQ_{upper}_DLQ"
+        self.audit_stream = f"FLUNQ_{upper}_AUDIT"
         self.journals = f"flunq.journal.{self._tenant}.*"
         self.feed = f"flunq.feed.{self._tenant}.{{{{wildcard(1)}}}}"
         self.inboxes = f"flunq.inbox.{self._tenant}.*.*"
@@ -40,6 +41,7 @@ class Names:
         self.schedules = f"flunq.schedule.{self._tenant}.*.*"
         self.dead_letters = f"flunq.dlq.{self._tenant}.>"
         self.dead_letter = f"flunq.dlq.{self._tenant}.letter"
+        self.audit = f"flunq.audit.{self._tenant}"
 
     def journal(self, partition: int) -> str:
         """Return a partition's journal subject."""

@@ -8,7 +8,9 @@ import secrets
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from flunq.log.nats.asking import asker_of
 from flunq.log.nats.packing import unpack
+from flunq.log.ports import asker
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -33,7 +35,10 @@ class NatsRequests:
         timeout: float,  # noqa: ASYNC109 - the port's signature
     ) -> bytes:
         """Ask and wait; raises NoResponderError or RequestTimeoutError."""
-        reply = await self._connection.request(subject, data, within=timeout, patient=True)
+        connection = self._connection
+        reply = await connection.request(
+            subject, data, within=timeout, headers=connection.introduction, patient=True
+        )
         return reply.data
 
     @asynccontextmanager
@@ -86,9 +91,10 @@ class _Service:
         self._handler = handler
         self._running: set[asyncio.Task[None]] = set()
 
-    def receive(self, _subject: bytes, reply: bytes, data: bytes, _headers: bytes) -> None:
+    def receive(self, subject: bytes, reply: bytes, data: bytes, headers: bytes) -> None:
         """Start working on a request."""
-        task = asyncio.get_running_loop().create_task(self._work(reply.decode(), data))
+        work = self._work(subject.decode(), reply.decode(), data, headers)
+        task = asyncio.get_running_loop().create_task(work)
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 
@@ -99,7 +105,8 @@ class _Service:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
 
-    async def _work(self, reply: str, data: bytes) -> None:
+    async def _work(self, subject: str, reply: str, data: bytes, headers: bytes) -> None:
+        asker.set(asker_of(subject, reply, headers))
         try:
             answer = await self._handler(data)
             if answer is not None and reply:

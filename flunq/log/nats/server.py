@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from flunq.core.tenancy import TENANT_USERS, nats_user, tenant_permissions
 from flunq.errors import UnavailableError, UsageError
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ MAX_PAYLOAD = 8 * 1024 * 1024
 """The largest limit that nats-server takes without a warning; a commit of a busy partition holds
 hundreds of executions, and one fsync for all of them is what makes the strict mode fast."""
 SYNC_INTERVAL = {"strict": "always", "fast": "100ms"}
+STORE_CIPHER = "aes"
 _PR_SET_PDEATHSIG = 1
 _VERSION = re.compile(r"v(\d+)\.(\d+)\.(\d+)")
 
@@ -40,6 +42,8 @@ class Credentials(msgspec.Struct, frozen=True, kw_only=True):
     engine_password: str
     client_user: str = "client"
     client_password: str
+    tenants: dict[str, str] = {}
+    """The passwords of the users that are let into one tenant alone."""
 
     def __repr__(self) -> str:
         return f"Credentials({self.engine_user!r}, {self.client_user!r})"
@@ -51,6 +55,14 @@ class Cluster(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     port: int
     routes: tuple[str, ...]
+
+
+class ServerTls(msgspec.Struct, frozen=True, kw_only=True):
+    """Files of a server's certificate, and of the authority that all servers share."""
+
+    certificate: str
+    key: str
+    ca: str
 
 
 class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,6 +79,14 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
     cluster: Cluster | None = None
     log_file: Path | None = None
     max_payload: int = MAX_PAYLOAD
+    tls: ServerTls | None = None
+    store_key: str = ""
+    """Encrypts what is stored; empty: it is not encrypted."""
+
+    @property
+    def scheme(self) -> str:
+        """How clients' addresses begin."""
+        return "nats" if self.tls is None else "tls"
 
 
 class Health(msgspec.Struct, frozen=True):
@@ -128,23 +148,29 @@ def plan_servers(
 
 def render_config(config: ServerConfig) -> str:
     """Return the text of a server's configuration file."""
+    store: dict[str, object] = {
+        "store_dir": str(config.directory),
+        "sync_interval": SYNC_INTERVAL[config.durability],
+    }
     document: dict[str, object] = {
         "server_name": config.name,
         "listen": f"{config.host}:{config.port}",
         "http": f"{config.host}:{config.monitor_port}",
         "max_payload": config.max_payload,
         "ports_file_dir": str(config.directory),
-        "jetstream": {
-            "store_dir": str(config.directory),
-            "sync_interval": SYNC_INTERVAL[config.durability],
-        },
+        "jetstream": store,
     }
+    if config.store_key:
+        store["cipher"] = STORE_CIPHER
+        store["key"] = config.store_key
+    if config.tls is not None:
+        document["tls"] = _render_tls(config.tls)
     if config.log_file is not None:
         document["log_file"] = str(config.log_file)
         document["logfile_size_limit"] = 16 * 1024 * 1024
         document["logfile_max_num"] = 3
     if config.credentials is not None:
-        document["authorization"] = {"users": _users(config.credentials)}
+        document["authorization"] = {"users": users(config.credentials)}
     if config.cluster is not None:
         document["cluster"] = _render_cluster(config)
     return json.dumps(document, indent=2)
@@ -226,7 +252,7 @@ class NatsServer:
     @property
     def url(self) -> str:
         """Where clients connect, without credentials."""
-        return f"nats://{self.config.host}:{self.config.port}"
+        return f"{self.config.scheme}://{self.config.host}:{self.config.port}"
 
     @property
     def monitor_url(self) -> str:
@@ -381,15 +407,18 @@ def _end_with_parent() -> Callable[[], None] | None:
     return ask_for_signal
 
 
-def _users(credentials: Credentials) -> list[dict[str, object]]:
+def users(credentials: Credentials) -> list[dict[str, object]]:
+    """Return who may log in, and what each may do."""
     engine, client = f"_INBOX_{credentials.engine_user}.>", f"_INBOX_{credentials.client_user}.>"
+    tenants = f"_INBOX_{TENANT_USERS}.>"
     everything = ["flunq.>", "$KV.>", "$O.>"]
+    jetstream = ["$JS.API.>", "$JS.ACK.>", "$JS.SNAPSHOT.ACK.>"]
     return [
         {
             "user": credentials.engine_user,
             "password": credentials.engine_password,
             "permissions": {
-                "publish": [*everything, "$JS.API.>", "$JS.ACK.>", engine, client],
+                "publish": [*everything, *jetstream, engine, client, tenants],
                 "subscribe": [*everything, "$JS.EVENT.>", engine],
             },
         },
@@ -402,11 +431,32 @@ def _users(credentials: Credentials) -> list[dict[str, object]]:
                     "flunq.ask.>",
                     "flunq.inbox.*.*.ext",
                     "flunq.evt.*.ext.>",
+                    "flunq.admin.>",
                 ],
                 "subscribe": [client, "flunq.feed.>"],
             },
         },
+        *(_tenant_user(name, password) for name, password in credentials.tenants.items()),
     ]
+
+
+def _tenant_user(tenant: str, password: str) -> dict[str, object]:
+    publish, subscribe = tenant_permissions(tenant)
+    return {
+        "user": nats_user(tenant),
+        "password": password,
+        "permissions": {"publish": publish, "subscribe": subscribe},
+    }
+
+
+def _render_tls(tls: ServerTls) -> dict[str, object]:
+    return {
+        "cert_file": tls.certificate,
+        "key_file": tls.key,
+        "ca_file": tls.ca,
+        "min_version": "1.2",
+        "timeout": 5,
+    }
 
 
 def _render_cluster(config: ServerConfig) -> dict[str, object]:
@@ -416,6 +466,9 @@ def _render_cluster(config: ServerConfig) -> dict[str, object]:
         "listen": f"{config.host}:{config.cluster.port}",
         "routes": list(config.cluster.routes),
     }
+    if config.tls is not None:
+        # Between servers each shows its certificate.
+        cluster["tls"] = _render_tls(config.tls) | {"verify": True}
     if config.credentials is not None:
         # Routes carry everything, so they need more than knowing the port; derived from the
         # engine's password so that all servers of one plan agree.

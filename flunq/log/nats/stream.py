@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
+from flunq.log.nats.audit import NatsAuditTrail
 from flunq.log.nats.bus import NatsBus
 from flunq.log.nats.connection import Connection
 from flunq.log.nats.dead_letters import NatsDeadLetters
@@ -14,7 +15,7 @@ from flunq.log.nats.names import Names
 from flunq.log.nats.requests import NatsRequests
 from flunq.log.nats.schedules import NatsSchedules
 from flunq.log.nats.scouring import empty_files
-from flunq.log.nats.streams import drift, ensure, tenant_streams
+from flunq.log.nats.streams import destroy, drift, ensure, tenant_streams
 from flunq.log.nats.tasks import NatsTasks
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class NatsEventStream:
     schedules: NatsSchedules
     requests: NatsRequests
     dead_letters: NatsDeadLetters
+    audit: NatsAuditTrail
 
     def __init__(self, settings: StreamSettings) -> None:
         self.settings = settings
@@ -49,6 +51,7 @@ class NatsEventStream:
         self.schedules = NatsSchedules(js, self.names)
         self.requests = NatsRequests(connection)
         self.dead_letters = NatsDeadLetters(js, self.names)
+        self.audit = NatsAuditTrail(js, self.names, self.settings.replicas)
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
@@ -71,6 +74,11 @@ class NatsEventStream:
         """Create the tenant's streams that are missing; partitions are subjects within them."""
         configs = tenant_streams(self.names, self.settings.replicas)
         await ensure(JetStream(self.connection), configs)
+
+    async def destroy(self) -> None:
+        """Delete the tenant's streams with all they hold."""
+        configs = tenant_streams(self.names, self.settings.replicas)
+        await destroy(JetStream(self.connection), [config["name"] for config in configs])
 
     async def drift(self) -> list[str]:
         """Say which streams are missing or configured otherwise than declared."""

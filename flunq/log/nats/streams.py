@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from flunq.log.nats.jetstream import NAME_IN_USE, ApiError
+from flunq.log.nats.names import stream_token
 from flunq.log.ports import StreamGoneError
 
 if TYPE_CHECKING:
@@ -21,9 +23,10 @@ _log = logging.getLogger(__name__)
 _SECOND = 1_000_000_000
 _DAY = 86_400 * _SECOND
 DEDUPLICATION_WINDOW = 120 * _SECOND
-FILE_BUCKETS = ("definitions", "state", "tenants", "secrets")
+FILE_BUCKETS = ("definitions", "state", "tenants", "secrets", "identity")
 ASYNC_BUCKETS = ("nodes",)
 BLOBS = "flunq_blobs"
+DEFAULT_TENANT = "default"
 LEASES = "flunq_leases"
 
 
@@ -41,14 +44,22 @@ def tenant_streams(names: Names, replicas: int) -> list[Config]:
     # Schedules exclude "discard new"; without a limit nothing is discarded anyway.
     schedules |= {"allow_msg_schedules": True, "allow_rollup_hdrs": True, "discard": "old"}
     dead = _stream(names.dlq_stream, [names.dead_letters], replicas) | {"allow_direct": True}
-    return [journal, inbox, _unsynced(tasks), events, _unsynced(schedules), dead]
+    audit = audit_stream(names, replicas)
+    return [journal, inbox, _unsynced(tasks), events, _unsynced(schedules), dead, audit]
 
 
-def shared_buckets(replicas: int, lease_ttl: float) -> list[Config]:
-    """Return what all tenants share."""
+def audit_stream(names: Names, replicas: int) -> Config:
+    """Return where it is kept who did what; for how long is said by the control process alone."""
+    config = _stream(names.audit_stream, [names.audit], replicas)
+    del config["max_age"]
+    return config | {"allow_direct": True, "discard": "old", "compression": "s2"}
+
+
+def shared_buckets(replicas: int, lease_ttl: float, blobs: str = BLOBS) -> list[Config]:
+    """Return what all tenants share, and the bucket of one tenant's large values."""
     files = [_bucket(f"flunq_{name}", replicas) for name in FILE_BUCKETS]
     unsynced = [_unsynced(_bucket(f"flunq_{name}", replicas)) for name in ASYNC_BUCKETS]
-    return [*files, *unsynced, leases(replicas, lease_ttl), _blobs(replicas)]
+    return [*files, *unsynced, leases(replicas, lease_ttl), _blobs(replicas, blobs)]
 
 
 def leases(replicas: int, ttl: float) -> Config:
@@ -67,9 +78,26 @@ def bucket_stream(bucket: str) -> str:
     return f"KV_{bucket}"
 
 
+def blobs_bucket(tenant: str) -> str:
+    """Return the bucket of a tenant's large values: keys of one mean nothing in another."""
+    return BLOBS if tenant == DEFAULT_TENANT else f"{BLOBS}_{stream_token(tenant)}"
+
+
+def blobs_stream(bucket: str) -> str:
+    """Return the stream behind a bucket of large values."""
+    return f"OBJ_{bucket}"
+
+
 async def ensure(js: JetStream, configs: Iterable[Config]) -> None:
     """Create what is missing, and follow a changed number of replicas."""
     await asyncio.gather(*(_ensure_one(js, config) for config in configs))
+
+
+async def destroy(js: JetStream, streams: Iterable[str]) -> None:
+    """Delete streams with all they hold; those that are gone already are no matter."""
+    for name in streams:
+        with suppress(StreamGoneError):
+            await js.insist(f"STREAM.DELETE.{name}")
 
 
 async def drift(js: JetStream, configs: Iterable[Config]) -> list[str]:
@@ -141,8 +169,8 @@ def _bucket(bucket: str, replicas: int) -> Config:
     }
 
 
-def _blobs(replicas: int) -> Config:
-    return _stream(f"OBJ_{BLOBS}", [f"$O.{BLOBS}.C.>", f"$O.{BLOBS}.M.>"], replicas) | {
+def _blobs(replicas: int, bucket: str) -> Config:
+    return _stream(blobs_stream(bucket), [f"$O.{bucket}.C.>", f"$O.{bucket}.M.>"], replicas) | {
         "allow_direct": True,
         "allow_rollup_hdrs": True,
     }

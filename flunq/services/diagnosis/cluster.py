@@ -66,12 +66,12 @@ def cluster_checks(state: ClusterState, tenant: str) -> Iterator[tuple[str, Chec
         return check_services(state)
 
     async def api() -> Check:
-        return await check_api(state.api.url)
+        return await check_api(state.api.url, state.api.ca)
 
     yield "services", services
 
     async def archive() -> list[Check]:
-        return check_archives(await archive_states(state.api.url))
+        return check_archives(await archive_states(state.api.url, state.api.ca))
 
     yield "api", api
     yield "archive", archive
@@ -115,10 +115,10 @@ def check_services(state: ClusterState) -> list[Check]:
     return found or [ok("services", f"{len(state.services)} processes, none restarted")]
 
 
-async def check_api(url: str) -> Check:
+async def check_api(url: str, ca: str | None = None) -> Check:
     """Does the API say that it is ready?"""
     try:
-        status, body = await http_get(f"{url}/readyz", within=3.0)
+        status, body = await http_get(f"{url}/readyz", within=3.0, ca=ca)
     except (OSError, TimeoutError) as error:
         return fail("api", f"{url} does not answer: {error or 'timed out'}", "flunq logs control")
     if status != 200:

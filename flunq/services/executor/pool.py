@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Self
 
 from flunq.core.execution.commands import Failure, Report
@@ -14,6 +16,8 @@ from flunq.sdk.executor import ERRORS, Call, Executor, TaskError
 from flunq.services.clock import Clock, SystemClock
 from flunq.services.executor.streams import GuardedStreams
 from flunq.services.executor.watchdog import LoopWatchdog
+from flunq.telemetry.catalog import note_task
+from flunq.telemetry.logs import about
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -41,14 +45,20 @@ class _Running:
         "dispatch",
         "done",
         "expired",
+        "key",
         "secrets",
         "stopped",
         "task",
     )
 
     def __init__(
-        self, dispatch: Dispatch, shared: ExecutorContext, streams: GuardedStreams
+        self,
+        key: tuple[str, str],
+        dispatch: Dispatch,
+        shared: ExecutorContext,
+        streams: GuardedStreams,
     ) -> None:
+        self.key = key
         self.dispatch = dispatch
         self.secrets = CallSecrets(shared.secrets, dispatch.secrets, tell=streams.add)
         context = TaskContext(shared, self.secrets)
@@ -95,7 +105,9 @@ class ExecutorPool:
         self._clock = clock or SystemClock()
         self._grace = grace
         self._watched = watched
-        self._runs: dict[str, _Running] = {}
+        self._runs: dict[tuple[str, str], _Running] = {}
+        """By tenant and task: executions of two tenants may have the same id."""
+        self._loads: Counter[str] = Counter()
         self._on_free: list[Callable[[], None]] = []
         self._names: dict[asyncio.Task[object], str] = {}
         self._idle = asyncio.Event()
@@ -128,6 +140,11 @@ class ExecutorPool:
         return tuple(self._by_kind)
 
     @property
+    def capacity(self) -> int:
+        """How many tasks run at once."""
+        return self._capacity
+
+    @property
     def draining(self) -> bool:
         """True once nothing new is taken."""
         return self._draining
@@ -146,11 +163,15 @@ class ExecutorPool:
 
     def running(self) -> list[str]:
         """Return the ids of the tasks in flight."""
-        return list(self._runs)
+        return [task for _, task in self._runs]
 
-    def runs(self, task: str) -> bool:
+    def load(self, tenant: str) -> int:
+        """Return how many tasks of a tenant are in flight."""
+        return self._loads[tenant]
+
+    def runs(self, task: str, tenant: str = "") -> bool:
         """Tell whether a task is in flight."""
-        return task in self._runs
+        return (tenant, task) in self._runs
 
     def submit(
         self,
@@ -159,18 +180,22 @@ class ExecutorPool:
         *,
         stopped: Callable[[], None] | None = None,
         delivery: int = 1,
+        tenant: str = "",
+        context: ExecutorContext | None = None,
     ) -> bool:
         """Begin a task, or join it if it is in flight; False when it has no place here.
 
         ``done`` is called once with the outcome, on the loop. If the task is withdrawn or
-        abandoned, ``stopped`` is called instead.
+        abandoned, ``stopped`` is called instead. ``context`` is what the calls of a tenant see.
         """
-        run = self._runs.get(dispatch.task)
+        key = (tenant, dispatch.task)
+        run = self._runs.get(key)
         if run is None:
             executor = self._by_kind.get(dispatch.kind)
             if executor is None or self._draining or len(self._runs) >= self._capacity:
                 return False
-            run = self._begin(dispatch, executor, delivery)
+            run = _Running(key, dispatch, context or self._context, self._streams)
+            self._begin(run, executor, delivery)
         elif run.context.cancelled:
             return False
         receiver = self._on_report if done is None else done
@@ -180,9 +205,9 @@ class ExecutorPool:
             run.stopped.append(stopped)
         return True
 
-    def withdraw(self, task: str) -> bool:
+    def withdraw(self, task: str, tenant: str = "") -> bool:
         """Stop a task whose outcome no longer matters; tell whether it was in flight."""
-        run = self._runs.get(task)
+        run = self._runs.get((tenant, task))
         if run is None:
             return False
         if not run.context.cancelled:
@@ -212,34 +237,41 @@ class ExecutorPool:
 
     async def _abandon(self) -> list[str]:
         left = [run.task for run in self._runs.values() if run.task is not None]
-        ids = list(self._runs)
-        for task in ids:
-            self.withdraw(task)
+        keys = list(self._runs)
+        for tenant, task in keys:
+            self.withdraw(task, tenant)
         if left:
             await asyncio.wait(left, timeout=self._grace)
-        return ids
+        return [task for _, task in keys]
 
-    def _begin(self, dispatch: Dispatch, executor: Executor, delivery: int) -> _Running:
-        run = _Running(dispatch, self._context, self._streams)
+    def _begin(self, run: _Running, executor: Executor, delivery: int) -> None:
+        dispatch = run.dispatch
         if not self._runs:
             self._idle.clear()
-        self._runs[dispatch.task] = run
+        self._runs[run.key] = run
+        self._loads[run.key[0]] += 1
         loop = asyncio.get_running_loop()
         run.task = loop.create_task(self._run(run, executor, delivery))
         self._names[run.task] = dispatch.kind
         if dispatch.deadline is not None:
             left = (dispatch.deadline - self._clock.now()) / 1_000_000
             run.deadline = loop.call_later(max(0.0, left) + self._grace, self._expire, run)
-        return run
 
     async def _run(self, run: _Running, executor: Executor, delivery: int) -> None:
         run.begun = True
+        begun = time.perf_counter()
         output, failure = None, None
         if not (run.context.cancelled or run.expired):
             try:
                 arguments = run.secrets.reveal(run.dispatch.arguments)
                 call = _call(run.dispatch, delivery, arguments)
-                output = await executor.execute(call, run.context)
+                dispatch = run.dispatch
+                with about(
+                    execution=dispatch.execution,
+                    task=dispatch.task,
+                    traceparent=dispatch.traceparent,
+                ):
+                    output = await executor.execute(call, run.context)
             except TaskError as error:
                 failure = _failure(error)
             except asyncio.CancelledError:
@@ -253,6 +285,8 @@ class ExecutorPool:
             output = concealer.value(output)
             failure = None if failure is None else _concealed(failure, concealer)
         self._end(run)
+        outcome = "stopped" if run.context.cancelled else "failed" if failure else "completed"
+        note_task(run.dispatch.kind, begun, outcome)
         if run.context.cancelled:
             _call_each(run.stopped)
         else:
@@ -273,7 +307,8 @@ class ExecutorPool:
     def _end(self, run: _Running) -> None:
         if run.deadline is not None:
             run.deadline.cancel()
-        del self._runs[run.dispatch.task]
+        del self._runs[run.key]
+        self._loads[run.key[0]] -= 1
         if run.task is not None:
             self._names.pop(run.task, None)
         if not self._runs:
@@ -293,9 +328,12 @@ class ExecutorPool:
         return _SELF_CANCELLED
 
     def _unexpected(self, dispatch: Dispatch, error: BaseException) -> Failure:
-        self._context.logger.warning(
-            "%s of execution %s failed", dispatch.kind, dispatch.execution, exc_info=error
-        )
+        with about(
+            execution=dispatch.execution, task=dispatch.task, traceparent=dispatch.traceparent
+        ):
+            self._context.logger.warning(
+                "%s of execution %s failed", dispatch.kind, dispatch.execution, exc_info=error
+            )
         text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         return Failure(type=ERRORS + "runtime", status=500, detail=text[:_DETAIL])
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from flunq.core.events import timestamp
 from flunq.core.execution.commands import Failure, Report
+from flunq.core.letters import dead_letter
 from flunq.core.protocol import withdraw_subject
 from flunq.log.ports import OutcomeUnknownError, StoreFullError
 from flunq.sdk.executor import ERRORS
@@ -21,12 +21,14 @@ from flunq.services.executor.suspects import Probation, Suspects
 from flunq.services.wire import claim_in, decode_dispatch, decode_withdrawals
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from flunq.core.execution.effects import Dispatch
     from flunq.log.ports import Blobs, Delivery, EventStream
     from flunq.services.courier import Courier
     from flunq.services.executor.pool import ExecutorPool
+    from flunq.services.executor.shares import PoolShare
+    from flunq.services.flow.gate import FlowGate
 
     Errand = Callable[[], Awaitable[None]]
 
@@ -39,9 +41,7 @@ FREE_DELIVERIES = 2
 MAX_DEATHS = MAX_DELIVERIES - FREE_DELIVERIES
 PATIENT_DELIVERIES = 25
 """The same as MAX_DELIVERIES where the guilty are known: only the others come this far."""
-TASK_DEAD = "io.flunq.task.dead"
 LETTER_PAUSE = 5.0
-_LETTER = 256 * 1024
 BUSY_PAUSE = 0.2
 """Seconds after which a task that found no free slot may come again."""
 
@@ -51,7 +51,7 @@ class RemoteExecutor:
 
     def __init__(
         self,
-        pool: ExecutorPool,
+        pool: ExecutorPool | PoolShare | FlowGate,
         stream: EventStream,
         courier: Courier,
         *,
@@ -97,6 +97,13 @@ class RemoteExecutor:
             del self._waiting[task]
             self._do(partial(self._open.pop(task).retry, 0))
 
+    def let_go(self, tasks: Iterable[str]) -> None:
+        """Give tasks back to the queue that have not begun."""
+        for task in tasks:
+            delivery = self._close(task)
+            if delivery is not None:
+                self._do(partial(delivery.retry, 0))
+
     async def drain(self, within: float) -> bool:
         """Stop pulling and wait for what runs to be reported; tell whether all is."""
         self.stop()
@@ -122,7 +129,9 @@ class RemoteExecutor:
         elif self._is_hopeless(dispatch.task, delivery):
             self._open[dispatch.task] = delivery
             report = _given_up(dispatch, delivery.deliveries - 1)
-            await self._keep_letter(delivery, "given up", dispatch.execution, dispatch.task)
+            assert report.failure is not None
+            reason = f"given up: {report.failure.detail}"
+            await self._keep_letter(delivery, reason, dispatch.task, dispatch)
             self._courier.send(report, self._finish)
         elif self._probation is not None and delivery.deliveries > FREE_DELIVERIES:
             self._open[dispatch.task] = delivery
@@ -158,29 +167,30 @@ class RemoteExecutor:
             reason = f"it cannot be read: {error}"
         _LOGGER.error("a queued task is dropped: %s", reason)
         name = blake2b(delivery.data, digest_size=16).hexdigest()
-        if await self._keep_letter(delivery, reason, "", name):
+        if await self._keep_letter(delivery, reason, name):
             await delivery.drop()
         else:
             await delivery.retry(LETTER_PAUSE)
         return None
 
     async def _keep_letter(
-        self, delivery: Delivery, reason: str, execution: str, name: str
+        self, delivery: Delivery, reason: str, name: str, dispatch: Dispatch | None = None
     ) -> bool:
         """Store a task that nobody can finish among the dead letters; tell whether it is safe."""
-        letter = {
-            "specversion": "1.0",
-            "id": f"{name}.dead",
-            "source": "/flunq/executor",
-            "type": TASK_DEAD,
-            "subject": execution,
-            "time": timestamp(self._clock.now()),
-            "datacontenttype": "application/json",
-            "data": {"reason": reason, "body": delivery.data[:_LETTER].decode(errors="replace")},
-        }
+        letter = dead_letter(
+            "task",
+            name,
+            delivery.data,
+            reason=reason,
+            now=self._clock.now(),
+            source="/flunq/executor",
+            # The delivery at which a task is given up begins nothing.
+            attempts=delivery.deliveries - (dispatch is not None),
+            **_facts(dispatch),
+        )
         try:
             body = msgspec.json.encode(letter)
-            await self._stream.dead_letters.publish(body, message_id=f"{name}.dead")
+            await self._stream.dead_letters.publish(body, message_id=letter["id"])
         except (OutcomeUnknownError, StoreFullError) as error:
             _LOGGER.warning("a dead letter is not stored: %r", error)
             return False
@@ -273,6 +283,17 @@ async def _tolerant(errand: Errand) -> None:
         await errand()
     except OutcomeUnknownError as error:
         _LOGGER.warning("the task queue did not answer: %s", error)
+
+
+def _facts(dispatch: Dispatch | None) -> dict[str, str]:
+    if dispatch is None:
+        return {}
+    return {
+        "execution": dispatch.execution,
+        "task": dispatch.reference,
+        "taskId": dispatch.task,
+        "kind": dispatch.kind,
+    }
 
 
 def _given_up(dispatch: Dispatch, deliveries: int) -> Report:

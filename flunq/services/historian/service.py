@@ -7,8 +7,9 @@ import logging
 from typing import TYPE_CHECKING
 
 from flunq.log.ports import OutcomeUnknownError
-from flunq.log.select import database, event_stream
+from flunq.log.select import database
 from flunq.services.historian.historian import Historian
+from flunq.services.identity.audited import AuditedStream
 
 if TYPE_CHECKING:
     from flunq.log.ports import Database, EventStream
@@ -28,7 +29,7 @@ async def run_historian(
     stop: asyncio.Event,
 ) -> None:
     """Be a historian until told to stop; raises ConnectionError when the connection is lost."""
-    async with event_stream(connection) as stream, database(connection) as store:
+    async with AuditedStream(connection) as stream, database(connection) as store:
         if not await _ensure(stream, store, partitions, stop):
             return
         serving = asyncio.create_task(Historian(settings, stream, store).run(stop))

@@ -105,7 +105,8 @@ class Writer:
             *(str(self._folder), self._tenant, str(os.getpid())),
             stdin=PIPE,
             stdout=PIPE,
-            env={},
+            # Without these what was freed stays with the process.
+            env={"MALLOC_ARENA_MAX": "1", "MALLOC_TRIM_THRESHOLD_": "1048576"},
             cwd="/",
             start_new_session=True,
         )

@@ -12,7 +12,9 @@ from flunq.services.supervising.network import http_get
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_SAMPLE = re.compile(r'^flunq_archive_(\w+)\{tenant="([^"]*)"\} (\S+)$', re.MULTILINE)
+_SAMPLE = re.compile(
+    r'^flunq_archive_(\w+)\{(?:[^}]*,)?tenant="([^"]*)"[^}]*\} (\S+)$', re.MULTILINE
+)
 _LATE_SECONDS = 120.0
 
 
@@ -31,10 +33,10 @@ class ArchiveState(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int
 
 
-async def archive_states(api_url: str) -> list[ArchiveState]:
+async def archive_states(api_url: str, ca: str | None = None) -> list[ArchiveState]:
     """Return the archives that a cluster's historian keeps; none if it has no historian."""
     try:
-        status, body = await http_get(f"{api_url}/metrics", within=2.0)
+        status, body = await http_get(f"{api_url}/metrics", within=2.0, ca=ca)
     except (OSError, TimeoutError):
         return []
     return parse_archives(body.decode(errors="replace")) if status == 200 else []

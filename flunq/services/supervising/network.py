@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import time
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from flunq.errors import UsageError
+from flunq.log.nats.tls import CA_VARIABLE, client_context
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -92,13 +94,16 @@ def _listen_on(port: int) -> socket.socket:
     return sock
 
 
-async def http_get(url: str, *, within: float = 2.0) -> tuple[int, bytes]:
-    """Fetch a small page from a server on this machine; raises OSError or TimeoutError."""
+async def http_get(url: str, *, within: float = 2.0, ca: str | None = None) -> tuple[int, bytes]:
+    """Fetch a small page from a server of a cluster; raises OSError or TimeoutError."""
     parts = urlsplit(url)
+    tls = client_context(ca or os.environ.get(CA_VARIABLE)) if parts.scheme == "https" else None
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     request = f"GET {target} HTTP/1.0\r\nHost: {parts.netloc}\r\nConnection: close\r\n\r\n"
     async with asyncio.timeout(within):
-        reader, writer = await asyncio.open_connection(parts.hostname, parts.port or 80)
+        reader, writer = await asyncio.open_connection(
+            parts.hostname, parts.port or (443 if tls else 80), ssl=tls
+        )
         try:
             writer.write(request.encode())
             answer = await reader.read(_LARGEST_ANSWER)

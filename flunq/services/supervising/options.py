@@ -9,6 +9,7 @@ from typing import Literal
 import msgspec
 
 from flunq.errors import UsageError
+from flunq.services.identity.settings import IdentitySettings
 
 
 class ClusterOptions(msgspec.Struct, kw_only=True, frozen=True):
@@ -40,6 +41,13 @@ class ClusterOptions(msgspec.Struct, kw_only=True, frozen=True):
     blob_threshold: int = 256 * 1024
     retention_after: float | None = None
     retention_keep: int | None = None
+    tls: bool = False
+    """Whether the API and NATS are reached by TLS, with certificates of the data directory."""
+    hosts: tuple[str, ...] = ()
+    """Names and addresses that the certificates are for, beside this machine's own."""
+    encrypt: bool = False
+    """Whether what the NATS servers store is encrypted; a store that is stays so."""
+    identity: IdentitySettings = IdentitySettings()
     log_level: str = "info"
     program: tuple[str, ...] = (sys.executable, "-P", "-m", "flunq", "serve")
     """What runs a role. ``-P``: files in the working directory must not shadow modules."""
@@ -69,6 +77,11 @@ def check_options(options: ClusterOptions) -> None:
             f"{options.stream_replicas} replicas need as many NATS servers, there are "
             f"{options.nodes}",
             hint=f"--nodes {options.stream_replicas | 1}",
+        )
+    if options.nats_url is not None and options.encrypt:
+        raise UsageError(
+            "--encrypt is for NATS servers that flunq starts",
+            hint="configure jetstream { cipher, key } of your server",
         )
     for named in options.functions:
         if named.endswith(".py") and not Path(named).is_file():

@@ -14,17 +14,25 @@ from flunq.errors import UnavailableError, UsageError
 from flunq.log.nats.server import (
     Cluster,
     ServerConfig,
+    ServerTls,
     find_binary,
     render_config,
     require_version,
 )
+from flunq.log.nats.tls import CA_VARIABLE
+from flunq.services.identity.keys import internal_proof
 from flunq.services.supervising import network
 from flunq.services.supervising.child import ServicePlan
 from flunq.services.supervising.health import HealthWatch, ServerReadiness, ServiceReadiness
 from flunq.services.supervising.layout import write_private
 from flunq.services.supervising.options import ClusterOptions, check_options
 from flunq.services.supervising.process import Command
-from flunq.services.supervising.secrets import ClusterSecrets, load_secrets
+from flunq.services.supervising.secrets import (
+    ClusterSecrets,
+    check_begins_encrypted,
+    check_store_key,
+    load_secrets,
+)
 from flunq.services.supervising.statefile import NatsEndpoint, read_state
 
 if TYPE_CHECKING:
@@ -52,13 +60,15 @@ class ClusterPlan:
         services: list[ServicePlan],
         watches: dict[str, HealthWatch],
         context: Context | None,
+        tls: ServerTls | None = None,
     ) -> None:
         self.durability = durability
         self.nats = nats
         self.services = services
         self.watches = watches
         self.server_names = frozenset(watches)
-        self.api_url = _url_of(api)
+        self.api_url = _url_of(api, tls)
+        self.ca = tls.ca if tls is not None else None
         self._api = api
         self._context = context
 
@@ -77,9 +87,15 @@ class ClusterPlan:
 def make_plan(options: ClusterOptions, directory: DataDirectory) -> ClusterPlan:
     """Choose ports, write the children's settings and return what to start."""
     check_options(options)
-    secrets = load_secrets(directory.credentials, tenant=options.tenant)
+    mark = directory.nats / "store-key.id"
+    if options.encrypt and options.nats_url is None:
+        check_begins_encrypted(mark)
+    secrets = load_secrets(directory.credentials, tenant=options.tenant, encrypt=options.encrypt)
+    if options.nats_url is None:
+        check_store_key(mark, secrets.store_key)
+    tls = _tls(options, directory)
     earlier = read_state(directory)
-    servers = [] if options.nats_url else _server_configs(options, directory, secrets)
+    servers = [] if options.nats_url else _server_configs(options, directory, secrets, tls)
     nats, user, password = _endpoint(options, servers, secrets)
     killed = earlier is not None and earlier.status != "not running"
     api = network.listen(
@@ -87,7 +103,7 @@ def make_plan(options: ClusterOptions, directory: DataDirectory) -> ClusterPlan:
         preferred=_port_of(earlier.api.url) if earlier else 0,
         patience=_ORPHANS_LAST if killed else 0.0,
     )
-    engine = _Engine(options, directory, nats, user, password, secrets, api)
+    engine = _Engine(options, directory, nats, user, password, secrets, api, tls)
     return ClusterPlan(
         durability="external" if options.nats_url else options.durability,
         api=api,
@@ -100,12 +116,27 @@ def make_plan(options: ClusterOptions, directory: DataDirectory) -> ClusterPlan:
         watches={
             config.name: HealthWatch(_monitor(config), config.directory) for config in servers
         },
-        context=_context(options, directory, nats, secrets, _url_of(api)),
+        context=_context(options, directory, nats, secrets, _url_of(api, tls), tls),
+        tls=tls,
     )
 
 
+def _tls(options: ClusterOptions, directory: DataDirectory) -> ServerTls | None:
+    """Make the certificates that are missing or about to expire."""
+    if not options.tls:
+        return None
+    from flunq.services.identity.certificates import Authority  # cryptography, for --tls alone
+
+    authority = Authority(directory.root / "certs")
+    made = authority.ensure("server", options.hosts)
+    return ServerTls(certificate=made.file, key=made.key, ca=str(authority.certificate))
+
+
 def _server_configs(
-    options: ClusterOptions, directory: DataDirectory, secrets: ClusterSecrets
+    options: ClusterOptions,
+    directory: DataDirectory,
+    secrets: ClusterSecrets,
+    tls: ServerTls | None,
 ) -> list[ServerConfig]:
     count = options.nodes
     if options.nats_port:
@@ -123,6 +154,8 @@ def _server_configs(
             name="nats" if count == 1 else f"nats-{number + 1}",
             durability=options.durability,
             credentials=secrets.nats,
+            tls=tls,
+            store_key=secrets.store_key,
             cluster=None if count == 1 else Cluster(name="flunq", port=routes[number], routes=urls),
         )
         for number in range(count)
@@ -156,7 +189,7 @@ def _endpoint(
     options: ClusterOptions, servers: list[ServerConfig], secrets: ClusterSecrets
 ) -> tuple[NatsEndpoint, str | None, str | None]:
     if options.nats_url is None:
-        urls = [f"nats://{config.host}:{config.port}" for config in servers]
+        urls = [f"{config.scheme}://{config.host}:{config.port}" for config in servers]
         monitors = [_monitor(config) for config in servers]
         endpoint = NatsEndpoint(url=",".join(urls), urls=urls, monitors=monitors)
         return endpoint, secrets.nats.engine_user, secrets.nats.engine_password
@@ -236,8 +269,10 @@ class _Engine:
         password: str | None,
         secrets: ClusterSecrets,
         api: socket,
+        tls: ServerTls | None,
     ) -> None:
         self._options = options
+        self._tls = tls
         self._directory = directory
         self._secrets = secrets
         self._api = api
@@ -271,6 +306,7 @@ class _Engine:
             "functions": list(options.functions),
             "capacity": options.worker_concurrency,
             "secrets_key": self._secrets.vault_key,
+            "proof": internal_proof(self._secrets.token_key),
         }
         return self._service(name, "node", settings)
 
@@ -283,7 +319,11 @@ class _Engine:
             "roles": ["api", "timer", "historian"],
             "socket": fd,
         }
-        settings["token_key"] = self._secrets.token_key
+        settings["identity"] = msgspec.structs.replace(
+            self._options.identity, token_key=self._secrets.token_key
+        )
+        if self._tls is not None:
+            settings |= {"tls_cert": self._tls.certificate, "tls_key": self._tls.key}
         return self._service("control", "control", settings, sockets=[fd])
 
     def _service(
@@ -297,6 +337,7 @@ class _Engine:
                 CONFIG_VARIABLE: str(path),
                 "FLUNQ_LOG_LEVEL": self._options.log_level,
                 "PYTHONUNBUFFERED": "1",
+                **({CA_VARIABLE: self._tls.ca} if self._tls is not None else {}),
             },
             log=str(self._directory.log_file(name)),
             sockets=sockets or [],
@@ -315,6 +356,7 @@ def _context(
     nats: NatsEndpoint,
     secrets: ClusterSecrets,
     api_url: str,
+    tls: ServerTls | None,
 ) -> Context | None:
     if options.context is None:
         return None
@@ -330,6 +372,7 @@ def _context(
         password=password,
         tenant=options.tenant,
         data_dir=str(directory.root),
+        ca=tls.ca if tls is not None else None,
     )
 
 
@@ -337,9 +380,9 @@ def _monitor(config: ServerConfig) -> str:
     return f"http://{config.host}:{config.monitor_port}"
 
 
-def _url_of(api: socket) -> str:
+def _url_of(api: socket, tls: ServerTls | None) -> str:
     host, port = api.getsockname()[:2]
-    return f"http://{host}:{port}"
+    return f"{'http' if tls is None else 'https'}://{host}:{port}"
 
 
 def _port_of(url: str) -> int:

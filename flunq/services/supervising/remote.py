@@ -31,7 +31,7 @@ def remote_state(context: Context) -> ClusterState:
     """Ask the API of a context's cluster how it is."""
     url = context.api_url or ""
     try:
-        status, body = asyncio.run(http_get(f"{url}/readyz", within=5.0))
+        status, body = asyncio.run(http_get(f"{url}/readyz", within=5.0, ca=context.ca))
         answer = msgspec.json.decode(body, type=_Readiness)
     except (OSError, TimeoutError, msgspec.DecodeError) as error:
         raise UnavailableError(

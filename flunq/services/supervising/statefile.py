@@ -36,6 +36,8 @@ class Endpoint(msgspec.Struct, kw_only=True, frozen=True):
     """Where something listens."""
 
     url: str
+    ca: str | None = None
+    """File with the authority whose certificate it shows, with TLS."""
 
 
 class NatsEndpoint(msgspec.Struct, kw_only=True, frozen=True):

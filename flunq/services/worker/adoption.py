@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 from flunq.core.execution.commands import Failure, Report
 from flunq.core.execution.faults import BASE
 from flunq.core.execution.state import CHILD
+from flunq.services.worker.burying import bury_task
 from flunq.services.worker.commit import Entry
 from flunq.services.worker.jobs import Job
 from flunq.services.worker.recovery import QUEUED
@@ -159,6 +160,9 @@ class Adoption:
             title="Given up",
             detail=f"the process that ran it died {deliveries} times",
         )
+        dispatch = self._owner.open_dispatch(execution, task)
+        if dispatch is not None:
+            bury_task(self._owner, dispatch, f"given up: {failure.detail}", deliveries)
         self._owner.submit(Job(Report(id=execution, task=task, failure=failure)))
 
 

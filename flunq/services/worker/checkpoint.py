@@ -216,8 +216,9 @@ class Checkpointer:
         idle_since = asyncio.get_running_loop().time() - settings.hibernate_seconds
         now = owner.context.clock.now()
         for draft in drafts:
-            if draft.ended:
-                owner.executions.finished.pop(draft.id, None)
+            found = owner.executions.finished.get(draft.id) if draft.ended else None
+            if found is not None and found[0].seq == draft.seq:
+                del owner.executions.finished[draft.id]
         for live in list(owner.executions.live.values()):
             if live.state is not None and _is_settled(live) and _may_sleep(live, idle_since, now):
                 owner.let_sleep(live.state)

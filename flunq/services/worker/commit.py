@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -25,6 +26,7 @@ from flunq.log.ports import (
 )
 from flunq.services.worker.crashpoints import crash_point
 from flunq.services.worker.listeners import BusShare
+from flunq.telemetry.catalog import CommitMeter
 
 _encode = msgspec.json.Encoder().encode
 CLAIM_BYTES = 400
@@ -111,6 +113,7 @@ class Committer:
         self._acknowledged = 0
         self._barriers: list[tuple[int, asyncio.Future[None]]] = []
         self._nonces = 0
+        self._meter = CommitMeter(settings.tenant)
         self._newest_facts: dict[str, Any] = {}
         self.facts: dict[str, Any] = {}
         """What the last acknowledged commit recorded."""
@@ -156,8 +159,11 @@ class Committer:
                     if any(entry.blobs for entry in batch):
                         await self._store_blobs(batch)
                     crash_point("before-commit")
-                    sequence = await self._append(self._payload(batch))
+                    payload, begun = self._payload(batch), time.perf_counter()
+                    sequence = await self._append(payload)
                     crash_point("after-commit")
+                    events = sum(len(entry.events) for entry in batch)
+                    self._meter.note(begun, len(payload), events)
                 self._acknowledge(sequence, batch)
         finally:
             for _, barrier in self._barriers:

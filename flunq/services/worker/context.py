@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from flunq.core.retention import FOR_EVER, Retention
+from flunq.services.tenants.quota import Quota
 from flunq.services.worker.places import PlaceBook
 from flunq.services.worker.post import Post
 from flunq.services.worker.suspects import Trials
@@ -105,6 +106,7 @@ class WorkerContext:
         dispatcher: Dispatcher,
         engine: ExpressionEngine,
         courier: Courier,
+        quota: Quota | None = None,
     ) -> None:
         self.settings = settings
         self.stream = stream
@@ -114,6 +116,7 @@ class WorkerContext:
         self.dispatcher = dispatcher
         self.engine = engine
         self.courier = courier
+        self.quota = quota or Quota()
         self.commit_turn = asyncio.Semaphore(settings.commits_in_flight)
         self.lapses = 0
         """How often other nodes may have thought that this one was dead."""

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from flunq.core.document import Workflow, compile_workflow
 from flunq.core.document.bundle import ENGINE_ROLES, Bundled, Library
+from flunq.core.document.compiler import compile_workflow
 from flunq.core.execution.commands import WorkflowRef
 from flunq.core.ids import token, untoken
 from flunq.core.protocol import Definition, DefinitionText
@@ -18,6 +18,7 @@ from flunq.log.ports import Blobs, KeyValue, RevisionConflictError
 from flunq.services.contents import read_content
 
 if TYPE_CHECKING:
+    from flunq.core.document.model import Workflow
     from flunq.services.clock import Clock
 
 LATEST_MICROSECONDS = 2_000_000

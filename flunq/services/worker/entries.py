@@ -12,7 +12,7 @@ import msgspec
 
 from flunq.core.claims import REFERENCE, reference_to
 from flunq.core.events import CloudEvent, encode_event
-from flunq.core.execution.effects import Dispatch, Effect, Publish, Tell, Withdraw
+from flunq.core.execution.effects import Bury, Dispatch, Effect, Publish, Tell, Withdraw
 from flunq.services.worker.claims import check_in
 from flunq.services.worker.recovery import QUEUED
 
@@ -87,6 +87,9 @@ class EntryWriter:
             elif isinstance(effect, Publish):
                 event = _slim(effect.event, entry, threshold)
                 entry.outbox.append({"publish": [effect.id, event]})
+            elif isinstance(effect, Bury):
+                letter = _slim(effect.letter, entry, threshold)
+                entry.outbox.append({"dead": [effect.id, letter]})
             elif isinstance(effect, Tell):
                 entry.outbox.append(self.letter(effect.command, entry, threshold))
             else:

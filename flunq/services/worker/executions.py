@@ -13,7 +13,7 @@ from flunq.services.worker.places import Place
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from flunq.core.document import Workflow
+    from flunq.core.document.model import Workflow
     from flunq.core.execution.state import State
     from flunq.core.expressions import Answer
     from flunq.services.worker.places import Places
@@ -52,6 +52,8 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True):
     tags: dict[str, str] = {}
     parent: str | None = None
     request: str = ""
+    requests: list[str] = []
+    """The newest control commands: what was taken back once is not by a late copy."""
 
     def result(self) -> Result:
         """Return how it ended."""
@@ -118,19 +120,29 @@ class Executions:
         """Deleted ones, with the newest pack that holds them; older ones may hold them too."""
         self.buried: dict[str, int] = {}
         """The requests that started deleted ones, and when those were deleted, oldest first."""
-        self._recalled: dict[str, Finished] = {}
+        self._recalled: dict[str, tuple[Finished, int, int]] = {}
         self._abandoned: list[int] = []
 
     def ended(self, execution: str) -> Finished | None:
         """Return the record of an ended execution if it is in memory."""
-        found = self.finished.get(execution)
-        return found[0] if found else self._recalled.get(execution)
+        found = self.record(execution)
+        return found[0] if found else None
 
-    def recall(self, finished: Finished) -> None:
+    def record(self, execution: str) -> tuple[Finished, int, int] | None:
+        """Return that record with the first and last journal sequence of its execution."""
+        return self.finished.get(execution) or self._recalled.get(execution)
+
+    def recall(self, finished: Finished, first: int, last: int) -> None:
         """Keep a record that was read from a pack for a while."""
         if len(self._recalled) >= RECALLED:
             self._recalled.clear()
-        self._recalled[finished.id] = finished
+        self._recalled[finished.id] = (finished, first, last)
+
+    def revive(self, execution: str, live: Live) -> None:
+        """Let an execution that had ended go on: its record is none any more."""
+        self.live[execution] = live
+        self.finished.pop(execution, None)
+        self._recalled.pop(execution, None)
 
     def bury(self, request: str, now: int) -> None:
         """Remember for a while which start a deleted execution came from."""
@@ -160,6 +172,10 @@ class Executions:
     def knows(self, execution: str) -> bool:
         """Tell whether there is such an execution."""
         return execution in self.live or execution in self.finished or execution in self.places
+
+    def open(self) -> int:
+        """Return how many have not ended, in memory and asleep."""
+        return len(self.live) + self.places.open(but=self.live)
 
     def place_if_asleep(self, execution: str) -> Place | None:
         """Return where an execution lies if nothing newer than its pack is in memory."""

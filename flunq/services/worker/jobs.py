@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from flunq.core.execution.commands import Command, Deliver, Fire, Report, Start
+from flunq.core.claims import is_reference
+from flunq.core.execution.commands import (
+    Command,
+    Deliver,
+    Fire,
+    Migrate,
+    Report,
+    Restore,
+    Start,
+)
 from flunq.core.protocol import Reply
 from flunq.errors import ConflictError, IdConflictError, NotFoundError, UnavailableError
 from flunq.services.worker.listeners import BusShare
@@ -49,6 +58,20 @@ def is_awaited_child(command: Command) -> bool:
     return isinstance(command, Start) and bool(command.parent_task)
 
 
+def is_fork(command: Command) -> bool:
+    """Tell whether somebody wants another execution from the past of one."""
+    if isinstance(command, Start):
+        return bool(command.forked_from)
+    return isinstance(command, Restore) and command.kind == "forked"
+
+
+def is_incomplete(command: Command) -> bool:
+    """Tell whether something that a command refers to has to be fetched in any case."""
+    if isinstance(command, Start):
+        return is_reference(command.input)
+    return isinstance(command, (Restore, Migrate))
+
+
 def reply_to(command: Command, state: State, rejection: Failure | None) -> Reply:
     """Return what the sender of a command that was applied is told."""
     if rejection is None:
@@ -83,6 +106,12 @@ def conflict(execution: str) -> Reply:
         hint=f"look at it with: flunq get {execution}",
     )
     return Reply(code=409, id=execution, problem=problem.problem())
+
+
+def ending(execution: str) -> Reply:
+    """Return the answer to who takes back an end that is not safe yet."""
+    problem = UnavailableError(f"execution {execution} is about to end or to go", hint="try again")
+    return Reply(code=503, id=execution, problem=problem.problem())
 
 
 def deleted(execution: str) -> Reply:

@@ -122,6 +122,8 @@ class Outbox:
             )
         elif "dead" in item:
             message_id, letter = item["dead"]
+            if is_reference(letter):
+                letter = await resolve(letter, context.database.blobs)
             await context.stream.dead_letters.publish(
                 msgspec.json.encode(letter), message_id=message_id
             )

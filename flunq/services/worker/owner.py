@@ -8,7 +8,7 @@ from base64 import b64encode
 from hashlib import shake_128
 from importlib.metadata import version
 from secrets import token_hex
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -59,6 +59,7 @@ from flunq.services.worker.jobs import (
     deleted,
     full,
     is_awaited_child,
+    is_incomplete,
     name_of,
     reply_to,
     still_running,
@@ -66,17 +67,20 @@ from flunq.services.worker.jobs import (
 )
 from flunq.services.worker.outbox import Outbox
 from flunq.services.worker.packs import StaleCheckpointError
+from flunq.services.worker.patience import patiently
 from flunq.services.worker.records import (
     finished_record,
     quarantine_facts,
     quarantined_record,
     report_of_quarantined,
 )
+from flunq.services.worker.returning import RETURNS, Returns, completed
 from flunq.services.worker.timers import Timers
 from flunq.services.worker.watchers import Watchers
+from flunq.telemetry.catalog import counter
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Callable, Sequence
 
     from flunq.core.execution.state import State
     from flunq.core.expressions import Answer, Need
@@ -92,11 +96,8 @@ _to_json = msgspec.json.Encoder().encode
 
 SERVER_ERROR = 500
 RETRY_SECONDS = 1.0
-FIRST_PAUSE, LONGEST_PAUSE = 0.05, 5.0
 WAKE_AHEAD = 20_000_000
 """Microseconds before its next timer that a sleeping execution is brought back."""
-
-T = TypeVar("T")
 
 
 class Owner:
@@ -137,6 +138,7 @@ class Owner:
         self.committer = self._make_committer(epoch=epoch, position=position, number=number)
         self._environments: dict[str, Environment] = {}
         self._writer = EntryWriter(settings, context.dispatcher)
+        self._returns = Returns(self)
         self._leaving = False
         self.leaving: set[str] = set()
         """Ended executions whose removal is on its way into the journal: one event is enough."""
@@ -183,17 +185,19 @@ class Owner:
         execution = job.command.id
         # What the inbox holds has been accepted: it waits until there is room.
         if isinstance(job.command, Start) and self.committer.full and job.inbox is None:
-            self._nothing(job, full(execution))
+            self.settle(job, full(execution))
             return
         waiting = self._loading.get(execution)
         if waiting is not None:
             waiting.append(job)
             return
         live = self.executions.live.get(execution)
-        if not job.complete and isinstance(job.command, Start) and is_reference(job.command.input):
+        if not job.complete and is_incomplete(job.command):
             self._load_then(execution, job)
+        elif isinstance(job.command, RETURNS):
+            self._returns.apply(job)
         elif live is not None:
-            self._apply(live, job)
+            self.decide(live, job)
         elif (ended := self.executions.ended(execution)) is not None:
             self._answer_finished(ended, job)
         elif execution in self.executions.places:
@@ -201,11 +205,11 @@ class Owner:
         elif isinstance(job.command, Start):
             self._start(job.command, job)
         else:
-            self._refuse(job, Reply(code=404, id=execution, problem=unknown(execution)))
+            self.refuse(job, Reply(code=404, id=execution, problem=unknown(execution)))
 
     def _start(self, start: Start, job: Job) -> None:
         if start.request in self.executions.buried:
-            self._nothing(job, deleted(start.id))
+            self.settle(job, deleted(start.id))
             return
         definitions = self.context.definitions
         ref = start.workflow
@@ -220,7 +224,7 @@ class Owner:
             job.command = start = msgspec.structs.replace(start, nonce=token_hex(16))
         live = Live(None, workflow, fingerprint(start.input), first=0, last=0)
         self.executions.live[start.id] = live
-        self._apply(live, job)
+        self.decide(live, job)
 
     async def prepare(self, job: Job) -> None:
         """Fetch what a command needs, so that :meth:`submit` applies it at once."""
@@ -228,8 +232,7 @@ class Owner:
         try:
             if command.id in self.executions.places:
                 await self._load(command.id)
-            if isinstance(command, Start):
-                job.command, job.complete = await self._complete(command), True
+            await self._prepare(job)
         except FlunqError as error:
             log.info("%s meets its error again when it is applied: %s", command.id, error)
 
@@ -256,7 +259,7 @@ class Owner:
         """Nothing can be done with a command: tell whoever waits for it."""
         reply = Reply(code=problem.status, id=job.command.id, problem=problem.problem())
         if not is_awaited_child(job.command):
-            self._nothing(job, reply)
+            self.settle(job, reply)
         elif problem.status >= SERVER_ERROR:
             self.spawn(self._try_again(job))
         else:
@@ -291,7 +294,7 @@ class Owner:
         """Load an execution, and what the starts of it name; note whose jobs have no prospects."""
         jobs = self._loading[execution]
         try:
-            await _patiently(lambda: self._load(execution))
+            await patiently(lambda: self._load(execution))
         except FlunqError as error:
             problems |= dict.fromkeys(range(len(jobs)), error)
             return
@@ -302,9 +305,13 @@ class Owner:
                 problems[position] = error
 
     async def _prepare(self, job: Job) -> None:
-        start = job.command
-        if isinstance(start, Start):
-            job.command, job.complete = await _patiently(lambda: self._complete(start)), True
+        command = job.command
+        if isinstance(command, Start):
+            job.command, job.complete = await patiently(lambda: self._complete(command)), True
+        elif isinstance(command, RETURNS):
+            context = self.context
+            job.command = await patiently(lambda: completed(context, command))
+            job.complete = True
 
     async def _complete(self, start: Start) -> Start:
         """Fill in what a start leaves to the engine: the definition's digest, a large input."""
@@ -331,10 +338,11 @@ class Owner:
 
     # -- deciding -------------------------------------------------------------------------------
 
-    def _apply(self, live: Live, job: Job) -> None:
+    def decide(self, live: Live, job: Job) -> None:
+        """Let the core decide about a command."""
         command = job.command
         if live.tainted:
-            self._answer_behind(job, Reply(code=200, id=command.id, status="quarantined"))
+            self.answer_behind(job, Reply(code=200, id=command.id, status="quarantined"))
             return
         if live.state is not None and self._is_settled_already(live, command, job):
             return
@@ -363,11 +371,11 @@ class Owner:
             if early:
                 # The wall clock was put back, or the timer anew.
                 self.timers.arm(command.id, command.timer, due)
-                self._nothing(job, None)
+                self.settle(job, None)
             return early
         if isinstance(command, Delete):
             problem = still_running(command.id)
-            self._refuse(job, Reply(code=409, id=command.id, problem=problem))
+            self.refuse(job, Reply(code=409, id=command.id, problem=problem))
             return True
         return False
 
@@ -409,12 +417,12 @@ class Owner:
     def _note_nothing(self, state: State, job: Job, reply: Reply) -> None:
         """Deal with a decision without events, which may be a repeat of one under way."""
         if not state.seq:
-            self._nothing(job, reply)
+            self.settle(job, reply)
             self.executions.forget(state.id)
         elif self.committer.is_idle:
-            self._nothing(job, reply)
+            self.settle(job, reply)
         else:
-            self._answer_behind(job, reply)
+            self.answer_behind(job, reply)
 
     def _environment(self, live: Live) -> Environment:
         workflow = live.workflow_of()
@@ -467,7 +475,7 @@ class Owner:
             value = fingerprint(command.input)
             self.quarantine(Live(None, None, value, first=0, last=0), reason, job)
         else:
-            self._nothing(job, Reply(code=500, id=command.id))
+            self.settle(job, Reply(code=500, id=command.id))
 
     def quarantine(self, live: Live, reason: str, job: Job) -> None:
         """Record that an execution cannot go on, and keep what is known of it."""
@@ -501,7 +509,7 @@ class Owner:
 
     # -- answers without new events ----------------------------------------------------------------
 
-    def _answer_behind(self, job: Job, reply: Reply) -> None:
+    def answer_behind(self, job: Job, reply: Reply) -> None:
         """Answer, and count an input as consumed, once all that was decided before is durable."""
         settle = job.settle
         if settle is None and job.inbox is None and job.share is None:
@@ -511,7 +519,7 @@ class Owner:
             entry.settled = lambda _: settle(reply)
         self.committer.add(entry)
 
-    def _nothing(self, job: Job, reply: Reply | None) -> None:
+    def settle(self, job: Job, reply: Reply | None) -> None:
         """An input that changes nothing: it counts as consumed, and its sender hears why."""
         if job.inbox is not None:
             self.inbox.consumed(job.inbox)
@@ -520,9 +528,9 @@ class Owner:
         if job.settle is not None and reply is not None:
             job.settle(reply)
 
-    def _refuse(self, job: Job, reply: Reply) -> None:
+    def refuse(self, job: Job, reply: Reply) -> None:
         """Say no, unless another owner knows better by now."""
-        self._nothing(job, None)
+        self.settle(job, None)
         if job.settle is not None:
             self.spawn(self._refuse_as_owner(job.settle, reply))
 
@@ -556,9 +564,9 @@ class Owner:
             self.watchers.add(start.id, job.mailbox)
         reply = Reply(code=200, id=start.id, status=live.state.status)
         if live.first:
-            self._nothing(job, reply)
+            self.settle(job, reply)
             return
-        self._answer_behind(job, reply)
+        self.answer_behind(job, reply)
 
     def _answer_finished(self, finished: Finished, job: Job) -> None:
         command = job.command
@@ -572,14 +580,14 @@ class Owner:
                 return
             if job.mailbox:
                 self.context.post.add(job.mailbox, finished.result())
-        self._nothing(job, reply)
+        self.settle(job, reply)
 
     def _answer_conflict(self, job: Job) -> None:
         reply = conflict(job.command.id)
         if is_awaited_child(job.command):
             self._decline(job, reply)
         else:
-            self._nothing(job, reply)
+            self.settle(job, reply)
 
     def remove(self, finished: Finished, type_name: str, job: Job | None, **data: Any) -> None:
         """Forget an ended execution; its events stay in the journal until they are trimmed."""
@@ -594,7 +602,7 @@ class Owner:
                 settle(reply)
 
         if finished.id in self.leaving:
-            self._answer_behind(job or Job(Delete(id=finished.id)), reply)
+            self.answer_behind(job or Job(Delete(id=finished.id)), reply)
             return
         self.leaving.add(finished.id)
         data |= {"request": finished.request} if finished.request else {}
@@ -702,6 +710,8 @@ class Owner:
         if live is None or live.state is None:
             return
         finished = finished_record(live)
+        tenant = self.context.settings.tenant
+        counter("flunq_executions_ended_total", tenant, finished.status).inc()
         self.executions.finished[effect.execution] = (finished, live.first, sequence)
         self.hearing.listeners.forget(effect.execution)
         results.append(finished.result())
@@ -714,7 +724,7 @@ class Owner:
         opened = live.state.tasks.get(task)
         if opened is None:
             return None
-        return opened.dispatch(execution, task, live.state.traceparent)
+        return opened.dispatch(execution, task, live.state.traceparent, live.state.workflow)
 
     # -- results ---------------------------------------------------------------------------------
 
@@ -778,18 +788,6 @@ class Owner:
         self.outbox.close()
         for task in list(self._tasks):
             task.cancel()
-
-
-async def _patiently(ask: Callable[[], Awaitable[T]]) -> T:
-    """Ask for something until there is an answer: commands wait for it."""
-    delay = FIRST_PAUSE
-    while True:
-        try:
-            return await ask()
-        except OutcomeUnknownError as error:
-            log.warning("asking again for what commands wait for: %s", error)
-            await asyncio.sleep(delay)
-            delay = min(delay * 2, LONGEST_PAUSE)
 
 
 def _incompressible(size: int, seed: int) -> str:

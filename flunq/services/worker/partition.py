@@ -14,6 +14,8 @@ from flunq.core.execution.commands import (
     Command,
     Continue,
     Delete,
+    Migrate,
+    Restore,
     Resume,
     Start,
     Suspend,
@@ -27,13 +29,15 @@ from flunq.core.protocol import (
     start_subject,
 )
 from flunq.log.ports import OutcomeUnknownError, StoreFullError
+from flunq.services.tenants.quota import refusal
 from flunq.services.wire import claim_in, decode_commands
 from flunq.services.worker.adoption import Adoption
+from flunq.services.worker.burying import bury_event, bury_input
 from flunq.services.worker.checkpoint import Checkpointer
 from flunq.services.worker.commit import Entry, FencedError
 from flunq.services.worker.crashpoints import crash_point
 from flunq.services.worker.inbox import InboxPosition
-from flunq.services.worker.jobs import Job, name_of_input
+from flunq.services.worker.jobs import Job, is_fork, name_of_input
 from flunq.services.worker.lifecycle import LifecycleReader
 from flunq.services.worker.owner import Owner
 from flunq.services.worker.packs import Packs, StaleCheckpointError
@@ -48,9 +52,10 @@ from flunq.services.worker.requeue import Requeue
 from flunq.services.worker.retention import RetentionSweep
 from flunq.services.worker.suspects import Suspects
 from flunq.services.worker.timers import HORIZON, WAKE, first_of
+from flunq.telemetry.catalog import histogram
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from flunq.log.ports import Record
     from flunq.services.worker.context import WorkerContext
@@ -69,7 +74,7 @@ BREATH = 8
 
 _encode = msgspec.json.Encoder().encode
 _commands = msgspec.json.Decoder(Commands).decode
-CLIENT_COMMANDS = (Start, Cancel, Suspend, Resume, Delete)
+CLIENT_COMMANDS = (Start, Cancel, Suspend, Resume, Migrate, Delete)
 """What clients may say; reports and timers are the engine's own."""
 _FORBIDDEN = Reply(
     code=403,
@@ -241,8 +246,23 @@ class Partition:
             return _encode([_FORBIDDEN] * len(request.commands))
         await self._caught_up.wait()
         await self._room(owner)
-        replies = await gather_replies(owner, list(request.commands), request.mailbox)
-        return _encode(replies)
+        refused = self._refused(owner, request.commands)
+        admitted = [command for command in request.commands if command.id not in refused]
+        replies = iter(await gather_replies(owner, admitted, request.mailbox))
+        return _encode([refused.get(command.id) or next(replies) for command in request.commands])
+
+    def _refused(self, owner: Owner, commands: Sequence[Command]) -> dict[str, Reply]:
+        """Return the answers to starts for which the tenant has no quota left."""
+        quota = self.context.quota
+        refused: dict[str, Reply] = {}
+        if not quota.limited:
+            return refused
+        for command in commands:
+            if isinstance(command, (Start, Restore)) and not owner.executions.knows(command.id):
+                error = quota.admit()
+                if error is not None:
+                    refused[command.id] = refusal(command.id, error)
+        return refused
 
     async def _take_question(self, payload: bytes) -> bytes | None:
         if self.owner is None or not await self.is_certain(self.owner):
@@ -269,7 +289,10 @@ class Partition:
             return None
         reports: list[Command] = list(_reports(payload).reports)
         await self._room(owner)
-        return _encode(await gather_replies(owner, reports, None))
+        refused = self._refused(owner, [report for report in reports if is_fork(report)])
+        admitted = [report for report in reports if report.id not in refused]
+        replies = iter(await gather_replies(owner, admitted, None))
+        return _encode([refused.get(report.id) or next(replies) for report in reports])
 
     async def _read_inbox(self, owner: Owner) -> None:
         inbox = self.context.stream.inbox
@@ -288,17 +311,26 @@ class Partition:
 
     async def _take_from_inbox(self, owner: Owner, record: Record) -> None:
         crash_point("before-input")
+        waited = max(0.0, self.context.clock.now() / 1e6 - record.time)
+        histogram("flunq_input_wait_seconds", self.context.settings.tenant).observe(waited)
         body: bytes | None = record.data
         key = claim_in(record.data)
         if key is not None:
             body = await self.context.database.blobs.get(key)
+        if body is None:
+            bury_input(owner, record, record.data, f"its body {key} is gone")
+            return
         try:
-            commands = decode_commands(body or b"[]")
+            commands = decode_commands(body)
         except msgspec.MsgspecError as error:
             log.error("input %d of %d is not readable: %s", record.seq, self.number, error)
-            commands = []
+            bury_input(owner, record, record.data, f"it cannot be read: {error}")
+            return
         if record.external:
             commands = [command for command in commands if isinstance(command, CLIENT_COMMANDS)]
+            # Who sent them asks until there is an answer, and hears there what is used up.
+            refused = self._refused(owner, commands)
+            commands = [command for command in commands if command.id not in refused]
         if not commands:
             owner.inbox.consumed(record.seq)
             return
@@ -349,8 +381,9 @@ class Partition:
         async for record in self.context.stream.bus.follow(after=await start):
             try:
                 event = msgspec.json.decode(record.data, type=dict[str, Any])
-            except msgspec.MsgspecError:
+            except msgspec.MsgspecError as error:
                 log.warning("event %d of the bus is not readable", record.seq)
+                bury_event(owner, record, f"it cannot be read: {error}")
                 event = {}
             owner.hearing.hear(record.seq, event)
 
@@ -376,7 +409,7 @@ class Partition:
         if item is None:
             return
         if item.ended:
-            executions.recall(finished_from_pack(item))
+            executions.recall(finished_from_pack(item), item.first, item.last)
             return
         live = await live_from_pack(self.context, item)
         # Someone else may have brought it back, and to its end, while the pack was read.

@@ -6,6 +6,7 @@ SQLite file of the process; nobody misses it after a crash, for a new owner buil
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
@@ -25,6 +26,7 @@ _NAME = "substr(workflow, 1, instr(workflow, ':') - 1)"
 _INDEXES = (
     "CREATE INDEX {table}_started ON {table} (started)",
     "CREATE INDEX {table}_due ON {table} (due) WHERE due > 0",
+    "CREATE INDEX {table}_open ON {table} (id) WHERE ended = 0",
     f"CREATE INDEX {{table}}_ended ON {{table}} ({_NAME}, ended) WHERE ended > 0",
 )
 _UPSERT = "INSERT OR REPLACE INTO {table} VALUES (?, ?, ?, ?, ?, ?, ?)"
@@ -122,6 +124,14 @@ class Places:
                 (execution,),
             )
         return place
+
+    def open(self, but: Iterable[str]) -> int:
+        """Return how many have not ended, without those named."""
+        known = (
+            "SELECT count(*) FROM {table} WHERE ended = 0 "
+            "AND id NOT IN (SELECT value FROM json_each(?))"
+        )
+        return self._one(known, json.dumps([*but])) or 0
 
     def per_pack(self) -> Counter[int]:
         """Return how many executions each pack is the place of."""

@@ -295,8 +295,10 @@ def _waiting(state: State) -> list[dict[str, Any]]:
             "kind": opened.kind,
             "attempt": opened.attempt,
             "node": opened.node,
+            "id": task,
+            "delivery": opened.delivery,
         }
-        for opened in state.tasks.values()
+        for task, opened in state.tasks.items()
     ]
     timers = [
         {"for": "timer", "task": _timer_of(state, timer), "timer": timer, "due": due}

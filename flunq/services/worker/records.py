@@ -8,12 +8,12 @@ import msgspec
 
 from flunq.core.execution.commands import Command, Failure, Report, WorkflowRef
 from flunq.core.execution.faults import standard
+from flunq.core.execution.state import State
 from flunq.services.worker.executions import Finished, Live
 from flunq.services.worker.fingerprint import fingerprint
 
 if TYPE_CHECKING:
     from flunq.core.events import CloudEvent
-    from flunq.core.execution.state import State
 
 
 def finished_record(live: Live) -> Finished:
@@ -34,7 +34,33 @@ def finished_record(live: Live) -> Finished:
         tags=state.tags,
         parent=state.parent,
         request=state.request,
+        requests=state.requests,
     )
+
+
+def ended_state(finished: Finished) -> State:
+    """Return what is still known of the state of an execution that has ended."""
+    return State(
+        id=finished.id,
+        workflow=finished.workflow,
+        status=finished.status,
+        seq=finished.seq,
+        started_at=finished.started_at,
+        ended_at=finished.ended_at,
+        input=finished.input,
+        output=finished.output,
+        failure=finished.failure,
+        tags=finished.tags,
+        parent=finished.parent,
+        request=finished.request,
+        requests=[*finished.requests],
+    )
+
+
+def revived(finished: Finished, first: int, last: int) -> Live:
+    """Return an execution that has ended as one that may go on."""
+    state = ended_state(finished)
+    return Live(state, None, finished.fingerprint, first=first, last=last)
 
 
 def quarantine_facts(ref: WorkflowRef, reason: str, command: Command, now: int) -> dict[str, Any]:

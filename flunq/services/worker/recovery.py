@@ -16,7 +16,7 @@ from flunq.core.events import (
     join_batch,
     timestamp,
 )
-from flunq.core.execution.fold import fold, micros
+from flunq.core.execution.fold import MIGRATED, RESTORING, fold, micros
 from flunq.core.execution.state import decode_state
 from flunq.services.worker.claims import check_out
 from flunq.services.worker.commit import EPOCH_HEADER, FencedError, append_settled
@@ -33,7 +33,7 @@ from flunq.services.worker.executions import (
 from flunq.services.worker.fingerprint import fingerprint
 from flunq.services.worker.inbox import InboxPosition
 from flunq.services.worker.packs import Checkpoint, Packs
-from flunq.services.worker.records import finished_record, quarantined_record
+from flunq.services.worker.records import finished_record, quarantined_record, revived
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -287,6 +287,8 @@ class Recovery:
             executions.forget(execution)
             executions.bury(event.data.get("request", ""), micros(event.time))
             return None
+        if event.type in RESTORING:
+            await self._revive(execution, event.seq)
         live = await self._base(execution, sequence)
         if live is None:
             return None
@@ -305,8 +307,24 @@ class Recovery:
             live.tainted = True
             self._poisoned[execution] = f"{type(error).__name__}: {error}"
             return None
+        if event.type == MIGRATED:
+            live.workflow = None
         live.dirty = True
         return live
+
+    async def _revive(self, execution: str, seq: int) -> None:
+        """Take up again what had ended before the event with this number."""
+        executions = self._executions
+        found = executions.record(execution)
+        place = executions.places.get(execution)
+        if execution in executions.live:
+            return
+        if found is None and place is not None:
+            item = (await self._packs.load(place.pack)).get(execution)
+            if item is not None and item.ended:
+                found = finished_from_pack(item), item.first, item.last
+        if found is not None and found[0].seq < seq:
+            executions.revive(execution, revived(*found))
 
     async def _base(self, execution: str, sequence: int) -> Live | None:
         """Return the execution to fold into; None if its end is already recorded."""

@@ -163,9 +163,12 @@ _SCHEDULES = """
     last_execution_id | VARCHAR | the last of them
 """
 _DEAD_LETTERS = f"""
-    execution_id | VARCHAR | the execution that cannot go on
+    execution_id | VARCHAR | the execution
 {_WORKFLOW.strip()}
-    at | TIMESTAMP | when it was set aside, UTC
+    origin | VARCHAR | execution: it cannot go on; task: its attempts are used up
+    task | VARCHAR | reference of the task; null for an execution
+    attempts | INTEGER | how often a try was begun; null for others
+    at | TIMESTAMP | when it was given up, UTC
     reason | VARCHAR | why
 {_ERROR.strip()}
     data | JSON | all that is known of it
@@ -181,7 +184,7 @@ VIEWS: dict[str, View] = {
         _view("timers", "One row for each timer that was set.", _TIMERS),
         _view("workflows", "One row for each version of a workflow.", _WORKFLOWS),
         _view("schedules", "One row for each workflow that starts by itself.", _SCHEDULES),
-        _view("dead_letters", "Executions that could not go on.", _DEAD_LETTERS),
+        _view("dead_letters", "Executions and tasks that could not go on.", _DEAD_LETTERS),
     )
 }
 

@@ -1,7 +1,7 @@
 WITH lifecycle AS (
     SELECT
         execution_id, run,
-        any_value(workflow) AS workflow,
+        arg_max(workflow, seq) AS workflow,
         any_value(partition) AS partition,
         any_value(traceparent) AS traceparent,
         min(time) FILTER (type = 'io.serverlessworkflow.workflow.started.v1') AS started_at,
@@ -9,7 +9,7 @@ WITH lifecycle AS (
             'io.serverlessworkflow.workflow.completed.v1',
             'io.serverlessworkflow.workflow.faulted.v1',
             'io.serverlessworkflow.workflow.cancelled.v1',
-            'io.flunq.execution.quarantined')) AS ended_at,
+            'io.flunq.execution.quarantined')) AS last_ended_at,
         max(time) FILTER (type IN (
             'io.flunq.execution.deleted', 'io.flunq.execution.expired')) AS deleted_at,
         arg_max(type, seq) FILTER (type IN (
@@ -19,17 +19,23 @@ WITH lifecycle AS (
             'io.serverlessworkflow.workflow.completed.v1',
             'io.serverlessworkflow.workflow.faulted.v1',
             'io.serverlessworkflow.workflow.cancelled.v1',
-            'io.flunq.execution.quarantined')) AS latest,
+            'io.flunq.execution.quarantined',
+            'io.flunq.execution.retried',
+            'io.flunq.execution.rewound')) AS latest,
         any_value(data) FILTER (type = 'io.serverlessworkflow.workflow.started.v1') AS began,
-        any_value(data) FILTER (type IN (
+        arg_max(data, seq) FILTER (type IN (
             'io.serverlessworkflow.workflow.faulted.v1',
-            'io.flunq.execution.quarantined')) AS failed,
-        any_value(data) FILTER (type = 'io.serverlessworkflow.workflow.completed.v1') AS completed,
+            'io.flunq.execution.quarantined')) AS last_failed,
+        arg_max(data, seq) FILTER (
+            type = 'io.serverlessworkflow.workflow.completed.v1') AS last_completed,
+        arg_max(data, seq) FILTER (type = 'io.flunq.execution.migrated') AS migrated,
         arg_max(data, seq) FILTER (type IN (
             'io.serverlessworkflow.workflow.suspended.v1',
             'io.serverlessworkflow.workflow.resumed.v1',
             'io.serverlessworkflow.workflow.cancelled.v1',
-            'io.flunq.execution.quarantined')) AS steered
+            'io.flunq.execution.quarantined',
+            'io.flunq.execution.retried',
+            'io.flunq.execution.rewound')) AS steered
     FROM log.events
     WHERE type IN (
         'io.serverlessworkflow.workflow.started.v1',
@@ -39,9 +45,35 @@ WITH lifecycle AS (
         'io.serverlessworkflow.workflow.faulted.v1',
         'io.serverlessworkflow.workflow.cancelled.v1',
         'io.flunq.execution.quarantined',
+        'io.flunq.execution.retried',
+        'io.flunq.execution.rewound',
+        'io.flunq.execution.migrated',
         'io.flunq.execution.deleted',
         'io.flunq.execution.expired')
     GROUP BY execution_id, run
+),
+-- Apart from the others: it is rare, and to read data of every event takes long.
+rewinds AS (
+    SELECT execution_id, run, arg_max(data, seq) AS rewound
+    FROM log.events
+    WHERE type = 'io.flunq.execution.rewound'
+    GROUP BY execution_id, run
+),
+-- An end that was taken back is none.
+settled AS (
+    SELECT
+        *,
+        CASE WHEN latest IN (
+            'io.serverlessworkflow.workflow.completed.v1',
+            'io.serverlessworkflow.workflow.faulted.v1',
+            'io.serverlessworkflow.workflow.cancelled.v1',
+            'io.flunq.execution.quarantined') THEN last_ended_at END AS ended_at,
+        CASE WHEN latest IN (
+            'io.serverlessworkflow.workflow.faulted.v1',
+            'io.flunq.execution.quarantined') THEN last_failed END AS failed,
+        CASE WHEN latest = 'io.serverlessworkflow.workflow.completed.v1'
+            THEN last_completed END AS completed
+    FROM lifecycle LEFT JOIN rewinds USING (execution_id, run)
 )
 SELECT
     log.tenant() AS tenant,
@@ -55,6 +87,8 @@ SELECT
         WHEN 'io.serverlessworkflow.workflow.cancelled.v1' THEN 'cancelled'
         WHEN 'io.serverlessworkflow.workflow.suspended.v1' THEN 'suspended'
         WHEN 'io.flunq.execution.quarantined' THEN 'quarantined'
+        WHEN 'io.flunq.execution.rewound'
+            THEN CASE WHEN rewound ->> '$.suspended' = 'true' THEN 'suspended' ELSE 'running' END
         ELSE 'running'
     END AS status,
     started_at,
@@ -71,9 +105,9 @@ SELECT
     began ->> '$.parent' AS parent_id,
     began ->> '$.parentTask' AS parent_task,
     CAST(coalesce(began -> '$.tags', '{}') AS MAP(VARCHAR, VARCHAR)) AS tags,
-    began ->> '$.digest' AS digest,
+    coalesce(migrated ->> '$.digest', began ->> '$.digest') AS digest,
     deleted_at,
     partition,
     traceparent,
     run
-FROM lifecycle
+FROM settled

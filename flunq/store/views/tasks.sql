@@ -1,21 +1,22 @@
 WITH
-instances AS (
+passed AS (
     SELECT
         execution_id, run,
         coalesce(step, seq) AS step,
-        any_value(workflow) AS workflow,
+        arg_max(workflow, seq) AS workflow,
         any_value(task) AS task,
         min(time) AS started_at,
         max(time) FILTER (type IN (
             'io.serverlessworkflow.task.completed.v1',
             'io.serverlessworkflow.task.faulted.v1',
             'io.serverlessworkflow.task.cancelled.v1',
-            'io.flunq.task.skipped')) AS ended_at,
+            'io.flunq.task.skipped')) AS last_ended_at,
         arg_max(type, seq) FILTER (type <> 'io.serverlessworkflow.task.retried.v1') AS latest,
         count(*) FILTER (type = 'io.serverlessworkflow.task.retried.v1') AS retries,
         any_value(data) FILTER (type = 'io.serverlessworkflow.task.started.v1') AS began,
-        any_value(data) FILTER (type = 'io.serverlessworkflow.task.completed.v1') AS completed,
-        any_value(data) FILTER (type = 'io.serverlessworkflow.task.faulted.v1') AS failed
+        arg_max(data, seq) FILTER (
+            type = 'io.serverlessworkflow.task.completed.v1') AS last_completed,
+        arg_max(data, seq) FILTER (type = 'io.serverlessworkflow.task.faulted.v1') AS last_failed
     FROM log.events
     WHERE type IN (
         'io.serverlessworkflow.task.started.v1',
@@ -23,8 +24,21 @@ instances AS (
         'io.serverlessworkflow.task.faulted.v1',
         'io.serverlessworkflow.task.cancelled.v1',
         'io.serverlessworkflow.task.retried.v1',
+        'io.serverlessworkflow.task.resumed.v1',
         'io.flunq.task.skipped')
     GROUP BY execution_id, run, coalesce(step, seq)
+),
+-- An end that was taken back is none.
+instances AS (
+    SELECT
+        *,
+        CASE WHEN latest NOT IN (
+            'io.serverlessworkflow.task.started.v1',
+            'io.serverlessworkflow.task.resumed.v1') THEN last_ended_at END AS ended_at,
+        CASE WHEN latest = 'io.serverlessworkflow.task.completed.v1'
+            THEN last_completed END AS completed,
+        CASE WHEN latest = 'io.serverlessworkflow.task.faulted.v1' THEN last_failed END AS failed
+    FROM passed
 ),
 wanted AS (
     SELECT DISTINCT execution_id, run, CAST(data ->> '$.inputFrom' AS BIGINT) AS seq

@@ -101,14 +101,14 @@ def test_a_form_has_a_field_for_each_member() -> None:
         "name": "string",
         "count": "integer",
         "ratio": "number",
-        "loud": "boolean",
+        "loud": "choice",
         "size": "choice",
         "more": "json",
     }
 
 
 def test_texts_become_a_value() -> None:
-    given = {"name": "x", "count": "4", "ratio": "0.5", "loud": "yes", "size": "l", "more": "[1]"}
+    given = {"name": "x", "count": "4", "ratio": "0.5", "loud": "true", "size": "l", "more": "[1]"}
     value = value_of(fields_of(SCHEMA), given)
     assert value == {"name": "x", "count": 4, "ratio": 0.5, "loud": True, "size": "l", "more": [1]}
     assert value_of(fields_of(SCHEMA), {"name": "x"}) == {"name": "x"}

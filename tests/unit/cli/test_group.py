@@ -87,3 +87,31 @@ def test_options_of_an_earlier_run_are_forgotten() -> None:
 def test_the_table_names_every_command_once_with_one_line() -> None:
     assert all(entry.help.endswith(".") and "\n" not in entry.help for entry in COMMANDS.values())
     assert root().name == "flunq"
+
+
+def test_what_is_a_commands_own_comes_before_what_all_have(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    main.run(["cancel", "--help"])
+    shown = capsys.readouterr().out
+    assert shown.index("Many at once:") < shown.index("Output:") < shown.index("Common:")
+
+
+@pytest.mark.parametrize("group", ["certs", "dlq", "tokens", "tenants", "schedules", "secrets"])
+def test_a_group_tells_the_whole_of_what_its_commands_do(
+    group: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main.run([group, "--help"])
+    shown = capsys.readouterr().out
+    commands = shown.partition("Commands:")[2].partition("Output:")[0]
+    assert commands.strip()
+    assert "..." not in commands
+
+
+def test_help_guesses_at_commands_not_at_what_follows_them(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main.run(["help", "list", "environmen"]) == 2
+    assert "did you mean" not in capsys.readouterr().err
+    assert main.run(["help", "environmen"]) == 2
+    assert "did you mean environment?" in capsys.readouterr().err

@@ -40,6 +40,15 @@ def test_a_table_fits_the_terminal_and_ids_stay_whole(monkeypatch: pytest.Monkey
     assert line.endswith("faulted")
 
 
+def test_a_spare_column_goes_before_another_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = open_terminal(monkeypatch)
+    columns = [Column("id", whole=True), Column("workflow"), Column("tags", spare=True)]
+    output.emit([{"id": "i" * 40, "workflow": "w" * 25, "tags": "t" * 90}], columns=columns)
+    assert terminal.getvalue().splitlines()[1].split() == ["i" * 40, "w" * 25]
+    output.emit([{"id": "i" * 10, "workflow": "w" * 25, "tags": "t" * 90}], columns=columns)
+    assert "ttt…" in terminal.getvalue() or "ttt..." in terminal.getvalue()
+
+
 def test_on_a_pipe_nothing_is_shortened(capsys: pytest.CaptureFixture[str]) -> None:
     output.emit([ROW], columns=COLUMNS)
     assert str(ROW["title"]).strip() in capsys.readouterr().out

@@ -48,6 +48,12 @@ def test_a_wait_counts_down_on_a_terminal_and_names_its_end_elsewhere() -> None:
         assert expected in board.message()
 
 
+def test_a_moment_of_another_day_is_told_with_its_day() -> None:
+    board = Board(live=False)
+    take(board, "started", step=2, due=4_000_000_000 * 1_000_000)
+    assert board.message().startswith("pause until 2096-10-0")
+
+
 def test_a_retry_is_announced() -> None:
     board = Board(live=True)
     take(board, "started", step=2, name="call")

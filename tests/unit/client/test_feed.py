@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from flunq.client import feed as feed_module
 from flunq.client.feed import Feed
 from flunq.core.protocol import Commits, Page
 from flunq.errors import UnavailableError
+from flunq.log.ports import NoResponderError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -37,6 +39,8 @@ class Broker:
         self.commits = commits
         self.asked: list[Commits] = []
         self.silent = False
+        self.refused = 0
+        self.trimmed = 0
         self.push: Callable[[bytes], None] = lambda _: None
 
     @asynccontextmanager
@@ -45,17 +49,23 @@ class Broker:
         self.push = receive
         yield
 
+    async def request(self, subject: str, data: bytes, *, timeout: float) -> bytes:
+        raise NoResponderError("there is no archive")
+
     async def ask(self, partition: int, question: Commits) -> Page:
         if self.silent:
+            self.refused += 1
             raise UnavailableError("nobody answers")
         self.asked.append(question)
-        end = 10 * self.commits
+        end = 10 * min(self.commits, question.upto // 10)
         if question.after >= end:
             return Page(items=[], cursor=end)
-        first = question.after // 10 + 1
-        last = min(self.commits, first + 1)
-        items = [msgspec.Raw(commit(number)) for number in range(first, last + 1)]
-        return Page(items=items, cursor=10 * last, more=last < self.commits)
+        first = max(question.after // 10, self.trimmed) + 1
+        last = min(end // 10, first + 1)
+        numbers = range(first, last + 1)
+        items = [msgspec.Raw(commit(number)) for number in numbers]
+        seqs = [10 * number for number in numbers]
+        return Page(items=items, cursor=10 * last, more=10 * last < end, seqs=seqs)
 
 
 async def collect(feed: Feed, count: int) -> list[str]:
@@ -134,3 +144,43 @@ async def test_a_slow_reader_gets_what_was_dropped(monkeypatch: pytest.MonkeyPat
         for number in range(1, 10):
             broker.push(commit(number))
         assert await collect(feed, 9) == [f"e{number}" for number in range(1, 10)]
+
+
+async def test_the_first_commit_may_be_lost_too() -> None:
+    broker = Broker(5)
+    async with opened(broker) as feed:
+        broker.commits = 7
+        broker.push(commit(7))
+        assert await collect(feed, 2) == ["e6", "e7"]
+
+
+async def test_a_gap_that_nobody_can_fill_now_stays_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed_module, "QUIET_SECONDS", 0.01)
+    broker = Broker(5)
+    async with opened(broker) as feed:
+        events = aiter(feed)
+        broker.commits = 6
+        broker.push(commit(6))
+        assert (await anext(events)).id == "e6"
+        broker.silent = True
+        broker.commits = 9
+        broker.push(commit(9))
+        following = asyncio.ensure_future(anext(events))
+        while broker.refused < 2:
+            await asyncio.sleep(0)
+        broker.silent = False
+        found = [(await following).id, *[(await anext(events)).id for _ in range(2)]]
+        assert found == ["e7", "e8", "e9"]
+
+
+async def test_what_nobody_has_any_more_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed_module, "ARCHIVE_PAUSE", 0.0)
+    broker = Broker(5)
+    async with opened(broker) as feed:
+        broker.commits, broker.trimmed = 9, 7
+        broker.push(commit(9))
+        events = aiter(feed)
+        gap = await anext(events)
+        assert (gap.type, gap.subject) == ("io.flunq.feed.gap", "partition-0")
+        assert gap.value()["commits"] == 2
+        assert [(await anext(events)).id for _ in range(2)] == ["e8", "e9"]

@@ -33,7 +33,7 @@ def test_the_readme_names_every_command() -> None:
     assert set(COMMANDS) - named == set()
 
 
-@pytest.mark.parametrize(("number", "part"), [(1, "flunq up --demo"), (2, "-m pytest -n 2")])
+@pytest.mark.parametrize(("number", "part"), [(1, "flunq tui --demo"), (2, "-m pytest -n 2")])
 def test_the_readme_has_its_two_commands(number: int, part: str) -> None:
     assert part in readme_command.command(number)
 

@@ -1,10 +1,15 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import duckdb
 import pytest
 
 from flunq.store.views import VIEWS
@@ -89,16 +94,50 @@ def test_every_table_is_documented() -> None:
     assert re.findall(r"^\| `(\w+)` \|", PAGE.read_text(), re.MULTILINE) == list(VIEWS)
 
 
-def test_the_recipe_reads_the_manifest(tmp_path: Path) -> None:
+@pytest.fixture
+def lake(tmp_path: Path) -> tuple[Path, Sources]:
+    """Return a folder as a historian leaves it, as far as recipes look at it."""
     histories = Histories()
     histories.run("a", FLAKY)
-    sources = histories.sources(tmp_path, lake=len(histories.commits))
+    sources = histories.sources(tmp_path, lake=len(histories.commits), files=2)
     listed = {"files": [{"path": Path(path).name} for path in sources.files]}
     (tmp_path / "manifest.json").write_text(json.dumps(listed))
-    recipe = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)[0]
-    start = recipe.split("import pandas")[0].replace(
-        "~/.local/share/flunq/history/default", str(tmp_path)
+    return tmp_path, sources
+
+
+def recipe(language: str, folder: Path) -> str:
+    text = re.findall(rf"## Straight on.*```{language}\n(.*?)```", PAGE.read_text(), re.DOTALL)[0]
+    return str(text).replace("~/.local/share/flunq/history/default", str(folder))
+
+
+@pytest.mark.parametrize("library", ["duckdb", "pandas", "polars"])
+def test_the_recipe_reads_the_manifest(lake: tuple[Path, Sources], library: str) -> None:
+    pytest.importorskip(library)
+    folder, sources = lake
+    beginning, *parts = re.split(
+        r"^(?=import (?:duckdb|pandas|polars))", recipe("python", folder), flags=re.MULTILINE
     )
+    part = next(each for each in parts if each.startswith(f"import {library}"))
     scope: dict[str, Any] = {}
-    exec(start.replace(".show()", ".fetchall()"), scope)
+    exec(beginning + part.replace(".show()", ".fetchall()"), scope)
     assert scope["files"] == sources.files
+
+
+@pytest.mark.skipif(shutil.which("jq") is None, reason="jq is not installed")
+def test_the_recipe_for_a_shell_reads_the_manifest(lake: tuple[Path, Sources]) -> None:
+    folder, sources = lake
+    program = folder / "duckdb"
+    program.write_text(
+        f"#!{sys.executable}\nimport duckdb, sys\nprint(duckdb.sql(sys.argv[2]).fetchall())\n"
+    )
+    program.chmod(0o755)
+    path = f"{folder}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-c", recipe("sh", folder)],
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        check=True,
+    )
+    query = f"SELECT count(*) FROM read_parquet({sources.files})"
+    expected = duckdb.connect().execute(query).fetchall()
+    assert done.stdout.decode().strip() == str(expected)

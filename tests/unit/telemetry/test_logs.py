@@ -40,6 +40,17 @@ def test_a_line_names_the_execution_and_task_it_is_about(stream: io.StringIO) ->
     assert "execution" not in idle
 
 
+def test_a_line_names_the_trace_of_its_execution(stream: io.StringIO) -> None:
+    with logs.about(execution="order-1", traceparent="00-4bf92f3577b34da6-00f067aa0ba902b7-01"):
+        logging.getLogger("x").info("charged")
+    with logs.about(execution="order-2", traceparent="nonsense"):
+        logging.getLogger("x").info("charged")
+    known, unknown = lines(stream)
+    assert known["trace"] == "4bf92f3577b34da6"
+    assert "trace" not in unknown
+    assert parse_line(json.dumps(known)).trace == known["trace"]
+
+
 def test_members_of_extra_become_members_of_the_line(stream: io.StringIO) -> None:
     logging.getLogger("x").info("committed", extra={"partition": 3})
     assert lines(stream)[0]["partition"] == 3

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import msgspec
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import Button, Input, Label, Select, TextArea
 
 from flunq_tui.dialogs.base import Dialog
-from flunq_tui.model.form import Field, FieldError, value_of
+from flunq_tui.model.folding import pretty
+from flunq_tui.model.form import Field, FieldError, complain, value_of
 from flunq_tui.text import harmless
 from flunq_tui.widgets.status_lines import OneLine
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from textual.app import ComposeResult
 
 
 class Form(Dialog[dict[str, Any]]):
-    """Returns ``{"id": text, "value": value}``; ctrl+s sends from anywhere."""
+    """Returns ``{"id": text, "value": value}``; ctrl+s sends from anywhere, f2 edits it as JSON."""
 
     DEFAULT_CSS = """
     Form VerticalScroll { height: auto; max-height: 80vh; }
@@ -26,8 +30,9 @@ class Form(Dialog[dict[str, Any]]):
     Form Select { height: auto; }
     Form TextArea { height: 8; }
     Form #wrong { color: $error; }
+    Form .section { text-style: bold; color: $primary; }
     """
-    BINDINGS: ClassVar = [("ctrl+s", "send", "")]
+    BINDINGS: ClassVar = [("ctrl+s", "send", ""), ("f2", "edit", "")]
 
     def __init__(
         self,
@@ -37,19 +42,27 @@ class Form(Dialog[dict[str, Any]]):
         send: str,
         with_id: str = "",
         texts: dict[str, str] | None = None,
+        schema: Any = None,
+        edit: Callable[[str, str], Awaitable[str | None]] | None = None,
     ) -> None:
         super().__init__(heading)
         self._fields = fields
         self._send = send
         self._with_id = with_id
         self._texts = texts or {}
+        self._schema = schema
+        self._edit = edit
 
     def compose(self) -> ComposeResult:
         """A label and a field for each member."""
         with Vertical():
             yield self.heading()
             with VerticalScroll(can_focus=False):
+                section = ""
                 for number, each in enumerate(self._fields):
+                    if each.section != section:
+                        section = each.section
+                        yield Label(Content(harmless(section)), classes="section")
                     yield Label(Content(_label(each)))
                     yield self._widget(each, f"field-{number}")
                 if self._with_id:
@@ -58,6 +71,8 @@ class Form(Dialog[dict[str, Any]]):
             yield OneLine(id="wrong")
             with Horizontal():
                 yield Button(f"{self._send} (ctrl+s)", id="send", variant="primary", compact=True)
+                if self._edit is not None:
+                    yield Button("JSON (f2)", id="edit", compact=True)
 
     def _widget(self, field: Field, name: str) -> Input | Select[str] | TextArea:
         text = self._texts.get(field.name, field.default)
@@ -83,19 +98,60 @@ class Form(Dialog[dict[str, Any]]):
             self.focus_next()
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
-        """Send."""
-        self.action_send()
+        """Send, or edit."""
+        if event.button.id == "edit":
+            self.action_edit()
+        else:
+            self.action_send()
 
     def action_send(self) -> None:
         """Read the fields; a wrong one gets the focus."""
-        texts = {each.name: self._text(number) for number, each in enumerate(self._fields)}
         try:
-            value = value_of(self._fields, texts)
+            value = value_of(self._fields, self._all_texts())
+        except FieldError as error:
+            self._complain(error)
+            return
+        self._finish(value)
+
+    def _finish(self, value: Any) -> None:
+        try:
+            complain(self._schema, value)
         except FieldError as error:
             self._complain(error)
             return
         execution = self.query_one("#execution", Input).value.strip() if self._with_id else ""
         self.dismiss({"id": execution, "value": value})
+
+    def action_edit(self) -> None:
+        """Let somebody write the whole value, and send it."""
+        if self._edit is not None:
+            self.run_worker(self._edit_all(), exit_on_error=False)
+
+    async def _edit_all(self) -> None:
+        assert self._edit is not None
+        text = await self._edit(self._heading, pretty(self._draft()) + "\n")
+        if text is None:
+            return
+        try:
+            self._finish(msgspec.json.decode(text))
+        except msgspec.DecodeError as error:
+            self._complain(FieldError("", str(error)))
+
+    def _draft(self) -> Any:
+        """Return what is filled in so far, as far as it can be understood."""
+        texts = self._all_texts()
+        for _ in self._fields:
+            try:
+                return value_of(self._fields, texts)
+            except FieldError as error:
+                texts[error.field] = _FILLER.get(self._kind(error.field), "")
+        return {}
+
+    def _kind(self, name: str) -> str:
+        return next((each.kind for each in self._fields if each.name == name), "")
+
+    def _all_texts(self) -> dict[str, str]:
+        return {each.name: self._text(number) for number, each in enumerate(self._fields)}
 
     def _text(self, number: int) -> str:
         widget = self.query_one(f"#field-{number}")
@@ -110,11 +166,20 @@ class Form(Dialog[dict[str, Any]]):
         name = f"{error.field}: " if error.field else ""
         self.query_one("#wrong", OneLine).show_parts((f"{name}{error.problem}", "$error"))
         names = [each.name for each in self._fields]
-        self.query_one(f"#field-{names.index(error.field)}").focus()
+        if error.field in names:
+            self.query_one(f"#field-{names.index(error.field)}").focus()
 
 
 def _label(field: Field) -> str:
     star = "*" if field.required else ""
-    kind = "" if field.kind in ("string", "choice") else f" ({field.kind})"
-    title = f" - {field.title}" if field.title and field.title != field.name else ""
-    return harmless(f"{field.name or 'JSON'}{star}{kind}{title}")
+    about = [field.kind] if field.kind not in ("string", "choice") else []
+    about += [field.limits] if field.limits else []
+    kind = f" ({', '.join(about)})" if about else ""
+    name = field.path[-1] if field.path else "JSON"
+    title = f" - {field.title}" if field.title and field.title != name else ""
+    indent = "  " if field.section else ""
+    return harmless(f"{indent}{name}{star}{kind}{title}")
+
+
+_FILLER = {"integer": "0", "number": "0", "json": "null"}
+"""What stands in a draft for what nobody has filled in yet."""

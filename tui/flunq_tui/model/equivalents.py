@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 def equal_command(view: str, items: Sequence[Item], action: str = "") -> str:
     """Return the ``flunq`` command for what is selected, or for an action on it."""
     ids = [item.id for item in items]
-    if action in ("cancel", "suspend", "resume", "delete"):
+    if action and items and items[0].kind == "letter":
+        verb = {"delete": "drop"}.get(action, action)
+        return shlex.join(["flunq", "dlq", verb, *ids])
+    if action in ("cancel", "suspend", "resume", "delete", "retry", "fork", "rewind"):
         return shlex.join(["flunq", action, *ids])
     if not items:
         return "flunq list"
@@ -23,6 +26,8 @@ def equal_command(view: str, items: Sequence[Item], action: str = "") -> str:
         return shlex.join(["flunq", "workflows", "show", ids[0]])
     if kind == "schedule":
         return shlex.join(["flunq", "schedules", "show", ids[0]])
+    if kind == "letter":
+        return shlex.join(["flunq", "dlq", "show", ids[0]])
     if kind == "event":
         return shlex.join(["flunq", "tail", ids[0]])
     if kind == "execution":

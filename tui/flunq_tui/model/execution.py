@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -39,11 +39,17 @@ _STATUSES = {
 }
 ENDED = frozenset({"completed", "faulted", "cancelled", "quarantined"})
 FAILURES = frozenset({types.TASK_FAULTED, types.WORKFLOW_FAULTED, types.QUARANTINED})
+_RESTORED = frozenset({types.ENGINE + "execution.retried", types.ENGINE + "execution.rewound"})
+"""The execution goes on from where it was after an earlier event."""
 _TASK_OUTPUTS = ("output", "transformed", "with", "value", "input")
 
 
 class _Dispatch(msgspec.Struct):
     kind: str = ""
+
+
+class _State(msgspec.Struct):
+    suspended: bool = False
 
 
 class _Facts(msgspec.Struct):
@@ -61,6 +67,8 @@ class _Facts(msgspec.Struct):
     dispatch: _Dispatch | None = None
     listener: str = ""
     reason: str = ""
+    point: int = 0
+    state: _State = msgspec.field(default_factory=_State)
     error: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     context: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
@@ -77,6 +85,15 @@ class Mark(msgspec.Struct, frozen=True):
     """``retried``, ``fired``, ``caught``, ``iterated``, ``registered``, ``consumed``, ..."""
     due: int | None = None
     attempt: int = 0
+
+
+class Ending(NamedTuple):
+    """How and when a step ended; after ``reopened`` (0: never) it was open again."""
+
+    seq: int
+    moment: int
+    word: str
+    reopened: int = 0
 
 
 @dataclass(slots=True)
@@ -96,9 +113,9 @@ class Step:
     started_at: int = 0
     due: int | None = None
     dispatched: str = ""
-    ended: int = 0
-    ended_at: int = 0
-    ending: str = ""
+    endings: list[Ending] = field(default_factory=list)
+    undone: int = 0
+    """Number of the event that went back to before the step; 0 as long as there is none."""
     marks: list[Mark] = field(default_factory=list)
     children: list[int] = field(default_factory=list)
 
@@ -111,11 +128,18 @@ class Step:
 
     def is_there(self, position: int) -> bool:
         """Tell whether the step exists after an event."""
-        return self.created <= position
+        return self.created <= position and not 0 < self.undone <= position
+
+    def end(self, position: int) -> Ending | None:
+        """Return how the step ended if it is over after an event."""
+        for each in reversed(self.endings):
+            if each.seq <= position:
+                return None if 0 < each.reopened <= position else each
+        return None
 
     def has_ended(self, position: int) -> bool:
         """Tell whether the step is over after an event."""
-        return 0 < self.ended <= position
+        return self.end(position) is not None
 
     def last_mark(self, position: int) -> Mark | None:
         """Return what happened last, up to an event."""
@@ -124,8 +148,8 @@ class Step:
 
     def status(self, position: int) -> str:
         """Return how the step is after an event."""
-        if self.has_ended(position):
-            return self.ending
+        if (ending := self.end(position)) is not None:
+            return ending.word
         if not 0 < self.started <= position:
             return "created"
         if self.retry_due(position) is not None:
@@ -205,6 +229,10 @@ class Execution:
             self.failures.append(seq)
 
     def _note(self, kind: str, facts: _Facts, seq: int, moment: int) -> int:
+        if kind in _RESTORED:
+            self._go_back(facts, seq, moment)
+            self._statuses.append((seq, "suspended" if facts.state.suspended else "running"))
+            return ROOT
         if kind == types.TASK_CREATED:
             self.steps[seq] = Step(seq, facts.task, seq, moment)
             return seq
@@ -214,11 +242,20 @@ class Execution:
         if kind == types.TASK_STARTED:
             self._start(step, facts, seq, moment)
         elif kind in _ENDINGS:
-            step.ended, step.ended_at, step.ending = seq, moment, _ENDINGS[kind]
+            step.endings.append(Ending(seq, moment, _ENDINGS[kind]))
         else:
             word = kind.removesuffix(".v1").rpartition(".")[2]
             step.marks.append(Mark(seq, moment, word, facts.due, facts.attempt))
         return step.number
+
+    def _go_back(self, facts: _Facts, seq: int, moment: int) -> None:
+        """Open again what was open after an earlier event, and undo what came later."""
+        for step in self.steps.values():
+            if step.created > facts.point:
+                step.undone = step.undone or seq
+            elif step.endings and facts.point < step.endings[-1].seq < seq:
+                step.endings[-1] = step.endings[-1]._replace(reopened=seq)
+                step.marks.append(Mark(seq, moment, "restored"))
 
     def _start(self, step: Step, facts: _Facts, seq: int, moment: int) -> None:
         step.started, step.started_at = seq, moment
@@ -270,7 +307,7 @@ class Execution:
     def children(self, step: Step, position: int) -> list[Step]:
         """Return the steps below one that exist after an event."""
         return [
-            self.steps[number] for number in step.children if self.steps[number].created <= position
+            self.steps[number] for number in step.children if self.steps[number].is_there(position)
         ]
 
     def waiting(self, position: int) -> list[Waiting]:
@@ -325,9 +362,10 @@ class Execution:
             ended = self.status(position) == "completed"
             return self.data(self.last).get("output") if ended else msgspec.UNSET
         found = self.steps[step]
-        if not found.has_ended(position) or found.ending != "completed":
+        ending = found.end(position)
+        if ending is None or ending.word != "completed":
             return msgspec.UNSET
-        return self.data(found.ended).get("output")
+        return self.data(ending.seq).get("output")
 
     def context(self, position: int) -> Any:
         """Return the context after an event; UNSET before anything was exported."""
@@ -342,7 +380,7 @@ class Execution:
         else:
             found = self.steps[step]
             seqs = [mark.seq for mark in found.marks if mark.kind in ("retried", "caught")]
-            seqs += [found.ended] if found.ending == "faulted" else []
+            seqs += [each.seq for each in found.endings if each.word == "faulted"]
         seen = [seq for seq in seqs if seq <= position]
         error = self.data(max(seen)).get("error") if seen else None
         return error if isinstance(error, dict) else None

@@ -87,7 +87,8 @@ class _Walk:
     def _row(self, step: Step, depth: int, folded: bool | None) -> Row:
         position = self._position
         status = step.status(position)
-        ended: int | None = step.ended_at if step.has_ended(position) else None
+        ending = step.end(position)
+        ended: int | None = None if ending is None else ending.moment
         if ended is None and self._over:
             # What was open when the execution ended ended with it, without an event of its own.
             status, ended = "stopped", self._execution.moment(position)
@@ -115,7 +116,8 @@ class _Walk:
         self, key: str, group: Sequence[Step], depth: int, attempt: int, folded: bool
     ) -> Row:
         last = group[-1]
-        end = last.ended_at if last.has_ended(self._position) else None
+        ending = last.end(self._position)
+        end = None if ending is None else ending.moment
         return Row(
             key,
             last.number,

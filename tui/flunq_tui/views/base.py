@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from flunq_tui.actions import Item
     from flunq_tui.app import Monitor
+    from flunq_tui.memory import Memory
     from flunq_tui.source import Events, Source
 
 Parts = list[tuple[str, str]]
@@ -38,6 +39,11 @@ class View(Vertical):
     def source(self) -> Source:
         """Where the data comes from."""
         return self.monitor.source
+
+    @property
+    def memory(self) -> Memory:
+        """What is kept for the next time."""
+        return self.monitor.options.memory
 
     def say(self, message: str, **values: object) -> str:
         """Return a text in the language of the user."""
@@ -79,6 +85,14 @@ class View(Vertical):
     def retitle(self) -> None:
         """Have the line above the view drawn again."""
         self.monitor.show_title(self)
+
+    def position_shown(self) -> int | None:
+        """Return the event of the past that the screen shows; None: it shows the present."""
+        return None
+
+    def text_to_keep(self) -> str:
+        """Return what can be kept by a name."""
+        return self.filter_text
 
     async def enter(self) -> None:
         """The view is shown now."""
@@ -175,4 +189,14 @@ class View(Vertical):
         chosen = await self.monitor.choose_many(self.say("do.columns"), options, shown)
         if chosen:
             table.hidden = {each.id for each in table.all_columns} - chosen
+            table.set_columns(table.all_columns)
+            self.memory.looks(self.NAME).hidden = sorted(table.hidden)
+            self.memory.save()
+
+    def recall_columns(self, table: VirtualTable) -> None:
+        """Show the columns that somebody chose before."""
+        hidden = self.memory.looks(self.NAME).hidden
+        known = {each.id for each in table.all_columns}
+        if hidden is not None and not known <= set(hidden):
+            table.hidden = known & set(hidden)
             table.set_columns(table.all_columns)

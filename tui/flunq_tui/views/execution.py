@@ -10,123 +10,33 @@ from textual.widgets import ContentSwitcher
 from flunq_tui import theme
 from flunq_tui.actions import Item
 from flunq_tui.model.execution import ENDED, ROOT, Execution, Waiting
-from flunq_tui.model.formats import age, clock, duration, short_type
-from flunq_tui.model.tree import Row, rows, span
-from flunq_tui.views.base import Parts, View
+from flunq_tui.model.formats import MICROSECONDS, age, clock, duration, short_type
+from flunq_tui.model.reasons import why_lines
+from flunq_tui.model.tree import rows
+from flunq_tui.views.execution_rows import EventRows, TreeRows, event_columns, tree_columns
 from flunq_tui.views.panes import PANES, Panes
+from flunq_tui.views.scrubbing import Scrubbing
 from flunq_tui.widgets.json_pane import JsonPane
 from flunq_tui.widgets.scrubber import Scrubber
 from flunq_tui.widgets.status_lines import OneLine, PaneNames
-from flunq_tui.widgets.virtual_table import Bar, Column, VirtualTable
+from flunq_tui.widgets.virtual_table import VirtualTable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Sequence
-
     from textual.app import ComposeResult
     from textual.events import Resize
-    from textual.timer import Timer
 
     from flunq_tui.source import Events
-    from flunq_tui.widgets import virtual_table
+    from flunq_tui.views.base import Parts
     from flunq_tui.widgets.lines import Lines
 
-_MANY = 10
-_PLAY_SECONDS = 0.2
 _SIDE_BY_SIDE = 100
 """Columns from which the pane stands beside the tree."""
 _BATCH = 2_000
-_SIGNS = {True: "▸ ", False: "▾ ", None: "  "}
+_WHY_PAUSE = 2.0
+"""Seconds between two questions why, while events come."""
 
 
-class TreeRows:
-    """The lines of the tree as rows of a table."""
-
-    def __init__(self, view: ExecutionView) -> None:
-        self._view = view
-        self.lines: list[Row] = []
-        self._places: dict[str, int] = {}
-
-    def take(self, lines: list[Row]) -> None:
-        """Show other lines."""
-        self.lines = lines
-        self._places = {row.key: index for index, row in enumerate(lines)}
-
-    def row_count(self) -> int:
-        """Return how many lines there are."""
-        return len(self.lines)
-
-    def page(self, offset: int, count: int) -> Sequence[virtual_table.Row]:
-        """Return some lines."""
-        now = self._view.moment_shown()
-        low, high = span(self.lines, now)
-        return [
-            (row.key, self._cells(row, now, low, high))
-            for row in self.lines[offset : offset + count]
-        ]
-
-    def locate(self, key: Hashable) -> int | None:
-        """Return the place of a line."""
-        return self._places.get(str(key))
-
-    def _cells(self, row: Row, now: int, low: int, high: int) -> tuple[virtual_table.Cell, ...]:
-        style = theme.style_of(row.status)
-        label = row.label
-        if row.kind == "attempt":
-            label = self._view.say("tree.attempt", number=row.attempt)
-        elif row.step and row.attempt > 1:
-            label = f"{label} {self._view.say('tree.times', number=row.attempt)}"
-        end = now if row.end is None else row.end
-        took = duration(end - row.start) if row.start else ""
-        word = self._view.say(f"status.{row.status}") if row.status in theme.GLYPHS else row.status
-        if row.due is not None and row.end is None:
-            word = f"{word} {age(row.due, now)}" if row.due > now else word
-        tree = f"{'  ' * row.depth}{_SIGNS[row.folded]}{label}"
-        return (
-            tree,
-            (row.kind, "dim"),
-            (f"{theme.glyph(row.status)} {word}", style),
-            took,
-            Bar(row.start, end, low, high, style or "run"),
-        )
-
-
-class EventRows:
-    """The events of the execution as rows of a table."""
-
-    def __init__(self, view: ExecutionView) -> None:
-        self._view = view
-
-    def row_count(self) -> int:
-        """Return how many events are known."""
-        return self._view.execution.last
-
-    def page(self, offset: int, count: int) -> Sequence[virtual_table.Row]:
-        """Return some events."""
-        execution = self._view.execution
-        found = execution.events[offset : offset + count]
-        return [(event.seq, self._cells(execution, event.seq)) for event in found]
-
-    def locate(self, key: Hashable) -> int | None:
-        """Return the place of an event."""
-        return key - 1 if isinstance(key, int) else None
-
-    def _cells(self, execution: Execution, seq: int) -> tuple[virtual_table.Cell, ...]:
-        event = execution.events[seq - 1]
-        kind = short_type(event.type)
-        step = execution.steps.get(execution.step_of(seq))
-        word = kind.rpartition(".")[2]
-        since = execution.moment(seq) - execution.moment(1)
-        monitor = self._view.monitor
-        return (
-            str(seq),
-            clock(execution.moment(seq), monitor.zone),
-            (f"+{duration(since)}", "dim"),
-            (kind, theme.style_of(word)),
-            step.name if step is not None else "",
-        )
-
-
-class ExecutionView(View):
+class ExecutionView(Scrubbing):
     """The execution that was opened last."""
 
     NAME: ClassVar[str] = "execution"
@@ -146,17 +56,13 @@ class ExecutionView(View):
     def __init__(self) -> None:
         super().__init__()
         self.execution = Execution()
-        self.position = 0
-        self.live = True
-        """Whether the newest event is shown, and those to come."""
         self.pane = "input"
-        self._chosen_pane = False
         self._toggled: set[str] = set()
         self._tree = TreeRows(self)
         self._panes: Panes
-        self._playing: Timer | None = None
         self._loaded = False
         self._problem = ""
+        self._why_asked = 0.0
 
     def compose(self) -> ComposeResult:
         """Tree and pane, and the history below."""
@@ -166,8 +72,8 @@ class ExecutionView(View):
         with Horizontal(id="body"):
             with Vertical(id="left"):
                 with ContentSwitcher(initial="tree"):
-                    yield VirtualTable(_tree_columns(say), self._tree, id="tree")
-                    yield VirtualTable(_event_columns(say), EventRows(self), id="history")
+                    yield VirtualTable(tree_columns(say), self._tree, id="tree")
+                    yield VirtualTable(event_columns(say), EventRows(self), id="history")
                 yield OneLine(id="waiting")
             with Vertical(id="right"):
                 yield PaneNames(id="panes")
@@ -177,18 +83,20 @@ class ExecutionView(View):
     def on_resize(self, event: Resize) -> None:
         """Beside each other where there is room."""
         self.query_one("#body").set_class(event.size.width < _SIDE_BY_SIDE, "-narrow")
+        self.call_after_refresh(self._show_pane)
 
     # -- opening -----------------------------------------------------------------------------------
 
     def open(self, execution: str) -> None:
         """Show an execution from its newest event on."""
-        self._stop_playing()
+        self.stop_playing()
         self.execution = Execution(execution)
         self.position, self.live, self._loaded = 0, True, False
         self._toggled.clear()
-        self._chosen_pane, self._problem = False, ""
+        self.pane_chosen, self._problem = False, ""
         self.pane = "input"
         self.filter_text = ""
+        self._why_asked = 0.0
         self._panes = Panes(self.query_one(JsonPane), self.execution, self.say)
         self.query_one("#tree", VirtualTable).cursor = 0
         self._show()
@@ -256,6 +164,16 @@ class ExecutionView(View):
         self.query_one("#history", VirtualTable).reload()
         self._show_around()
 
+    def show_position(self) -> None:
+        """Draw everything as it was after the event."""
+        self._tree.take(rows(self.execution, self.position, self._toggled))
+        table = self.query_one("#tree", VirtualTable)
+        at = self._tree.locate(str(self.execution.step_of(self.position)))
+        table.reload()
+        table.move_to(at or 0, tell=False)
+        self.query_one("#history", VirtualTable).move_to(self.position - 1, tell=False)
+        self._show_around()
+
     def _show_around(self) -> None:
         execution = self.execution
         self._show_pane()
@@ -271,12 +189,30 @@ class ExecutionView(View):
         self.monitor.show_hints()
 
     def _show_pane(self) -> None:
-        if not self._chosen_pane:
+        if not self.pane_chosen:
             self.pane = self._panes.best(self.step, self.position)
+        if self.pane == "why":
+            self._ask_why()
+        self._panes.tree, self._panes.moment = self._tree.lines, self.moment_shown()
         self._panes.fill(self.pane, self.step, self.position)
         self.query_one("#panes", PaneNames).show_names(
             [(name, self.say(f"pane.{name}")) for name in PANES], self.pane
         )
+
+    def _ask_why(self) -> None:
+        """Have it explained why it stands where it stands; of the past the history tells."""
+        now = self.monitor.now() / MICROSECONDS
+        if self.live and self.execution.last and now - self._why_asked >= _WHY_PAUSE:
+            self._why_asked = now
+            self.monitor.attempt(self._read_why(self.execution), after=self._note_problem)
+
+    async def _read_why(self, execution: Execution) -> None:
+        details = await self.source.details(execution.id)
+        found = await self.source.why(execution.id)
+        if execution is self.execution:
+            self._panes.reasons = why_lines(details, found, self.monitor.now(), self.say)
+            if self.pane == "why" and self.live:
+                self._panes.fill("why", self.step, self.position)
 
     def _show_waiting(self) -> None:
         found = self.execution.waiting(self.position)
@@ -323,6 +259,8 @@ class ExecutionView(View):
             self.query_one("#tree", VirtualTable).reload()
             self._show_waiting()
             self.retitle()
+            if self.pane in ("timeline", "why"):
+                self._show_pane()
 
     def items(self) -> tuple[Item, ...]:
         """Return the execution itself, as it is now."""
@@ -331,85 +269,6 @@ class ExecutionView(View):
             return ()
         status = execution.status(execution.last)
         return (Item(execution.id, status, "execution", execution.workflow.rpartition(":")[0]),)
-
-    # -- the history -------------------------------------------------------------------------------
-
-    def seek(self, position: int) -> None:
-        """Show everything as it was after an event."""
-        last = self.execution.last
-        self.position = min(max(position, 1), last) if last else 0
-        self.live = self.position == last
-        self._tree.take(rows(self.execution, self.position, self._toggled))
-        table = self.query_one("#tree", VirtualTable)
-        at = self._tree.locate(str(self.execution.step_of(self.position)))
-        table.reload()
-        table.move_to(at or 0, tell=False)
-        self.query_one("#history", VirtualTable).move_to(self.position - 1, tell=False)
-        self._show_around()
-
-    def on_scrubber_moved(self, event: Scrubber.Moved) -> None:
-        """The mouse chose an event."""
-        event.stop()
-        self._stop_playing()
-        self.seek(event.position)
-
-    def do_event_back(self) -> None:
-        """One event back."""
-        self._stop_playing()
-        self.seek(self.position - 1)
-
-    def do_event_on(self) -> None:
-        """One event on."""
-        self._stop_playing()
-        self.seek(self.position + 1)
-
-    def do_many_back(self) -> None:
-        """Ten events back."""
-        self.seek(self.position - _MANY)
-
-    def do_many_on(self) -> None:
-        """Ten events on."""
-        self.seek(self.position + _MANY)
-
-    def do_first_event(self) -> None:
-        """Go to the beginning."""
-        self._stop_playing()
-        self.seek(1)
-
-    def do_last_event(self) -> None:
-        """Go to the newest event, and on with those to come."""
-        self._stop_playing()
-        self.seek(self.execution.last)
-
-    def do_next_failure(self) -> None:
-        """Go to the next failure; after the last one begin again."""
-        found = self.execution.next_failure(self.position)
-        found = self.execution.next_failure(0) if found is None else found
-        if found is None:
-            self.monitor.tell(self.say("none.failure"))
-            return
-        self._stop_playing()
-        self._chosen_pane = False
-        self.seek(found)
-
-    def do_play(self) -> None:
-        """Show one event after the other, from the beginning if at the end."""
-        if self._playing is not None:
-            self._stop_playing()
-            return
-        if self.live:
-            self.seek(1)
-        self._playing = self.set_interval(_PLAY_SECONDS, self._play_on)
-
-    def _play_on(self) -> None:
-        self.seek(self.position + 1)
-        if self.live:
-            self._stop_playing()
-
-    def _stop_playing(self) -> None:
-        if self._playing is not None:
-            self._playing.stop()
-            self._playing = None
 
     def do_events(self) -> None:
         """Show the events in place of the tree, or the tree again."""
@@ -433,7 +292,7 @@ class ExecutionView(View):
         if event.lines.id == "tree":
             self._show_pane()
         elif event.lines.id == "history":
-            self._stop_playing()
+            self.stop_playing()
             self.seek(event.lines.cursor + 1)
 
     def on_lines_opened(self, event: Lines.Opened) -> None:
@@ -441,6 +300,8 @@ class ExecutionView(View):
         event.stop()
         if event.lines.id == "tree":
             self._toggle(None)
+        elif isinstance(event.lines, JsonPane) and self.pane == "error":
+            self.show_pane("source")
         elif isinstance(event.lines, JsonPane):
             event.lines.toggle()
 
@@ -486,7 +347,7 @@ class ExecutionView(View):
 
     def show_pane(self, name: str) -> None:
         """Show one pane from now on."""
-        self.pane, self._chosen_pane = name, True
+        self.pane, self.pane_chosen = name, True
         self._show_pane()
 
     def on_pane_names_chosen(self, event: PaneNames.Chosen) -> None:
@@ -541,7 +402,7 @@ class ExecutionView(View):
         """Leave the past first, then the panes."""
         body = self.query_one("#body")
         if self._playing is not None:
-            self._stop_playing()
+            self.stop_playing()
         elif body.has_class("-left-alone") or body.has_class("-right-alone"):
             body.remove_class("-left-alone", "-right-alone")
         elif self._panes.compared is not None:
@@ -552,23 +413,3 @@ class ExecutionView(View):
         else:
             return super().step_back()
         return True
-
-
-def _tree_columns(text: Callable[[str], str]) -> list[Column]:
-    return [
-        Column(id="task", title=text("column.task"), width=20, grow=3),
-        Column(id="kind", title=text("column.kind"), width=10, grow=1, drop=3),
-        Column(id="status", title=text("column.status"), width=16),
-        Column(id="took", title=text("column.took"), width=7, right=True, drop=1),
-        Column(id="timeline", title=text("column.timeline"), width=10, grow=4, drop=2),
-    ]
-
-
-def _event_columns(text: Callable[[str], str]) -> list[Column]:
-    return [
-        Column(id="seq", title="#", width=5, right=True),
-        Column(id="time", title=text("column.time"), width=12, drop=1),
-        Column(id="since", title=text("column.since"), width=8, right=True, drop=2),
-        Column(id="event", title=text("column.event"), width=18, grow=1),
-        Column(id="task", title=text("column.task"), width=10, grow=1),
-    ]

@@ -116,8 +116,12 @@ class ExecutionsView(View):
         yield table
 
     def on_mount(self) -> None:
-        """Begin with an empty list."""
+        """Begin with an empty list, in the columns and the order of the last time."""
         self._begin("")
+        self.recall_columns(self.the_table)
+        column, reverse = self.memory.looks(self.NAME).sort or (NEWEST, False)
+        if column in _SORTS and (column, reverse) != (NEWEST, False):
+            self._sort(column, reverse=reverse)
         self.set_interval(_FRAME, self._take_up)
 
     def _begin(self, text: str) -> None:
@@ -160,6 +164,8 @@ class ExecutionsView(View):
         self._loading = False
         self._failed = problem
         self.retitle()
+        if self._all_wanted and not problem and not self._listing.complete:
+            self._load()  # asked for after the last page was read, before it was noted
 
     async def _load_pages(self) -> None:
         """Read until the screen is full, or to the end when that is wanted."""
@@ -330,6 +336,8 @@ class ExecutionsView(View):
     def _sort(self, column: str, *, reverse: bool) -> None:
         self._listing.sort(column, reverse=reverse)
         self.the_table.sorted_by = (column, reverse)
+        self.memory.looks(self.NAME).sort = (column, reverse)
+        self.memory.save()
         self.the_table.reload()
         self.the_table.move_to(0)
         self.the_table.set_following(self._listing.order == (NEWEST, False))

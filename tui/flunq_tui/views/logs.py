@@ -14,9 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Hashable
 
     from flunq.telemetry.lines import LogLine
+    from flunq_tui.views.base import Parts
     from flunq_tui.widgets.lines import Lines
     from flunq_tui.widgets.virtual_table import Cell
 
+LEVELS = ("debug", "info", "warning", "error")
 _READ = 2_000
 _EVERY = 2
 """Seconds between two looks at the files, while the view is shown."""
@@ -30,6 +32,8 @@ class LogsView(RingView["LogLine"]):
 
     def __init__(self) -> None:
         super().__init__()
+        self._least = 0
+        """Place of the level from which on lines are shown."""
         self._last = ""
         self._ticks = 0
 
@@ -62,6 +66,20 @@ class LogsView(RingView["LogLine"]):
             "logger": item.logger or "",
             "id": item.execution or "",
         }
+
+    def wants(self, item: LogLine) -> bool:
+        """Tell whether a line is important enough."""
+        level = item.level.lower()
+        return level not in LEVELS or LEVELS.index(level) >= self._least
+
+    def more_title(self) -> Parts:
+        """Return from which level on lines are shown."""
+        return [(f"  >= {LEVELS[self._least]}", "$accent")] if self._least else []
+
+    def do_level(self) -> None:
+        """Show only what is more important; after the most important, everything."""
+        self._least = (self._least + 1) % len(LEVELS)
+        self.refilter()
 
     async def enter(self) -> None:
         """Read the ends of the logs."""

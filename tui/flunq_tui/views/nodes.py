@@ -12,6 +12,7 @@ from textual.containers import Vertical
 from flunq_tui import theme
 from flunq_tui.actions import Item
 from flunq_tui.model.formats import MICROSECONDS, age, duration, size
+from flunq_tui.source import Queue
 from flunq_tui.views.base import Parts, View
 from flunq_tui.views.bounded import BoundedRows
 from flunq_tui.widgets.virtual_table import Column, VirtualTable
@@ -28,7 +29,7 @@ _EVERY = 2
 
 
 class NodesView(View):
-    """Services above, partitions below."""
+    """Services above, partitions below, and what waits for whom."""
 
     NAME: ClassVar[str] = "nodes"
 
@@ -36,6 +37,7 @@ class NodesView(View):
         super().__init__()
         self._services = BoundedRows()
         self._partitions = BoundedRows()
+        self._queues = BoundedRows()
         self._cpu: dict[int, tuple[float, float]] = {}
         self._ticks = 0
 
@@ -60,9 +62,16 @@ class NodesView(View):
             Column(id="position", title=say("column.position"), width=10, right=True, drop=3),
             Column(id="last", title=say("column.last"), width=8, right=True),
         ]
+        queues = [
+            Column(id="stream", title=say("column.stream"), width=12),
+            Column(id="reader", title=say("column.reader"), width=20, grow=1),
+            Column(id="waiting", title=say("column.waiting"), width=10, right=True),
+            Column(id="unconfirmed", title=say("column.unconfirmed"), width=12, right=True, drop=1),
+        ]
         with Vertical():
             yield VirtualTable(services, self._services, id="services")
             yield VirtualTable(partitions, self._partitions, id="partitions")
+            yield VirtualTable(queues, self._queues, id="queues")
 
     async def enter(self) -> None:
         """Look at once."""
@@ -82,7 +91,17 @@ class NodesView(View):
         found = await self.source.partitions()
         self._partitions.take([(each.number, self._partition(each)) for each in found])
         self.query_one("#partitions", VirtualTable).reload()
+        waiting = [*await self.source.queues(), *await self._archive()]
+        self._queues.take([(f"{each.stream} {each.reader}", _queue(each)) for each in waiting])
+        self.query_one("#queues", VirtualTable).reload()
         self.retitle()
+
+    async def _archive(self) -> list[Queue]:
+        """Return how far the archive is behind, as one more reader of the journal."""
+        lake = await self.source.archive()
+        if lake is None:
+            return []
+        return [Queue(stream="journal", reader="archive", waiting=lake.behind)]
 
     def _service(self, each: ServiceStatus) -> tuple[Any, ...]:
         from flunq.services.supervising.process import resident_bytes
@@ -132,6 +151,16 @@ class NodesView(View):
     def item(self, key: Hashable) -> Item | None:
         """Return a service or a partition as something to copy."""
         return Item(str(key), "", "node", str(key))
+
+
+def _queue(each: Queue) -> tuple[Any, ...]:
+    look = "warn" if each.waiting else "dim"
+    return (
+        each.stream,
+        each.reader,
+        (f"{each.waiting:,}", look),
+        (f"{each.unconfirmed:,}", "dim"),
+    )
 
 
 def cpu_seconds(pid: int) -> float | None:

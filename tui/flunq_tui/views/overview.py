@@ -55,6 +55,10 @@ class OverviewView(View):
         """Nothing to move in."""
         return None
 
+    def on_resize(self) -> None:
+        """Draw the rates as wide as there is room."""
+        self._show()
+
     async def enter(self) -> None:
         """Ask for everything."""
         self.monitor.attempt(self._read(), group="overview")

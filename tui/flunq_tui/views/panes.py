@@ -9,17 +9,32 @@ import msgspec
 from flunq_tui import theme
 from flunq_tui.model.difference import differences
 from flunq_tui.model.execution import ROOT
+from flunq_tui.model.formats import age, duration
 from flunq_tui.model.graph import nodes
+from flunq_tui.model.timeline import timeline
 from flunq_tui.model.yaml_looks import looks_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from flunq.core.protocol import DefinitionText
-    from flunq_tui.model.execution import Execution
+    from flunq_tui.model.execution import Execution, Waiting
+    from flunq_tui.model.tree import Row
     from flunq_tui.widgets.json_pane import JsonPane, Plain
 
-PANES = ("input", "output", "context", "error", "call", "event", "source", "graph", "diff")
+PANES = (
+    "input",
+    "output",
+    "context",
+    "error",
+    "why",
+    "call",
+    "event",
+    "source",
+    "graph",
+    "timeline",
+    "diff",
+)
 _UNSET = msgspec.UNSET
 
 
@@ -30,6 +45,11 @@ class Panes:
         self.definition: DefinitionText | None = None
         self.compared: int | None = None
         """The step that others are compared with."""
+        self.reasons: list[Plain] = []
+        """Why the execution stands where it stands now."""
+        self.tree: Sequence[Row] = ()
+        self.moment = 0
+        """The time that the screen shows."""
         self._pane = pane
         self._execution = execution
         self._say = say
@@ -50,6 +70,32 @@ class Panes:
         ):
             return "error"
         return "output" if execution.output(step, position) is not _UNSET else "input"
+
+    # -- the course of things ----------------------------------------------------------------------
+
+    def _why(self, step: int, position: int) -> None:
+        if position == self._execution.last:
+            lines = self.reasons or [((self._say("why.asking"), "dim"),)]
+            self._pane.show_lines(lines, ("why", len(self.reasons)))
+            return
+        lines = [((self._say("why.then"), "title"),)]
+        lines += [self._waited(each) for each in self._execution.waiting(position)]
+        error = self._execution.error(ROOT, position)
+        if error is not None:
+            lines.append(((f"{error.get('title') or error.get('type')}", "bad"),))
+        if len(lines) == 1:
+            lines.append(((self._say("why.nothing"), "dim"),))
+        self._pane.show_lines(lines, ("why", "then"))
+
+    def _waited(self, each: Waiting) -> Plain:
+        known = each.kind in ("retry", "wait", "listen")
+        kind = self._say(f"waiting.{each.kind}") if known else each.kind
+        when = age(each.due, self.moment) if each.due else duration(self.moment - each.since)
+        return ((f"  {each.name}: ", "key"), (f"{kind} ", ""), (when, "dim"))
+
+    def _timeline(self, step: int, position: int) -> None:
+        lines = timeline(self.tree, self.moment, self._pane.size.width, step)
+        self._pane.show_lines(lines, "timeline")
 
     # -- values ------------------------------------------------------------------------------------
 
@@ -127,19 +173,29 @@ class Panes:
         if self.definition is None:
             self._nothing("none.source", "source")
             return
-        found = self._execution.steps.get(step)
-        at = self.line_of(found.reference) if found is not None else 0
+        at = self.line_of(self._reference(step, position))
         count = len(self.definition.text.splitlines())
         lines = [self._source_line(line) for line in range(count)]
         self._pane.show_lines(lines, ("source", step), at=at or 0)
+
+    def _reference(self, step: int, position: int) -> str:
+        """Return the task that a step is of; for the execution, the one that its error names."""
+        found = self._execution.steps.get(step)
+        if found is not None:
+            return found.reference
+        error = self._execution.error(step, position)
+        return "" if error is None else str(error.get("instance", ""))
 
     def _graph(self, step: int, position: int) -> None:
         if self.definition is None:
             self._nothing("none.source", "graph")
             return
         statuses = self._statuses(position)
+        waiting = {each.step for each in self._execution.waiting(position)}
+        here = {self._execution.steps[each].reference for each in waiting}
+        mark = self._say("graph.here")
         lines = [
-            graph_line(node, statuses.get(node.reference))
+            graph_line(node, statuses.get(node.reference), mark if node.reference in here else "")
             for node in nodes(self.definition.document)
         ]
         found = self._execution.steps.get(step)
@@ -173,7 +229,7 @@ class Panes:
         self._pane.show_differences(found, identity, self._say("none.difference"))
 
 
-def graph_line(node: Any, state: tuple[str, int] | None) -> Plain:
+def graph_line(node: Any, state: tuple[str, int] | None, mark: str = "") -> Plain:
     """Return a task of the definition as a line."""
     status = state[0] if state is not None else ""
     style = theme.style_of(status) if status else "dim"
@@ -187,6 +243,8 @@ def graph_line(node: Any, state: tuple[str, int] | None) -> Plain:
         parts.append((f"  → {node.goes}", "accent"))
     if state is not None and state[1] > 1:
         parts.append((f"  x{state[1]}", "number"))
+    if mark:
+        parts.append((f"  ◀ {mark}", "accent"))
     return tuple(parts)
 
 

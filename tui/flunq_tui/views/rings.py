@@ -130,10 +130,21 @@ class RingView(View, Generic[T]):
             self.the_table.reload(added)
             self.retitle()
 
+    def wants(self, item: T) -> bool:
+        """Tell whether an item is to be seen at all."""
+        return True
+
+    def refilter(self) -> None:
+        """Look through everything that is kept, and go to its end."""
+        self._rows.refilter(self._wants())
+        self.the_table.reload()
+        self.the_table.follow()
+        self.retitle()
+
     def _wants(self) -> Callable[[T], bool] | None:
-        if not self._filter:
+        if not self._filter and not self.more_title():
             return None
-        return lambda item: self._filter.accepts(self.facts(item))
+        return lambda item: self.wants(item) and self._filter.accepts(self.facts(item))
 
     async def enter(self) -> None:
         """Show what came meanwhile."""
@@ -143,10 +154,7 @@ class RingView(View, Generic[T]):
         """Show only what a filter wants."""
         self._filter = parse_filter(text, self.FACTS)
         self.filter_text = text.strip()
-        self._rows.refilter(self._wants())
-        self.the_table.reload()
-        self.the_table.follow()
-        self.retitle()
+        self.refilter()
 
     def do_pause(self) -> None:
         """Hold the screen; the stream goes on in the background."""
@@ -161,6 +169,10 @@ class RingView(View, Generic[T]):
         key = self.the_table.key
         return self.ring.get(key) if isinstance(key, int) else None
 
+    def more_title(self) -> Parts:
+        """Return what else restricts the list."""
+        return []
+
     def title(self) -> Parts:
         """Return how many there are."""
         table = self.the_table
@@ -169,6 +181,7 @@ class RingView(View, Generic[T]):
             parts.append((f"  {self.say('list.dropped', count=f'{self.ring.first:,}')}", "dim"))
         if self.filter_text:
             parts.append((f"  /{self.filter_text}", "$accent"))
+        parts += self.more_title()
         if self.paused:
             parts.append((f"  {self.say('list.paused')}", "$warning"))
         elif table.missed and not table.following:

@@ -154,13 +154,19 @@ class SqlView(View):
         longest = max((len(_text(row[at])) for row in self._values[:_SAMPLE]), default=0)
         return min(max(len(name) + 2, longest), _WIDEST)
 
+    def text_to_keep(self) -> str:
+        """Return the query."""
+        return self.query_one(Editor).text.strip()
+
     def do_edit(self) -> None:
         """Go to the editor."""
         self.query_one(Editor).focus()
 
     async def do_queries(self) -> None:
         """Choose a query: those that people begin with, and those of this session."""
-        known = [*QUERIES, *((sql.replace("\n", " "), sql) for sql in reversed(self._asked))]
+        kept = self.memory.kept.queries
+        asked = ((sql.replace("\n", " "), sql) for sql in reversed(self._asked))
+        known = [*((f"★ {name}", sql) for name, sql in kept.items()), *QUERIES, *asked]
         options = [(str(at), title) for at, (title, _) in enumerate(known)]
         chosen = await self.monitor.choose(self.say("do.queries"), options)
         if chosen is not None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 from textual.cache import LRUCache
-from textual.geometry import Size
+from textual.geometry import Region, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
@@ -56,6 +57,7 @@ class Lines(ScrollView, can_focus=True, inherit_bindings=False):
         super().__init__(id=id, classes=classes)
         self.cursor = 0
         self._strips: LRUCache[Hashable, Strip] = LRUCache(_STRIPS)
+        self._looks: dict[tuple[str, str], Style] = {}
 
     # -- what subclasses say -----------------------------------------------------------------------
 
@@ -86,12 +88,21 @@ class Lines(ScrollView, can_focus=True, inherit_bindings=False):
     def move_to(self, index: int, *, tell: bool = True) -> None:
         """Put the cursor on a line and bring it into view."""
         index = min(max(index, 0), max(self.count() - 1, 0))
-        changed = index != self.cursor
+        before, top = self.cursor, self.first_visible
         self.cursor = index
         self.bring_into_view(index)
-        self.refresh()
-        if changed and tell:
+        if self.first_visible == top:
+            self._refresh_lines(before, index)
+        if before != index and tell:
             self.post_message(self.Moved(self))
+
+    def _refresh_lines(self, *indexes: int) -> None:
+        """Have a few lines drawn again; scrolling draws all of them by itself."""
+        size, shift = self.size, self.HEAD - self.first_visible
+        places = [index + shift for index in indexes]
+        regions = [Region(0, y, size.width, 1) for y in places if self.HEAD <= y < size.height]
+        if regions:
+            self.refresh(*regions)
 
     def move(self, distance: int) -> None:
         """Move the cursor by lines."""
@@ -108,7 +119,8 @@ class Lines(ScrollView, can_focus=True, inherit_bindings=False):
     def jump(self, top: int) -> None:
         """Scroll so that a line is the first one."""
         highest = max(0, self.count() - self.rows_visible)
-        self.scroll_to(y=min(max(top, 0), highest), animate=False, immediate=True)
+        # Forced: whether there is a scroll bar is known only after the next layout.
+        self.scroll_to(y=min(max(top, 0), highest), animate=False, immediate=True, force=True)
 
     def measure(self) -> None:
         """Tell the scroll bar how many lines there are, and draw again."""
@@ -130,6 +142,7 @@ class Lines(ScrollView, can_focus=True, inherit_bindings=False):
         """The theme changed: nothing drawn before is right."""
         super().notify_style_update()
         self._strips.clear()
+        self._looks.clear()
 
     # -- the mouse ---------------------------------------------------------------------------------
 
@@ -165,38 +178,64 @@ class Lines(ScrollView, can_focus=True, inherit_bindings=False):
             return Style.null()
         return self.get_component_rich_style(f"{self.PREFIX}--{name}", partial=True)
 
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """Draw lines of the screen, past what only widgets with borders need."""
+        if self.opacity != 1.0 or self.styles.gutter:
+            return super().render_lines(crop)
+        background = self.background_colors[1]
+        filters, base = self.get_line_filters(), self.rich_style
+        room = self.outer_size.width  # a scroll bar covers the rest
+        strips = []
+        for y in crop.line_range:
+            strip = self._line(y, base, room)
+            for each in filters:
+                strip = strip.apply_filter(each, background)
+            strips.append(strip.crop(crop.x, crop.right))
+        return strips
+
     def render_line(self, y: int) -> Strip:
         """Draw one line of the screen."""
+        return self._line(y, self.rich_style, self.size.width)
+
+    def _line(self, y: int, base: Style, room: int) -> Strip:
         width = self.size.width
-        base = self.rich_style
         if y < self.HEAD:
-            return self._strip(self.draw_head(y, width), base, width)
+            head = tuple(self.draw_head(y, width))
+            return self._cached(("head", head), head, base, room, "")
         index = self.first_visible + y - self.HEAD
         if index >= self.count():
-            return Strip.blank(width, base)
+            return self._cached("blank", (), base, room, "")
         key, parts = self.draw(index, width)
-        at = (2 if self.has_focus else 1) if index == self.cursor else 0
-        cache_key = (key, width, at, base)
+        at = ("cursor" if self.has_focus else "inactive") if index == self.cursor else ""
+        return self._cached(key, parts, base, room, at)
+
+    def _cached(
+        self, key: Hashable, parts: Sequence[tuple[str, str]], base: Style, width: int, over: str
+    ) -> Strip:
+        cache_key = (key, width, over, base)
         strip = self._strips.get(cache_key)
         if strip is None:
-            look = ("", "inactive", "cursor")[at]
-            strip = self._strip(parts, base, width, self.look(look) if look else None)
+            strip = self._strip(parts, base, width, over)
             self._strips[cache_key] = strip
         return strip
 
-    def _strip(
-        self,
-        parts: Sequence[tuple[str, str]],
-        base: Style,
-        width: int,
-        over: Style | None = None,
-    ) -> Strip:
-        segments = []
+    def _strip(self, parts: Sequence[tuple[str, str]], base: Style, width: int, over: str) -> Strip:
+        segments, room = [], width
         for text, name in parts:
-            style = base + self.look(name) if name else base
-            segments.append(Segment(text, style + over if over is not None else style))
-        end = base + over if over is not None else base
-        return Strip(segments).adjust_cell_length(width, end)
+            segments.append(Segment(text, self._style(base, name, over)))
+            room -= cell_len(text)
+        if room > 0:
+            segments.append(Segment(" " * room, self._style(base, "", over)))
+        strip = Strip(segments, width - min(room, 0))
+        return strip if room >= 0 else strip.crop(0, width)
+
+    def _style(self, base: Style, name: str, over: str) -> Style:
+        """Return the style of a part; adding styles up costs more than drawing with them."""
+        found = self._looks.get((name, over))
+        if found is None:
+            found = self.look(name) + self.look(over)
+            self._looks[name, over] = found
+        return base + found
 
     def watch_has_focus(self, value: bool) -> None:
         """The cursor looks different with the focus."""

@@ -22,12 +22,18 @@ class OneLine(Static):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__("", id=id, markup=False)
         self.text = ""
+        self._shown: Content | None = None
 
     def show_parts(self, *parts: tuple[str, str]) -> None:
         """Show parts; data in them is made harmless."""
         safe = [(harmless(text), style) for text, style in parts if text]
-        self.text = "".join(text for text, _ in safe)
-        self.update(Content.assemble(*safe))
+        content = Content.assemble(*safe)
+        if self._shown is not None and content.is_same(self._shown):
+            return
+        self._shown = content
+        self.text = content.plain
+        # One line stays one line: nothing around it has to be arranged anew.
+        self.update(content, layout=False)
 
 
 class Hints(OneLine):

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _GAP = 2
 _MARGIN = 2
+_SPARE = 8
+"""Rows that are asked for above and below the screen."""
 _NEAR = 40
 """Rows before the end of what is known at which more is asked for."""
 
@@ -157,8 +159,8 @@ class VirtualTable(Lines):
         offset, page = self._page
         if not offset <= index < offset + len(page):
             # A little more than the screen, so that scrolling by lines asks seldom.
-            offset = max(0, index - self.rows_visible)
-            page = self._rows.page(offset, self.rows_visible * 3)
+            offset = max(0, index - _SPARE)
+            page = self._rows.page(offset, self.rows_visible + 2 * _SPARE)
             self._page = (offset, page)
         place = index - offset
         return page[place] if place < len(page) else None

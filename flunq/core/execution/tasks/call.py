@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from msgspec import to_builtins
+
 from flunq.core import ids
+from flunq.core.document.traffic import ask_for
 from flunq.core.execution import uri_template
 from flunq.core.execution.tasks.base import Handler
 from flunq.core.execution.variables import DEFINITION, bind
+from flunq.core.traffic import Traffic
 
 if TYPE_CHECKING:
-    from flunq.core.document.model import Call, PerMessage
+    from flunq.core.document.model import Call, PerMessage, TrafficSpec
     from flunq.core.execution.turn import Turn
     from flunq.core.execution.variables import Step
 
@@ -39,7 +43,8 @@ class CallHandler(Handler):
     def send(self, turn: Turn, task: str) -> None:
         """Hand an open task to an executor."""
         state = turn.state
-        turn.effects.append(state.tasks[task].dispatch(state.id, task, state.traceparent))
+        opened = state.tasks[task]
+        turn.effects.append(opened.dispatch(state.id, task, state.traceparent, state.workflow))
 
     def dispatch(self, turn: Turn, step: Step, executor: str, arguments: Any) -> dict[str, Any]:
         """Return the dispatch of one attempt as its event records it."""
@@ -53,7 +58,22 @@ class CallHandler(Handler):
         }
         if step.timeout is not None:
             dispatch["deadline"] = step.timeout
+        if step.task.traffic is not None:
+            dispatch["traffic"] = _traffic(turn, step, step.task.traffic)
         return dispatch
+
+
+def _traffic(turn: Turn, step: Step, spec: TrafficSpec) -> dict[str, Any]:
+    """Return the limits of one attempt with their keys, its breaker and its priority."""
+    ref = turn.state.workflow
+    name = f"{ref.namespace}/{ref.name}"
+    limits = tuple(
+        ask_for(each, turn.evaluate(each.key, step.input, step), name, step.task.reference)
+        for each in spec.limits
+    )
+    traffic = Traffic(priority=spec.priority, limits=limits, breaker=spec.breaker)
+    value: dict[str, Any] = to_builtins(traffic)
+    return value
 
 
 def _for_messages(

@@ -28,6 +28,11 @@ class ForkHandler(Handler):
         members: dict[str, Any] = {"branches": len(fork.branches)}
         if fork.compete:
             members["compete"] = True
+        elif fork.needs:
+            members["graph"] = [
+                {"task": reference, "needs": list(needs)}
+                for reference, needs in zip(fork.branches, fork.needs, strict=True)
+            ]
         turn.start(step, members)
 
     def returned(self, turn: Turn, number: int, frame: Frame, item: Return) -> None:

@@ -9,14 +9,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from flunq.core import events as types
 from flunq.core import ids
 from flunq.core.duration import SECOND
 from flunq.core.execution import faults
+from flunq.core.execution.effects import Bury
 from flunq.core.execution.faults import TaskError, problem
 from flunq.core.execution.fold import CAUGHT
 from flunq.core.execution.state import Trying
+from flunq.core.execution.suspending import pause_after_errors
 from flunq.core.execution.tasks.base import Handler
+from flunq.core.letters import dead_letter
 from flunq.core.retrying import RetryDelay, delay_before
 
 if TYPE_CHECKING:
@@ -98,8 +103,31 @@ class _Reaction:
             self._swallow()
 
     def give_up(self, failure: Failure) -> None:
-        """Pass the error on."""
-        self.turn.fault(self.number, failure)
+        """Pass the error on; one that was tried before leaves a letter."""
+        tries = self.trying.tries
+        if tries > 1:
+            self._bury(failure, tries)
+        self.turn.fault(self.number, failure, tries)
+
+    def _bury(self, failure: Failure, tries: int) -> None:
+        turn, reference = self.turn, self.frame.reference
+        failed = failure if failure.instance else faults.at(failure, reference)
+        body = {"input": self.frame.effective_input, "error": faults.to_data(failed)}
+        name = ids.task_id(turn.state.id, reference, self.frame.path, self.frame.attempt)
+        letter = dead_letter(
+            "task",
+            name,
+            msgspec.json.encode(body),
+            reason=f"retries are used up: {failed.detail or failed.title or failed.type}",
+            now=turn.now,
+            source=turn.env.source,
+            execution=turn.state.id,
+            workflow=str(turn.state.workflow),
+            task=reference,
+            kind="try",
+            attempts=tries,
+        )
+        turn.effects.append(Bury(execution=turn.state.id, id=letter["id"], letter=letter))
 
     def _matches(self) -> bool:
         for member, expected in self.catch.filter.items():
@@ -151,6 +179,7 @@ class _Reaction:
         for purpose, member in (("a", "attemptDue"), ("r", "due")):
             if member in members:
                 turn.arm(f"{number}{purpose}{self.trying.tries}")
+        pause_after_errors(turn)
 
     def _swallow(self) -> None:
         step = self.step

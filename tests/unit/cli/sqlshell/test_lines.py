@@ -6,6 +6,7 @@ from flunq.cli.sqlshell.asking import read_as_of, read_parameters
 from flunq.cli.sqlshell.completing import Completer, candidates
 from flunq.cli.sqlshell.lines import Buffer, split_queries
 from flunq.cli.sqlshell.printing import kind_of, unique
+from flunq.cli.sqlshell.shell import as_command
 from flunq.errors import UsageError
 
 
@@ -93,3 +94,19 @@ def test_numbers_stand_at_the_right() -> None:
         "number",
         "text",
     ]
+
+
+@pytest.mark.parametrize(
+    ("line", "command"),
+    [
+        (" .mode json ", ".mode json"),
+        ("exit", ".exit"),
+        ("QUIT;", ".quit"),
+        ("help", ".help"),
+        ("from executions;", ""),
+        ("exit from", ""),
+        ("", ""),
+    ],
+)
+def test_a_command_begins_with_a_dot_unless_every_shell_has_it(line: str, command: str) -> None:
+    assert as_command(line) == command

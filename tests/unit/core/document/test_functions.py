@@ -8,9 +8,9 @@ import msgspec
 import pytest
 import yaml
 
-from flunq.core.document import compile_workflow
 from flunq.core.document.bundle import Bundled, Library, bundled_digest, content_hash
 from flunq.core.document.checking import check_library
+from flunq.core.document.compiler import compile_workflow
 from flunq.core.document.functions import find_cycle, read_function
 from flunq.core.reading import InvalidDocument, read_source
 from tests.support.driver import BASE, Driver, document, environment

@@ -315,3 +315,22 @@ def test_a_retry_and_its_limit_that_come_due_while_suspended_start_one_try() -> 
     (task,) = driver.queue
     driver.report(task.task, "fine")
     assert driver.output == ["fine", "after"]
+
+
+def test_a_task_whose_retries_are_used_up_leaves_one_letter() -> None:
+    text = "do: [{t: {try: [{c: {call: f}}], catch: {retry: {limit: {attempt: {count: 1}}}}}}]"
+    driver = Driver(text, 7).begin()
+    for _ in range(2):
+        driver.report(driver.queue.pop().task, error("communication", 503))
+    [letter] = driver.buried
+    assert (letter["subject"], letter["data"]["task"]) == (driver.live.id, "/do/0/t")
+    assert letter["data"]["attempts"] == 2
+    faulted = [e.data for e in driver.events if e.type.endswith("task.faulted.v1")]
+    assert [data.get("attempts") for data in faulted] == [None, None, 2]
+
+
+def test_an_error_that_is_not_retried_leaves_no_letter() -> None:
+    text = "do: [{t: {try: [{c: {call: f}}], catch: {errors: {with: {status: 1}}}}}]"
+    driver = Driver(text, 7).begin()
+    driver.report(driver.queue.pop().task, error("communication", 503))
+    assert driver.buried == []

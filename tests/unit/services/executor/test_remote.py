@@ -88,6 +88,9 @@ class Blobs:
     async def erase(self, key: str) -> None:
         self.values.pop(key, None)
 
+    async def size(self) -> int:
+        return sum(map(len, self.values.values()))
+
 
 class DeadLetters:
     """What was given up."""

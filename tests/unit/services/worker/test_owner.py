@@ -8,10 +8,12 @@ import pytest
 from flunq.core.claims import REFERENCE
 from flunq.core.execution.commands import Deliver, Report, Start, WorkflowRef
 from flunq.core.execution.decide import decide
+from flunq.core.protocol import Reply
 from flunq.errors import ConflictError, FlunqError, NotFoundError, RejectedError
 from flunq.log.ports import OutcomeUnknownError
 from flunq.services.wire import encode_commands
 from flunq.services.worker import owner as owning
+from flunq.services.worker.commit import EPOCH_HEADER, NONCE_HEADER
 from flunq.services.worker.jobs import Job
 from tests.support.virtual import HEAD, in_cluster, owner_of, stream_of
 
@@ -275,3 +277,19 @@ def test_a_late_copy_of_a_start_does_not_bring_a_deleted_execution_back(
         return again.created, await again.result(20) == {"n": 7}
 
     assert in_cluster(situation, checkpoint_seconds=checkpoint_seconds) == (True, True)
+
+
+def test_an_owner_that_was_replaced_says_of_nothing_that_it_is_not_there() -> None:
+    async def situation(cluster: Cluster, client: Client) -> tuple[bool, bool, list[Reply]]:
+        owner = owner_of(cluster)
+        before = await owner.still_owns()
+        journal = owner.context.stream.journal
+        last = await journal.last(owner.partition)
+        assert last is not None
+        others = {EPOCH_HEADER: "999", NONCE_HEADER: "another"}
+        await journal.append(owner.partition, b"[]", expected=last.seq, headers=others)
+        said: list[Reply] = []
+        await owner._refuse_as_owner(said.append, Reply(code=404, id="x1"))
+        return before, await owner.still_owns(), said
+
+    assert in_cluster(situation) == (True, False, [])

@@ -1,0 +1,164 @@
+"""``POST /v1/sql``: a query over the past; the answer is made while it is sent."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import AsyncGenerator
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+
+import msgspec
+
+from flunq.api.contract import JSON, Answer, ApiRoute, Call, Streamed
+from flunq.client.sql import ask_cluster
+from flunq.errors import RejectedError
+from flunq.store.query_job import Chunk, Done, Header, Limits, Question, Refused
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from flunq.store.query_job import Reply as Part
+
+    Parts: TypeAlias = AsyncGenerator[Part, None]
+
+TAG = "sql"
+NDJSON = "application/x-ndjson"
+CSV = "text/csv"
+_encode = msgspec.json.Encoder().encode
+
+
+class SqlRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A query; ``$name`` in it stands for ``parameters.name``."""
+
+    query: Annotated[str, msgspec.Meta(min_length=1, max_length=100_000)]
+    parameters: dict[str, Any] = {}
+    max_rows: Annotated[int, msgspec.Meta(ge=0, le=1 << 53)] = 0
+    """No more rows than this; 0 returns all."""
+    as_of_seq: Annotated[int, msgspec.Meta(ge=0, le=1 << 53)] | None = None
+    """Only what was committed up to this position of the journal."""
+    timeout: Annotated[float, msgspec.Meta(gt=0, le=60)] = 60.0
+
+
+class Columns(msgspec.Struct, frozen=True, kw_only=True):
+    """The names and types of the columns."""
+
+    names: list[str]
+    kinds: list[str]
+
+
+class SqlAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """An answer as one JSON object. ``more``: there were more rows than were asked for."""
+
+    columns: Columns
+    rows: list[list[Any]]
+    row_count: int
+    more: bool
+
+
+async def query(call: Call) -> Answer:
+    """Run a query; what is wrong with it is said before the first row."""
+    body: SqlRequest = call.body
+    question = Question(
+        sql=body.query,
+        parameters=body.parameters,
+        max_rows=body.max_rows,
+        as_of_seq=body.as_of_seq,
+    )
+    asked = ask_cluster(call.client, question, Limits(seconds=body.timeout))
+    assert isinstance(asked, AsyncGenerator)
+    parts: Parts = asked
+    try:
+        header = await anext(parts)
+        if not isinstance(header, Header):
+            raise RejectedError("the query gives no columns")
+    except BaseException:
+        await parts.aclose()
+        raise
+    chunks = _closing(parts, _FORMS[call.media](header, parts))
+    return Streamed(chunks=chunks, media=_MEDIA[call.media])
+
+
+async def _closing(parts: Parts, chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+    try:
+        async for chunk in chunks:
+            yield chunk
+    finally:
+        await parts.aclose()
+
+
+async def _rows(parts: AsyncIterator[Part]) -> AsyncIterator[list[list[Any]] | Done]:
+    async for part in parts:
+        if isinstance(part, Refused):
+            raise RejectedError(part.message, hint=part.hint)
+        if isinstance(part, Chunk):
+            yield part.rows
+        elif isinstance(part, Done):
+            yield part
+
+
+async def _as_json(header: Header, parts: AsyncIterator[Part]) -> AsyncGenerator[bytes, None]:
+    columns = Columns(names=header.names, kinds=header.kinds)
+    yield b'{"columns":' + _encode(columns) + b',"rows":['
+    between = b""
+    async for rows in _rows(parts):
+        if isinstance(rows, Done):
+            end = {"row_count": rows.rows, "more": rows.more}
+            yield b"]," + _encode(end)[1:]
+        elif rows:
+            yield between + b",".join(map(_encode, rows))
+            between = b","
+
+
+async def _as_lines(header: Header, parts: AsyncIterator[Part]) -> AsyncGenerator[bytes, None]:
+    async for rows in _rows(parts):
+        if not isinstance(rows, Done):
+            lines = (_encode(dict(zip(header.names, row, strict=True))) for row in rows)
+            yield b"".join(line + b"\n" for line in lines)
+
+
+async def _as_csv(header: Header, parts: AsyncIterator[Part]) -> AsyncGenerator[bytes, None]:
+    yield _csv([header.names])
+    async for rows in _rows(parts):
+        if not isinstance(rows, Done):
+            yield _csv([[_cell(value) for value in row] for row in rows])
+
+
+def _csv(rows: list[list[Any]]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text).writerows(rows)
+    return text.getvalue().encode()
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, (dict, list, bool)):
+        return _encode(value).decode()
+    return value
+
+
+_FORMS: dict[str, Callable[[Header, AsyncIterator[Part]], AsyncIterator[bytes]]] = {
+    JSON: _as_json,
+    NDJSON: _as_lines,
+    CSV: _as_csv,
+}
+_MEDIA = {JSON: JSON, NDJSON: NDJSON, CSV: "text/csv; charset=utf-8; header=present"}
+
+ROUTES = (
+    ApiRoute(
+        method="POST",
+        path="/v1/sql",
+        endpoint=query,
+        name="runQuery",
+        tag=TAG,
+        role="viewer",
+        body=SqlRequest,
+        answer=SqlAnswer,
+        media=(JSON, NDJSON, CSV),
+        summary="Ask anything about the past, in SQL.",
+        description=(
+            "One SELECT, in a sandbox, over the rows of the tenant. `Accept` chooses JSON, a JSON "
+            "object a line, or CSV. An answer that breaks off is not complete: the connection is "
+            "cut before its end."
+        ),
+        example={"query": "select workflow, count(*) as n from executions group by all"},
+    ),
+)

@@ -1,0 +1,1 @@
+"""Tasks for workers that speak HTTP: taken from the queue, kept in hand, given back."""

@@ -1,0 +1,99 @@
+"""The desks of this process: one per tenant, opened when a worker first asks."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Protocol, Self
+
+from flunq.api.tasks.desk import Desk
+from flunq.log.select import StreamSettings, database, event_stream
+from flunq.services.courier import Courier
+
+if TYPE_CHECKING:
+    from flunq.client import Client
+
+_log = logging.getLogger(__name__)
+
+
+class Connecting(Protocol):
+    """What the settings of a process say of the cluster."""
+
+    @property
+    def nats_url(self) -> str:
+        """Where the cluster is."""
+        ...
+
+    @property
+    def user(self) -> str | None:
+        """As whom."""
+        ...
+
+    @property
+    def password(self) -> str | None:
+        """And with which password."""
+        ...
+
+    @property
+    def node(self) -> str:
+        """What this process is called."""
+        ...
+
+
+class Desks:
+    """Desks by tenant. Use it with ``async with``."""
+
+    def __init__(self, settings: Connecting) -> None:
+        self._settings = settings
+        self._name = f"{settings.node}-{secrets.token_hex(4)}"
+        self._open: dict[str, tuple[Desk, asyncio.Task[None]]] = {}
+        self._turn = asyncio.Lock()
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self._stack.aclose()
+
+    async def get(self, client: Client) -> Desk:
+        """Return the desk of a client's tenant."""
+        async with self._turn:
+            found = self._open.get(client.tenant)
+            if found is None or found[1].done():
+                found = self._open[client.tenant] = await self._begin(client)
+            return found[0]
+
+    async def _begin(self, client: Client) -> tuple[Desk, asyncio.Task[None]]:
+        partitions = (await client.info()).partitions
+        settings = self._connection(client.tenant)
+        stream = await self._stack.enter_async_context(event_stream(settings))
+        blobs = (await self._stack.enter_async_context(database(settings))).blobs
+        courier = Courier(stream, tenant=client.tenant, partitions=partitions, blobs=blobs)
+        desk = Desk(client, stream, blobs, courier, name=self._name)
+        ready = asyncio.Event()
+        running = asyncio.create_task(desk.run(ready))
+        running.add_done_callback(lambda _: ready.set())
+        self._stack.push_async_callback(_ended, running)
+        await ready.wait()
+        if running.done():
+            running.result()
+        return desk, running
+
+    def _connection(self, tenant: str) -> StreamSettings:
+        return StreamSettings(
+            url=self._settings.nats_url,
+            tenant=tenant,
+            user=self._settings.user,
+            password=self._settings.password,
+            name=f"{self._settings.node}-tasks",
+        )
+
+
+async def _ended(running: asyncio.Task[None]) -> None:
+    running.cancel()
+    (problem,) = await asyncio.gather(running, return_exceptions=True)
+    if isinstance(problem, Exception):
+        _log.warning("the tasks of a tenant were let go: %r", problem)

@@ -1,0 +1,286 @@
+"""What the API says of things: moments as RFC 3339, names as people write them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from flunq.core.events import timestamp
+
+if TYPE_CHECKING:
+    from flunq.core.execution.commands import Failure
+    from flunq.core.protocol import Definition, Details, Fired, Result, ScheduleView, Summary
+
+_QUARANTINED = "quarantined"
+
+
+class WorkflowName(msgspec.Struct, frozen=True, kw_only=True):
+    """A registered version of a workflow."""
+
+    namespace: str
+    name: str
+    version: str
+
+
+class ErrorView(msgspec.Struct, frozen=True, kw_only=True):
+    """An error of the DSL, as problem details."""
+
+    type: str
+    status: int
+    title: str | None = None
+    detail: str | None = None
+    instance: str | None = None
+
+
+class ExecutionSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """An execution in a list."""
+
+    id: str
+    workflow: WorkflowName
+    status: str
+    started_at: str
+    ended_at: str | None
+    tags: dict[str, str]
+    parent: str | None
+
+
+class ExecutionPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Executions, newest first; ``next`` is the cursor of the page after this one."""
+
+    items: list[ExecutionSummary]
+    next: str | None
+
+
+class ExecutionView(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything about one execution but its history."""
+
+    id: str
+    workflow: WorkflowName
+    status: str
+    started_at: str
+    ended_at: str | None
+    tags: dict[str, str]
+    parent: str | None
+    digest: str
+    partition: int
+    seq: int
+    input: Any
+    output: Any
+    context: Any
+    error: ErrorView | None
+    waiting: list[dict[str, Any]]
+
+
+class Started(msgspec.Struct, frozen=True, kw_only=True):
+    """An execution that was started, now or by an earlier request like this one."""
+
+    id: str
+    status: str
+    created: bool
+
+
+class StatusView(msgspec.Struct, frozen=True, kw_only=True):
+    """An execution after something was done to it."""
+
+    id: str
+    status: str
+
+
+class ResultView(msgspec.Struct, frozen=True, kw_only=True):
+    """How an execution ended."""
+
+    id: str
+    status: str
+    output: Any
+    error: ErrorView | None
+
+
+class EventView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A CloudEvent of an execution."""
+
+    id: str
+    source: str
+    type: str
+    time: str
+    subject: str
+    tenant: str
+    workflow: str
+    partition: int
+    seq: int
+    data: Any
+    datacontenttype: str
+    specversion: str
+    traceparent: str | None = None
+
+
+class HistoryPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Events of an execution in order; without ``next`` there are no more now."""
+
+    items: list[EventView]
+    next: str | None
+
+
+class DefinitionView(msgspec.Struct, frozen=True, kw_only=True):
+    """A registered definition without its text."""
+
+    namespace: str
+    name: str
+    version: str
+    digest: str
+    title: str
+    latest: bool
+    created_at: str
+
+
+class DefinitionPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Registered versions by name; ``next`` is the cursor of the page after this one."""
+
+    items: list[DefinitionView]
+    next: str | None
+
+
+class DefinitionSource(msgspec.Struct, frozen=True, kw_only=True):
+    """A registered definition with its document."""
+
+    definition: DefinitionView
+    document: dict[str, Any]
+    resources: dict[str, str]
+
+
+class FireView(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one fire of a schedule."""
+
+    id: str
+    at: str
+    outcome: str
+    detail: str
+
+
+class ScheduleSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """A schedule in force."""
+
+    namespace: str
+    name: str
+    version: str
+    status: str
+    schedule: dict[str, Any]
+    timezone: str
+    overlap: str
+    missed: str
+    catch_up_seconds: float
+    next: list[str]
+    paused_at: str | None
+    reason: str
+    pending: int
+    running: list[str]
+
+
+def moment(micros: int | None) -> str | None:
+    """Return a moment as RFC 3339."""
+    return None if micros is None else timestamp(micros)
+
+
+def execution_summary(found: Summary) -> ExecutionSummary:
+    """Return what a list says of an execution."""
+    return ExecutionSummary(
+        id=found.id,
+        workflow=_workflow(found),
+        status=_status(found.status),
+        started_at=timestamp(found.started_at),
+        ended_at=moment(found.ended_at),
+        tags=found.tags,
+        parent=found.parent,
+    )
+
+
+def execution_view(found: Details) -> ExecutionView:
+    """Return everything about an execution."""
+    return ExecutionView(
+        id=found.id,
+        workflow=_workflow(found),
+        status=_status(found.status),
+        started_at=timestamp(found.started_at),
+        ended_at=moment(found.ended_at),
+        tags=found.tags,
+        parent=found.parent,
+        digest=found.digest,
+        partition=found.partition,
+        seq=found.seq,
+        input=found.input,
+        output=found.output,
+        context=found.context,
+        error=error_view(found.failure),
+        waiting=found.waiting,
+    )
+
+
+def result_view(result: Result) -> ResultView:
+    """Return how an execution ended."""
+    return ResultView(
+        id=result.id,
+        status=_status(result.status),
+        output=result.output,
+        error=error_view(result.failure),
+    )
+
+
+def error_view(failure: Failure | None) -> ErrorView | None:
+    """Return a DSL error."""
+    if failure is None:
+        return None
+    return ErrorView(
+        type=failure.type,
+        status=failure.status,
+        title=failure.title,
+        detail=failure.detail,
+        instance=failure.instance,
+    )
+
+
+def definition_view(found: Definition) -> DefinitionView:
+    """Return a registered version."""
+    return DefinitionView(
+        namespace=found.namespace,
+        name=found.name,
+        version=found.version,
+        digest=found.digest,
+        title=found.title,
+        latest=found.latest,
+        created_at=timestamp(found.created_at),
+    )
+
+
+def fire_view(fired: Fired) -> FireView:
+    """Return what became of a fire."""
+    at = timestamp(fired.at)
+    return FireView(id=fired.id, at=at, outcome=fired.outcome, detail=fired.detail)
+
+
+def schedule_summary(found: ScheduleView) -> ScheduleSummary:
+    """Return a schedule."""
+    return ScheduleSummary(
+        namespace=found.namespace,
+        name=found.name,
+        version=found.version,
+        status=found.status,
+        schedule=found.schedule,
+        timezone=found.timezone,
+        overlap=found.overlap,
+        missed=found.missed,
+        catch_up_seconds=found.catch_up / 1_000_000,
+        next=[timestamp(due) for due in found.next],
+        paused_at=moment(found.paused_at),
+        reason=found.reason,
+        pending=found.pending,
+        running=list(found.running),
+    )
+
+
+def _workflow(found: Summary | Details) -> WorkflowName:
+    return WorkflowName(namespace=found.namespace, name=found.workflow, version=found.version)
+
+
+def _status(status: str) -> str:
+    """To the outside an execution that the engine set aside has faulted."""
+    return "faulted" if status == _QUARANTINED else status

@@ -1,0 +1,259 @@
+"""What waits for a person: listeners whose task says so in ``metadata.approval``."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+import msgspec
+
+from flunq.client.story import read_story
+from flunq.client.why import compiled
+from flunq.core.execution.near import near_misses
+from flunq.errors import ConflictError, NotFoundError, RejectedError
+
+if TYPE_CHECKING:
+    from flunq.client.client import Client
+    from flunq.core.document.model import Workflow
+    from flunq.core.execution.near import NearMiss
+    from flunq.core.execution.state import State
+
+_PAGE = 200
+_WAITING = ("waiting",)
+_PATH = re.compile(r"\s*\$\{\s*((?:\.[A-Za-z_]\w*)+)\s*\}\s*")
+_SOURCE = "/flunq/approvals"
+_FREE = "any"
+"""What a correlation wants whose first event sets the expectation."""
+
+
+class Approval(msgspec.Struct, frozen=True, kw_only=True):
+    """A decision that an execution waits for."""
+
+    execution: str
+    task: str
+    workflow: str
+    title: str
+    who: str = ""
+    form: dict[str, Any] | None = None
+    """A JSON Schema of what is to be answered beside yes or no."""
+    since: int | None = None
+
+
+class Sent(msgspec.Struct, frozen=True, kw_only=True):
+    """An answer that was published."""
+
+    execution: str
+    task: str
+    approved: bool
+    event: dict[str, Any]
+
+
+class _Open(NamedTuple):
+    """A listener that waits for a person, and what is known of it."""
+
+    approval: Approval
+    state: State
+    workflow: Workflow
+    step: int
+
+
+Found: TypeAlias = list[Approval]
+
+
+class Approvals:
+    """``client.approvals``: see what waits for a person, and answer."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def list(self, workflow: str | None = None) -> Found:
+        """Return what waits for a decision, the oldest execution last."""
+        found: Found = []
+        before: tuple[int, str] | None = None
+        while True:
+            page = await self._client.list(
+                limit=_PAGE, before=before, status=_WAITING, workflow=workflow
+            )
+            for summary in page:
+                try:
+                    found += [each.approval for each in await self._open(summary.id)]
+                except NotFoundError:
+                    continue  # it has been deleted meanwhile
+            if len(page) < _PAGE:
+                return found
+            before = (page[-1].started_at, page[-1].id)
+
+    async def answer(
+        self,
+        execution: str,
+        *,
+        approved: bool,
+        task: str | None = None,
+        data: dict[str, Any] | None = None,
+        by: str = "",
+        reason: str = "",
+    ) -> Sent:
+        """Publish the event that a listener waits for.
+
+        Raises ConflictError when nothing waits, RejectedError when the data are not those of the
+        form, or when the listener would not take the event.
+        """
+        waiting = _the_one(await self._open(execution), execution, task)
+        given = {**(data or {}), "approved": approved}
+        given |= {name: said for name, said in (("by", by), ("reason", reason)) if said}
+        _check_form(waiting.approval, data or {}, approved=approved)
+        event = _event_for(waiting, given)
+        await self._client.emit([event])
+        return Sent(execution=execution, task=waiting.approval.task, approved=approved, event=event)
+
+    async def _open(self, execution: str) -> tuple[_Open, ...]:
+        details = await self._client.get(execution)
+        if not any(item.get("for") == "event" for item in details.waiting):
+            return ()
+        name = f"{details.namespace}/{details.workflow}:{details.version}"
+        workflow = compiled(await self._client.workflow(name))
+        if workflow is None or workflow.digest != details.digest:
+            return ()
+        asked = {
+            item["listener"]: (item["task"], found)
+            for item in details.waiting
+            if item.get("for") == "event"
+            and (found := _asked(workflow.value, str(item["task"]))) is not None
+        }
+        state = (await read_story(self._client.history(execution))).state if asked else None
+        if state is None:
+            return ()
+        full_name = f"{details.namespace}/{details.workflow}"
+        return tuple(
+            _Open(_approval(execution, full_name, asked[name], state, step), state, workflow, step)
+            for name, step in state.listeners.items()
+            if name in asked
+        )
+
+
+def _approval(
+    execution: str, workflow: str, asked: tuple[str, dict[str, Any]], state: State, step: int
+) -> Approval:
+    task, members = asked
+    form = members.get("form")
+    return Approval(
+        execution=execution,
+        task=task,
+        workflow=workflow,
+        title=str(members.get("title") or task),
+        who=str(members.get("who") or ""),
+        form=form if isinstance(form, dict) else None,
+        since=state.frames[step].started_at,
+    )
+
+
+def _asked(document: dict[str, Any], pointer: str) -> dict[str, Any] | None:
+    """Return ``metadata.approval`` of the task at a pointer."""
+    metadata = _at(document, pointer).get("metadata")
+    found = metadata.get("approval") if isinstance(metadata, dict) else None
+    return found if isinstance(found, dict) else None
+
+
+def _at(document: Any, pointer: str) -> dict[str, Any]:
+    value = document
+    for part in pointer.strip("/").split("/"):
+        name = part.replace("~1", "/").replace("~0", "~")
+        if isinstance(value, list):
+            value = value[int(name)] if name.isdecimal() and int(name) < len(value) else None
+        else:
+            value = value.get(name) if isinstance(value, dict) else None
+    return value if isinstance(value, dict) else {}
+
+
+def _the_one(waiting: tuple[_Open, ...], execution: str, task: str | None) -> _Open:
+    chosen = [each for each in waiting if task is None or _is_named(each.approval.task, task)]
+    if not chosen:
+        raise ConflictError(
+            f"nothing in execution {execution} waits for a person",
+            hint="see what does: flunq approvals list",
+        )
+    if len(chosen) > 1:
+        names = ", ".join(each.approval.task for each in chosen)
+        raise ConflictError(f"several tasks wait: {names}", hint="name one with --task")
+    return chosen[0]
+
+
+def _is_named(pointer: str, task: str) -> bool:
+    return task in (pointer, pointer.rsplit("/", 1)[-1])
+
+
+def _check_form(approval: Approval, data: dict[str, Any], *, approved: bool) -> None:
+    """Check the answer; who says no need not fill in the form."""
+    if approval.form is None or (not approved and not data):
+        return
+    import jsonschema_rs  # takes a while to import
+
+    try:
+        jsonschema_rs.validate(approval.form, data)
+    except jsonschema_rs.ValidationError as error:
+        raise RejectedError(f"the answer does not fit the form: {error.message}") from None
+
+
+def _event_for(waiting: _Open, data: dict[str, Any]) -> dict[str, Any]:
+    """Return the event that the first filter of the listener takes."""
+    approval, state = waiting.approval, waiting.state
+    spec = _first_filter(_at(waiting.workflow.value, approval.task))
+    wanted = spec.get("with", {})
+    if not isinstance(wanted.get("type"), str) or wanted["type"].startswith("${"):
+        raise RejectedError(f"the filter of {approval.task} names no type of event")
+    literal = {
+        name: value
+        for name, value in wanted.items()
+        if name != "data" and not (isinstance(value, str) and value.startswith("${"))
+    }
+    event = {
+        "source": _SOURCE,
+        **literal,
+        "specversion": "1.0",
+        # The bus takes an event of one id once: of two answers one counts.
+        "id": f"approval:{approval.execution}:{waiting.step}",
+        "datacontenttype": "application/json",
+        "data": data,
+    }
+    now = time.time_ns() // 1_000
+    for part in _parts(near_misses(state, waiting.workflow, waiting.step, [event], now)):
+        if part.name.startswith("correlate."):
+            key = part.name.removeprefix("correlate.")
+            _put(event, spec["correlate"][key]["from"], part.wanted, approval)
+    missed = near_misses(state, waiting.workflow, waiting.step, [event], now)
+    failed = [part.name for part in _parts(missed) if part.meets is False]
+    if failed or not missed:
+        raise RejectedError(
+            f"{approval.task} would not take the answer: {', '.join(failed) or 'no filter fits'}",
+            hint="publish what it waits for with: flunq emit",
+        )
+    return event
+
+
+def _parts(misses: list[NearMiss]) -> list[Any]:
+    return misses[0].parts if misses else []
+
+
+def _first_filter(task: dict[str, Any]) -> dict[str, Any]:
+    to = task.get("listen", {}).get("to", {})
+    one = to.get("one") or next(iter(to.get("any") or to.get("all") or ()), None)
+    return one if isinstance(one, dict) else {}
+
+
+def _put(event: dict[str, Any], program: str, value: Any, approval: Approval) -> None:
+    """Put a value where a correlation reads it."""
+    path = _PATH.fullmatch(program)
+    if path is None:
+        raise RejectedError(
+            f"{approval.task} reads its correlation with {program}, which has no place to write to",
+            hint="publish what it waits for with: flunq emit",
+        )
+    *way, last = path[1].strip(".").split(".")
+    place = event
+    for name in way:
+        place = place.setdefault(name, {})
+    if value != _FREE:
+        place[last] = value
+    else:
+        place.setdefault(last, approval.execution)

@@ -1,0 +1,1 @@
+"""Flow control: which task may begin now, and which is held back."""

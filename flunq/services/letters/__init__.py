@@ -1,0 +1,1 @@
+"""The keeper of the dead letters, as a role of a process."""

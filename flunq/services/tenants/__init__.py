@@ -1,0 +1,1 @@
+"""Tenants: their records, what each costs and may cost, and how they come and go."""

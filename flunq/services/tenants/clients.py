@@ -1,0 +1,114 @@
+"""One client per tenant, connected when it is first asked for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Protocol, Self
+
+from flunq.client.client import Client
+from flunq.log.select import StreamSettings, event_stream
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+MOST_OPEN = 256
+"""Clients that are kept; a client of a tenant that is idle for long makes room for another."""
+
+
+class Connecting(Protocol):
+    """What the settings of a process say of the cluster."""
+
+    @property
+    def nats_url(self) -> str:
+        """Where the cluster is."""
+        ...
+
+    @property
+    def user(self) -> str | None:
+        """As whom."""
+        ...
+
+    @property
+    def password(self) -> str | None:
+        """And with which password."""
+        ...
+
+    @property
+    def proof(self) -> str:
+        """What tells the cluster's other processes that requests come from one of theirs."""
+        ...
+
+    @property
+    def node(self) -> str:
+        """What this process is called."""
+        ...
+
+
+class TenantClients:
+    """Clients by tenant; all of them share one connection. Use it with ``async with``."""
+
+    def __init__(self, settings: Connecting, *, most: int = MOST_OPEN) -> None:
+        self._settings = settings
+        self._most = most
+        self._open: OrderedDict[str, Client] = OrderedDict()
+        self._opening: dict[str, asyncio.Task[Client]] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.aclose()
+
+    async def get(self, tenant: str) -> Client:
+        """Return the tenant's client; raises UnavailableError when no cluster answers."""
+        client = self._open.get(tenant)
+        if client is not None:
+            self._open.move_to_end(tenant)
+            return client
+        opening = self._opening.get(tenant)
+        if opening is None:
+            opening = asyncio.create_task(self._connect(tenant))
+            self._opening[tenant] = opening
+            opening.add_done_callback(lambda _: self._opening.pop(tenant, None))
+        # Whoever else waits for it must not lose it to one that gives up.
+        return await asyncio.shield(opening)
+
+    async def drop(self, tenant: str) -> None:
+        """Close the client of a tenant that is gone."""
+        client = self._open.pop(tenant, None)
+        if client is not None:
+            await client.aclose()
+
+    async def aclose(self) -> None:
+        """Close all of them."""
+        for opening in list(self._opening.values()):
+            opening.cancel()
+        await asyncio.gather(*self._opening.values(), return_exceptions=True)
+        while self._open:
+            await self.drop(next(iter(self._open)))
+        await asyncio.gather(*self._closing)
+
+    async def _connect(self, tenant: str) -> Client:
+        settings = self._settings
+        connection = StreamSettings(
+            url=settings.nats_url,
+            tenant=tenant,
+            user=settings.user,
+            password=settings.password,
+            name=f"{settings.node}-clients",
+            proof=settings.proof,
+        )
+        client = Client(event_stream(connection), tenant=tenant)
+        await client.__aenter__()
+        self._open[tenant] = client
+        if len(self._open) > self._most:
+            oldest = next(iter(self._open))
+            self._close_later(self.drop(oldest))
+        return client
+
+    def _close_later(self, closing: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(closing)
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)

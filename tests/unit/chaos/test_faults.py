@@ -1,0 +1,42 @@
+"""The row of faults that a seed draws."""
+
+from __future__ import annotations
+
+import pytest
+
+from flunq.chaos.faults import CLUSTERED, SINGLE, draw_faults, usable
+from flunq.chaos.options import ChaosOptions
+from flunq.chaos.runner import repeat_command
+from flunq.errors import UsageError
+
+
+def test_a_seed_draws_the_same_faults_again() -> None:
+    assert draw_faults(7, SINGLE, 20) == draw_faults(7, SINGLE, 20)
+    assert draw_faults(7, SINGLE, 20) != draw_faults(8, SINGLE, 20)
+
+
+def test_every_kind_comes_before_one_comes_again() -> None:
+    row = [fault.kind for fault in draw_faults(3, SINGLE, 12)]
+    assert sorted(row[:6]) == sorted(row[6:]) == sorted(SINGLE)
+
+
+def test_a_kill_has_no_length_and_a_pause_has_one() -> None:
+    for fault in draw_faults(1, (*SINGLE, *CLUSTERED), 30):
+        assert (fault.seconds > 0) == (fault.action == "pause")
+
+
+def test_a_fault_of_a_cluster_needs_one() -> None:
+    assert "kill-nats-two" in usable((), 3)
+    assert "kill-nats-two" not in usable((), 1)
+    with pytest.raises(UsageError, match="several nats-servers"):
+        usable(("kill-nats-leader",), 1)
+    with pytest.raises(UsageError, match="no fault"):
+        usable(("kill-moon",), 1)
+
+
+def test_the_report_says_how_to_repeat_a_run() -> None:
+    options = ChaosOptions(seed=5, faults=("kill-node",), input={"a": "b c"}, nodes=3)
+    assert repeat_command(options, "my flow.yaml") == (
+        "flunq chaos 'my flow.yaml' --seed 5 --executions 200 --rounds 8 --workers 2 --nodes 3"
+        """ --faults kill-node -i '{"a": "b c"}'"""
+    )

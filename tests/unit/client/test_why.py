@@ -1,0 +1,124 @@
+"""Why an execution is where it is, asked of a cluster."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from flunq.client.why import explain
+from tests.support.letters import in_kept_cluster
+from tests.support.virtual import HEAD
+
+if TYPE_CHECKING:
+    from flunq.client.client import Client
+    from flunq.client.reasons import Why
+    from flunq.testing.cluster import Cluster
+
+WAITS = "do: [{rest: {wait: {hours: 1}}}]"
+ALONE = "do: [{x: {call: nobody-runs-this}}]"
+FAILS = "do:\n- x: {raise: {error: {type: 'https://e.example/teapot', status: 418, title: Tea}}}"
+TRIES = (
+    "do:\n- t:\n    try:\n    - x: {raise: {error: {type: 'https://e.example/x', status: 500}}}\n"
+    "    catch: {retry: {delay: {hours: 1}, limit: {attempt: {count: 2}}}}"
+)
+LISTENS = (
+    "do:\n- l:\n    listen:\n      to:\n        one:\n"
+    "          with: {type: com.paid, source: 'https://e.example', data: '${ .order == 12 }'}"
+)
+PARENT = "do: [{c: {run: {workflow: {namespace: test, name: child, version: latest}}}}]"
+
+
+def document(name: str, body: str) -> str:
+    return f"{HEAD % name}{body}\n"
+
+
+def why_of(body: str, **steps: Any) -> Why:
+    """Return why the execution e1 of a workflow is where it is, half a minute after its start."""
+
+    async def situation(cluster: Cluster, client: Client) -> Why:
+        await client.apply(document("child", WAITS))
+        await client.apply(document("flow", body))
+        await client.start("flow", {}, id="e1")
+        for verb, value in steps.items():
+            await getattr(client, verb)(*value)
+        await asyncio.sleep(30)
+        return await explain(client, "e1")
+
+    return in_kept_cluster(situation)
+
+
+@pytest.mark.parametrize(
+    ("body", "steps", "kind", "words", "command"),
+    [
+        (WAITS, {}, "timer", "waits for a moment", "flunq wait e1"),
+        (WAITS, {"suspend": ("e1", "a move")}, "suspended", ": a move", "flunq resume e1"),
+        (WAITS, {"cancel": ("e1", "no more")}, "cancelled", ": no more", "flunq start test/flow:"),
+        (ALONE, {}, "unserved", "no live node runs", "flunq serve executor --functions MODULE.py"),
+        (TRIES, {}, "retry", "tried again (attempt 2)", "flunq wait e1"),
+        (FAILS, {}, "failed", "at /do/0/x: Tea", "flunq retry e1"),
+        ("do: []", {}, "completed", "has completed", "flunq result e1"),
+        (PARENT, {}, "child", "which is waiting", "flunq why e1."),
+    ],
+)
+def test_every_state_has_a_cause_and_a_command(
+    body: str, steps: dict[str, Any], kind: str, words: str, command: str
+) -> None:
+    why = why_of(body, **steps)
+    assert (why.causes[0].kind, why.headline) == (kind, why.causes[0].text)
+    assert words in why.headline
+    assert why.command.startswith(command)
+    assert why.since is not None
+
+
+def test_the_last_error_tells_the_line_of_the_definition() -> None:
+    error = why_of(FAILS).error
+    assert error is not None
+    assert (error.type, error.status, error.title) == ("https://e.example/teapot", 418, "Tea")
+    assert (error.instance, error.line) == ("/do/0/x", 3)
+
+
+def test_a_retry_to_come_tells_the_error_before_it() -> None:
+    why = why_of(TRIES)
+    assert why.error is not None
+    assert (why.error.what, why.error.task) == ("retried", "/do/0/t")
+    assert why.causes[0].due is not None
+
+
+def test_attempts_are_counted_for_the_innermost_try() -> None:
+    why = why_of(TRIES.replace("hours: 1", "milliseconds: 1"))
+    assert "failed after 3 attempts at /do/0/t/try/0/x" in why.headline
+    assert why.letters == ["1"]
+
+
+def event(number: int, **members: Any) -> dict[str, Any]:
+    base = {"specversion": "1.0", "id": str(number), "source": "https://e.example"}
+    return {**base, "type": "com.paid", "data": {"order": 12}, **members}
+
+
+def test_events_that_nearly_met_a_listener_show_what_did_not_fit() -> None:
+    events = [
+        event(1, source="https://other.example"),
+        event(2, data={"order": 13}),
+        event(3, type="com.unpaid", source="https://other.example", data={}),
+    ]
+    [cause] = why_of(LISTENS, emit=(events,)).causes
+    assert [(miss.id, [part.name for part in miss.failed]) for miss in cause.near] == [
+        ("2", ["data"]),
+        ("1", ["source"]),
+    ]
+    assert cause.command == "flunq emit com.paid --source https://e.example --data '{}'"
+
+
+def test_the_command_for_a_child_tells_what_the_child_waits_for() -> None:
+    async def situation(cluster: Cluster, client: Client) -> list[str]:
+        await client.apply(document("child", ALONE))
+        await client.apply(document("flow", PARENT))
+        await client.start("flow", {}, id="e1")
+        await asyncio.sleep(5)
+        command = (await explain(client, "e1")).command
+        below = await explain(client, command.removeprefix("flunq why "))
+        return [command[:12], *(cause.kind for cause in below.causes)]
+
+    assert in_kept_cluster(situation) == ["flunq why e1", "unserved"]
