@@ -474,6 +474,7 @@ def _task_completed(state: State, seq: int, now: int, data: Data) -> None:
     if "context" in data:
         state.context = data["context"]
     if "unwound" in data:
+        _leave(state, frame)
         return
     output = data.get("output")
     local, around = frame.local, state.frames[frame.parent].local
@@ -484,6 +485,12 @@ def _task_completed(state: State, seq: int, now: int, data: Data) -> None:
     else:
         reference = local.target if type(local) is Extending else frame.reference
         route(state, frame.parent, reference, output, (seq, now, data))
+
+
+def _leave(state: State, frame: Frame) -> None:
+    """Let what ends the execution stand one task further out, should somebody go on from here."""
+    if state.ready and isinstance(first := state.ready[0], Stop):
+        first.origin = frame.parent
 
 
 def _note_extended(around: Extending, data: Data) -> None:

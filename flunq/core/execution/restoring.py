@@ -104,7 +104,7 @@ def _enter_again(state: State, now: int, redo: int) -> None:
 
 def _halfway(state: State) -> set[int]:
     """Return the frames that nothing would make go on: tasks that take no time, cut in two."""
-    moving = {item.step for item in state.ready} | set(state.listeners.values()) | {ROOT}
+    moving = {_where(item) for item in state.ready} | set(state.listeners.values()) | {ROOT}
     for step, frame in state.frames.items():
         moving.add(frame.parent)
         if any(_LATER & set(timer) for timer in frame.timers):
@@ -122,7 +122,12 @@ def _drop(state: State, step: int) -> None:
         for timer in state.frames.pop(number).timers:
             state.timers.pop(timer, None)
     state.listeners = {name: at for name, at in state.listeners.items() if at not in doomed}
-    state.ready = [item for item in state.ready if item.step not in doomed]
+    state.ready = [item for item in state.ready if _where(item) not in doomed]
+
+
+def _where(item: Ready) -> int:
+    """Return the frame that an entry of ``ready`` came from."""
+    return item.origin if isinstance(item, Stop) else item.step
 
 
 def _shift(state: State, now: int, delay: int) -> None:

@@ -202,6 +202,23 @@ def test_a_fork_goes_on_by_itself_from_any_event() -> None:
         assert len(steps) == len(set(steps))
 
 
+@pytest.mark.parametrize(
+    "inner",
+    [
+        "do: [{x: {if: 'false', call: x}}, {y: {set: 3, then: end, timeout: {after: PT9S}}}]",
+        "fork: {branches: [{y: {set: 3, then: end}}]}",
+    ],
+)
+def test_an_end_of_everything_deep_inside_is_gone_on_from_at_any_event(inner: str) -> None:
+    text = f"do: [{{a: {{set: 1}}}}, {{d: {{{inner}}}}}]"
+    source = Driver(text).run()
+    for seq in range(1, len(source.events)):
+        assert forked(source, Point(seq=seq), text).run().output == source.output, seq
+        again = Driver(text).run()
+        again.send(restored(again, "rewound", Point(seq=seq)))
+        assert again.run().output == source.output, seq
+
+
 def test_a_fork_takes_another_input_for_its_next_task() -> None:
     source = Driver(STEPS, results={"a": 1, "b": 2, "c": 3}).run()
     before_b = trail_of(source).began["/do/1/b"]
