@@ -29,14 +29,18 @@ _UNITS: dict[str, dict[str, float]] = {
     "bytes": {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "kB": 10**3, "MB": 10**6},
 }
 _QUANTITY = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*([A-Za-z]+)\s*$")
+_FLAGS = {"nats_url": "--nats", "cors_origins": "--cors-origin"}
+"""Flags that are not named as their settings are."""
 _ENVIRONMENT = {"event_stream_type": "EVENT_STREAM_TYPE", "db_type": "DB_TYPE"}
 
 Name = Annotated[str, Meta(pattern=NAME_PATTERN)]
 Count = Annotated[int, Meta(ge=1)]
+Few = Annotated[int, Meta(ge=1, le=64)]
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Seconds = Annotated[float, Meta(gt=0, extra={"unit": "seconds"})]
 Amount = Annotated[float, Meta(ge=0)]
 Bytes = Annotated[int, Meta(ge=1, extra={"unit": "bytes"})]
+WebOrigin = Annotated[str, Meta(pattern=r"^https?://[^/?#*\s]+$")]
 
 
 def default_data() -> str:
@@ -72,8 +76,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Literal["strict", "fast"],
         Meta(description="strict: fsync before every acknowledgement; fast: every 100 ms."),
     ] = "strict"
-    workers: Annotated[Count, Meta(description="Engine nodes of the local cluster.")] = (
-        msgspec.field(default_factory=default_workers)
+    workers: Annotated[Few, Meta(description="Engine nodes of the local cluster.")] = msgspec.field(
+        default_factory=default_workers
     )
     nodes: Annotated[Count, Meta(description="NATS servers of the local cluster.")] = 1
     replicas: Annotated[Count | None, Meta(description="Copies of each stream.")] = None
@@ -128,6 +132,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     encrypt: Annotated[
         bool, Meta(description="Encrypt what the local cluster stores, from now on.")
     ] = False
+    cors_origins: Annotated[
+        tuple[WebOrigin, ...],
+        Meta(description="Origins of web pages that may call the API: https://ops.example.com."),
+    ] = ()
+    body_limit: Annotated[Bytes, Meta(description="Largest body of a request to the API.")] = (
+        8 * 2**20
+    )
     rate_limit: Annotated[
         Amount, Meta(description="Requests per second of one token; 0: any number.")
     ] = 2000.0
@@ -274,7 +285,10 @@ def _merge(layers: list[_Layer], context: Context | None) -> Loaded:
 def _values_layer(
     given: Mapping[str, object], source: Literal["flag", "context"], where: str | None = None
 ) -> _Layer:
-    values = {name: _convert(name, value, f"{source} {name}") for name, value in given.items()}
+    values = {
+        name: _convert(name, value, _flag(name) if source == "flag" else f"{source} {name}")
+        for name, value in given.items()
+    }
     return _Layer(values=values, origin=dict.fromkeys(values, Origin(source=source, where=where)))
 
 
@@ -331,6 +345,10 @@ def _from_folder(key: str, value: Any, folder: Path) -> Any:
     return value
 
 
+def _flag(name: str) -> str:
+    return _FLAGS.get(name, f"--{name.replace('_', '-')}")
+
+
 def _convert(name: str, raw: Any, where: str) -> Any:
     field = next((f for f in msgspec.structs.fields(Settings) if f.name == name), None)
     if field is None:
@@ -342,6 +360,8 @@ def _convert(name: str, raw: Any, where: str) -> Any:
             raise UsageError(
                 f"{raw!r} is no {name}", where=where, hint=f"one of {', '.join(known)}"
             ) from None
+        if where.startswith("--"):
+            raise UsageError(f"{where}: {_plainly(error, raw)}") from None
         raise UsageError(f"{name}: {_plainly(error, raw)}", where=where) from None
 
 

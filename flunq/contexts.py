@@ -37,6 +37,8 @@ class Context(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     password: str | None = None
     tenant: str | None = None
     data_dir: str | None = None
+    follows: str | None = None
+    """Data folder of the local cluster whose addresses it keeps up with."""
     ca: str | None = None
     """File with the authority's certificate that servers are checked against."""
     production: bool = False
@@ -80,6 +82,14 @@ class ContextStore:
     def save(self, context: Context) -> None:
         """Write a context, new or changed."""
         self._write(self._path(context.name), self.render(context))
+
+    def save_cluster(self, context: Context) -> None:
+        """Write the context of a local cluster; those of its tenants get its addresses too."""
+        self.save(context)
+        moved = {name: getattr(context, name) for name in ("nats_url", "api_url", "ca")}
+        for each in self.all():
+            if each.follows is not None and each.follows == context.data_dir:
+                self.save(msgspec.structs.replace(each, **moved))
 
     def render(self, context: Context) -> str:
         """Return the TOML text of a context."""

@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
+from flunq.api.auditing import noted
 from flunq.api.contract import JSON, RANKS, ApiRoute, Call, Reply, Streamed
 from flunq.api.limits import GoneError, check_size, discard, read_body, read_headers
 from flunq.api.negotiation import check_content_type, preferred
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from flunq.api.services import ApiServices
 
 _log = logging.getLogger(__name__)
+LINKS = "/approvals/"
+"""What follows this in a path lets its owner answer, and is not for the log."""
 TENANT_HEADER = "flunq-tenant"
 _EXPOSED = b"location, retry-after, link"
 
@@ -92,24 +95,18 @@ class Api:
         self.services.gate.allow(call.principal)
         if not (route.writes and route.audited):
             return await self._permitted(route, call, scope, receive)
-        result = "failed"
-        try:
-            answer = await self._permitted(route, call, scope, receive)
-            result = str(answer.status) if isinstance(answer, Reply) else "200"
-        except Exception as error:
-            known = as_flunq_error(error)
-            result = "500" if known is None else str(known.status)
-            raise
-        finally:
-            self.services.audit.record(
-                call.principal,
-                route.name,
-                "/".join(parameters.values()),
-                result,
-                call.remote,
-                tenant=call.tenant,
-            )
-        return answer
+        work = self._permitted(route, call, scope, receive)
+        return await noted(work, lambda result: self._record(route, call, result))
+
+    def _record(self, route: ApiRoute, call: Call, result: str) -> None:
+        self.services.audit.record(
+            call.principal,
+            route.name,
+            call.target or "/".join(call.parameters.values()),
+            result,
+            call.remote,
+            tenant=call.tenant,
+        )
 
     async def _permitted(
         self, route: ApiRoute, call: Call, scope: Scope, receive: Receive
@@ -120,6 +117,8 @@ class Api:
             raise ForbiddenError(
                 f"this needs the role {route.role}; the token has the role {principal.role}"
             )
+        if route.cluster and principal.tenant != self.services.settings.home_tenant:
+            raise ForbiddenError("only administrators of the cluster may do that")
         call.tenant = self._tenant(call)
         call.client = await self.services.tenants.get(call.tenant)
         return await self._call(route, call, scope, receive)
@@ -167,7 +166,7 @@ class Api:
         known = as_flunq_error(error)
         if known is not None:
             return problem_reply(known)
-        _log.error("%s %s failed", scope["method"], scope["path"], exc_info=error)
+        _log.error("%s %s failed", scope["method"], _shown(scope), exc_info=error)
         return internal_problem()
 
     async def _send_reply(
@@ -226,7 +225,7 @@ class Api:
             return
         except Exception as error:  # noqa: BLE001 - the caller sees that the end is missing
             if as_flunq_error(error) is None:
-                _log.error("%s %s broke off", scope["method"], scope["path"], exc_info=error)
+                _log.error("%s %s broke off", scope["method"], _shown(scope), exc_info=error)
             _abort(scope)
             return
         await self._write(send, {"type": "http.response.body", "body": b""}, scope)
@@ -237,7 +236,7 @@ class Api:
             async with asyncio.timeout(self._limits.write_seconds):
                 await send(message)
         except TimeoutError:
-            _log.info("a slow caller of %s is cut off", scope["path"])
+            _log.info("a slow caller of %s is cut off", _shown(scope))
             _abort(scope)
             raise GoneError from None
 
@@ -318,6 +317,12 @@ def _headers(media: str, headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
         raw.append((b"content-type", media.encode()))
     raw += [(name.encode(), value.encode("latin-1", "replace")) for name, value in headers.items()]
     return raw
+
+
+def _shown(scope: Scope) -> str:
+    """Return the path for the log, without what is secret in it."""
+    path: str = scope["path"]
+    return f"{LINKS}***" if path.startswith(LINKS) else path
 
 
 def _abort(scope: Scope) -> None:

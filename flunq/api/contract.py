@@ -60,6 +60,7 @@ class Call:
         "receive",
         "remote",
         "services",
+        "target",
         "tenant",
     )
 
@@ -82,6 +83,8 @@ class Call:
         """The one of the route's media types that the caller prefers."""
         self.tenant: str | None = None
         """As which tenant the caller acts, once that is settled."""
+        self.target = ""
+        """What the audit says it was about, where the path does not say."""
         self.principal: Principal
         self.client: Client
 
@@ -109,6 +112,8 @@ class ApiRoute(msgspec.Struct, frozen=True, kw_only=True):
     tag: str = "operations"
     role: Role | None = "viewer"
     """The least role that may call it; None: it answers without a token."""
+    cluster: bool = False
+    """Only for those of the home tenant: it is about the cluster as a whole."""
     query: type[msgspec.Struct] | None = None
     body: Any = None
     """The type of the body; None: it takes none."""
@@ -122,6 +127,8 @@ class ApiRoute(msgspec.Struct, frozen=True, kw_only=True):
     status: int = 200
     also: tuple[int, ...] = ()
     """Other codes of success."""
+    fails: tuple[int, ...] = ()
+    """Codes of failure beside those that every route of its kind has."""
     description: str = ""
     example: Any = None
     audited: bool = True

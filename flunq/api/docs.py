@@ -15,13 +15,13 @@ _PARTS = ("docs.html", "docs.css", "docs.js")
 @cache
 def page() -> Reply:
     """Return the page; its policy lets only its own style and script run."""
-    html, style, script = (_read(name) for name in _PARTS)
+    html, style, script = (read_part(name) for name in _PARTS)
     body = html.replace("/*STYLE*/", style).replace("/*SCRIPT*/", script)
     policy = "; ".join(
         (
             "default-src 'none'",
-            f"style-src {_digest(style)}",
-            f"script-src {_digest(script)}",
+            f"style-src {digest_of(style)}",
+            f"script-src {digest_of(script)}",
             "connect-src 'self'",
             "base-uri 'none'",
             "form-action 'none'",
@@ -37,9 +37,11 @@ def page() -> Reply:
     return Reply(body=body.encode(), media="text/html; charset=utf-8", headers=headers)
 
 
-def _read(name: str) -> str:
+def read_part(name: str) -> str:
+    """Return a file that pages are made of."""
     return files("flunq.api").joinpath("page", name).read_text(encoding="utf-8")
 
 
-def _digest(text: str) -> str:
+def digest_of(text: str) -> str:
+    """Return what a policy names a style or script by."""
     return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"

@@ -6,8 +6,8 @@ import re
 
 from flunq.api.problems import InvalidFieldError
 
-_FORM = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|)", re.ASCII)
-_UNITS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0}
+_FORM = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h|d|)", re.ASCII)
+_UNITS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
 
 def seconds_of(text: str, *, most: float, where: str) -> float:

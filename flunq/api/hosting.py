@@ -12,19 +12,19 @@ from flunq.api.limits import ApiLimits
 from flunq.api.services import ApiServices, ApiSettings
 from flunq.api.tasks.desks import Desks
 from flunq.errors import UnavailableError
-from flunq.log.select import StreamSettings
 from flunq.services.identity import Identity
+from flunq.services.lasting import heard, kept_up
 from flunq.services.tenants.clients import TenantClients
 
 if TYPE_CHECKING:
     from flunq.api.app import Api
     from flunq.services.control import ControlSettings, Health
     from flunq.services.identity import Principal
+    from flunq.services.identity.links import ApprovalLinks
 
 _log = logging.getLogger(__name__)
 CONNECT_SECONDS = 10.0
 """How long the first callers wait for the connection."""
-_RECONNECT_SECONDS = 1.0
 
 
 class Doorway:
@@ -47,11 +47,7 @@ class Doorway:
     async def principal(self, authorization: str | None, *, remote: str) -> Principal:
         """Return who asks; raises TokenRefusedError, or UnavailableError without a connection."""
         if self._identity is None:
-            try:
-                async with asyncio.timeout(CONNECT_SECONDS):
-                    await self._opened.wait()
-            except TimeoutError:
-                pass
+            await heard(self._opened, within=CONNECT_SECONDS)
         return await self._present().gate.principal(authorization, remote=remote)
 
     def allow(self, principal: Principal) -> None:
@@ -74,6 +70,10 @@ class Doorway:
             return
         self._identity.audit.record(principal, operation, target, result, remote, tenant=tenant)
 
+    def links(self) -> ApprovalLinks:
+        """Return the links by which people answer; raises UnavailableError."""
+        return self._present().links
+
     def _present(self) -> Identity:
         if self._identity is None:
             raise UnavailableError("this process is not connected to the cluster")
@@ -94,6 +94,7 @@ class HostedApi:
             audit=self._doorway,
             tenants=self._tenants,
             desks=self._desks,
+            links=self._doorway.links,
             settings=ApiSettings(
                 limits=ApiLimits(body=settings.body_limit),
                 cors_origins=settings.cors_origins,
@@ -107,26 +108,12 @@ class HostedApi:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._tenants)
             await stack.enter_async_context(self._desks)
-            while not stop.is_set():
-                try:
-                    await self._connected(stop)
-                except Exception as error:  # noqa: BLE001 - those who wait for it wait on
-                    _log.warning("the API connects again: %s", error)
-                    await asyncio.sleep(_RECONNECT_SECONDS)
+            await kept_up("the connection of the API", lambda: self._connected(stop), stop)
             self.services.stopping.set()
 
     async def _connected(self, stop: asyncio.Event) -> None:
-        settings = self._settings
-        connection = StreamSettings(
-            url=settings.nats_url,
-            tenant=settings.tenant,
-            user=settings.user,
-            password=settings.password,
-            replicas=settings.replicas,
-            durability="fast" if settings.durability == "fast" else "strict",
-            name=f"{settings.node}-api",
-        )
-        async with Identity.open(connection, settings.identity) as identity:
+        connection = self._settings.connection("api")
+        async with Identity.open(connection, self._settings.identity) as identity:
             self._doorway.open(identity)
             try:
                 await stop.wait()

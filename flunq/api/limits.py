@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from flunq.api.problems import (
+    FramingError,
     LargeHeadersError,
     LongAddressError,
     SlowRequestError,
@@ -75,7 +76,7 @@ def read_headers(scope: Scope) -> dict[str, str]:
             value = f"{headers[name]}, {value}"
         headers[name] = value
     if "transfer-encoding" in headers and "content-length" in headers:
-        raise UsageError("a request has Content-Length or Transfer-Encoding, never both")
+        raise FramingError("a request has Content-Length or Transfer-Encoding, never both")
     return headers
 
 

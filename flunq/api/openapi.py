@@ -26,6 +26,7 @@ are opaque.
 """
 _PATHS = {
     "id": {"type": "string", "pattern": "^[A-Za-z0-9_.-]{1,128}$"},
+    "link": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,2048}$"},
 }
 _NAME = {"type": "string", "pattern": "^[A-Za-z0-9-]{1,63}$"}
 _COMMON_PROBLEMS = (400, 406, 431, 503)
@@ -41,6 +42,7 @@ _REASONS = {
     406: "None of the accepted media types can be made.",
     408: "The body did not arrive in time.",
     409: "Not possible in the present state.",
+    410: "It counts no more.",
     413: "The body is too large.",
     415: "The body has another media type.",
     422: "A field or a document is wrong.",
@@ -126,6 +128,8 @@ def _operation(route: ApiRoute, schemas: dict[str, Any]) -> dict[str, Any]:
         operation["security"] = []
     else:
         operation["x-role"] = route.role
+        if route.cluster:
+            operation["x-cluster"] = True
     parameters = [*_path_parameters(route), *_query_parameters(route), *_headers(route)]
     if parameters:
         operation["parameters"] = parameters
@@ -200,13 +204,13 @@ def _content(route: ApiRoute, schemas: dict[str, Any]) -> dict[str, Any]:
 
 
 def _problems(route: ApiRoute) -> list[int]:
-    found = [*_COMMON_PROBLEMS]
+    found = {*_COMMON_PROBLEMS, *route.fails}
     if route.role is not None:
-        found += [401, 403, 404, 429]
+        found |= {401, 403, 404, 429}
     if route.body is not None:
-        found += [408, 413, 415]
+        found |= {408, 413, 415}
     if route.body is not None or route.query is not None or route.role is not None:
-        found.append(422)
+        found.add(422)
     if route.writes:
-        found.append(409)
+        found.add(409)
     return sorted(found)

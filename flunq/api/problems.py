@@ -34,6 +34,10 @@ class NotAcceptableError(FlunqError):
     code, title, status = "not-acceptable", "Not acceptable", 406
 
 
+class FramingError(UsageError):
+    """Where the body ends is told in two ways; what follows it is not trusted."""
+
+
 class SlowRequestError(FlunqError):
     """The body did not arrive in time."""
 
@@ -76,7 +80,7 @@ class BusyError(FlunqError):
     code, title, status = "busy", "Too many callers", 503
 
 
-_CLOSING = (SlowRequestError, TooLargeError, LongAddressError, LargeHeadersError)
+_CLOSING = (FramingError, SlowRequestError, TooLargeError, LongAddressError, LargeHeadersError)
 
 
 def problem_reply(error: FlunqError) -> Reply:

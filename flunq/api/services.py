@@ -10,12 +10,16 @@ import msgspec
 from flunq.api.limits import ApiLimits
 from flunq.api.measuring import GatheredMetrics
 from flunq.api.problems import BusyError
+from flunq.errors import UnavailableError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from flunq.api.tasks.desks import Desks
     from flunq.client import Client
     from flunq.services.control import Health
     from flunq.services.identity import Principal
+    from flunq.services.identity.links import ApprovalLinks
 
 
 class ApiSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,6 +69,10 @@ class Tenants(Protocol):
         ...
 
 
+def _no_links() -> ApprovalLinks:
+    raise UnavailableError("this process is not connected to the cluster")
+
+
 class ApiServices:
     """Everything that endpoints share."""
 
@@ -77,6 +85,7 @@ class ApiServices:
         tenants: Tenants,
         desks: Desks,
         settings: ApiSettings | None = None,
+        links: Callable[[], ApprovalLinks] = _no_links,
         stopping: asyncio.Event | None = None,
     ) -> None:
         self.health = health
@@ -84,6 +93,8 @@ class ApiServices:
         self.audit = audit
         self.tenants = tenants
         self.desks = desks
+        self.links = links
+        """Return the links by which people answer; raises UnavailableError without a cluster."""
         self.settings = settings or ApiSettings()
         self.stopping = stopping or asyncio.Event()
         """Set when the process is asked to end: what streams or waits then ends too."""

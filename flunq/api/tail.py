@@ -16,6 +16,7 @@ from flunq.api.problems import InvalidFieldError
 from flunq.core.events import LazyEvent, decode_batch_lazily
 from flunq.core.protocol import Commits, feed_subject
 from flunq.errors import UnavailableError
+from flunq.services.lasting import heard
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -156,10 +157,7 @@ class Tail:
         self._wake.clear()
         if self._due:
             return
-        try:
-            async with asyncio.timeout(QUIET_SECONDS):
-                await self._wake.wait()
-        except TimeoutError:
+        if not await heard(self._wake, within=QUIET_SECONDS):
             self._due.update(range(len(self._cursor.after)))
 
 

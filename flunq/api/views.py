@@ -52,16 +52,9 @@ class ExecutionPage(msgspec.Struct, frozen=True, kw_only=True):
     next: str | None
 
 
-class ExecutionView(msgspec.Struct, frozen=True, kw_only=True):
+class ExecutionView(ExecutionSummary, frozen=True, kw_only=True):
     """Everything about one execution but its history."""
 
-    id: str
-    workflow: WorkflowName
-    status: str
-    started_at: str
-    ended_at: str | None
-    tags: dict[str, str]
-    parent: str | None
     digest: str
     partition: int
     seq: int
@@ -131,6 +124,9 @@ class DefinitionView(msgspec.Struct, frozen=True, kw_only=True):
     title: str
     latest: bool
     created_at: str
+    paused: str
+    """``all``, or ``starts`` if executions that have begun go on; empty if it is not paused."""
+    pause_reason: str
 
 
 class DefinitionPage(msgspec.Struct, frozen=True, kw_only=True):
@@ -170,6 +166,8 @@ class ScheduleSummary(msgspec.Struct, frozen=True, kw_only=True):
     missed: str
     catch_up_seconds: float
     next: list[str]
+    skipping: list[str]
+    """Fires to come that somebody asked to skip; they are not among ``next``."""
     paused_at: str | None
     reason: str
     pending: int
@@ -181,7 +179,7 @@ def moment(micros: int | None) -> str | None:
     return None if micros is None else timestamp(micros)
 
 
-def execution_summary(found: Summary) -> ExecutionSummary:
+def execution_summary(found: Summary | Details) -> ExecutionSummary:
     """Return what a list says of an execution."""
     return ExecutionSummary(
         id=found.id,
@@ -197,13 +195,7 @@ def execution_summary(found: Summary) -> ExecutionSummary:
 def execution_view(found: Details) -> ExecutionView:
     """Return everything about an execution."""
     return ExecutionView(
-        id=found.id,
-        workflow=_workflow(found),
-        status=_status(found.status),
-        started_at=timestamp(found.started_at),
-        ended_at=moment(found.ended_at),
-        tags=found.tags,
-        parent=found.parent,
+        **msgspec.structs.asdict(execution_summary(found)),
         digest=found.digest,
         partition=found.partition,
         seq=found.seq,
@@ -227,15 +219,7 @@ def result_view(result: Result) -> ResultView:
 
 def error_view(failure: Failure | None) -> ErrorView | None:
     """Return a DSL error."""
-    if failure is None:
-        return None
-    return ErrorView(
-        type=failure.type,
-        status=failure.status,
-        title=failure.title,
-        detail=failure.detail,
-        instance=failure.instance,
-    )
+    return msgspec.convert(failure, ErrorView | None, from_attributes=True)
 
 
 def definition_view(found: Definition) -> DefinitionView:
@@ -248,6 +232,8 @@ def definition_view(found: Definition) -> DefinitionView:
         title=found.title,
         latest=found.latest,
         created_at=timestamp(found.created_at),
+        paused=found.paused,
+        pause_reason=found.pause_reason,
     )
 
 
@@ -270,6 +256,7 @@ def schedule_summary(found: ScheduleView) -> ScheduleSummary:
         missed=found.missed,
         catch_up_seconds=found.catch_up / 1_000_000,
         next=[timestamp(due) for due in found.next],
+        skipping=[timestamp(due) for due in found.skipping],
         paused_at=moment(found.paused_at),
         reason=found.reason,
         pending=found.pending,

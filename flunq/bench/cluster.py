@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import shutil
 import tempfile
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flunq.client import Client
-from flunq.errors import UnavailableError
 from flunq.log.select import StreamSettings, event_stream
+from flunq.services.supervising.inside import running
 from flunq.services.supervising.options import ClusterOptions
 from flunq.services.supervising.secrets import load_secrets
 from flunq.services.supervisor import Supervisor
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable
 
     from flunq.bench.options import BenchOptions
     from flunq.log.nats.server import Credentials
@@ -111,45 +110,8 @@ async def _supervised(options: BenchOptions, folder: Path) -> AsyncIterator[Supe
             log_level="warning",
         )
     )
-    ready = asyncio.Event()
-    ending = asyncio.create_task(supervisor.run(lambda _: ready.set()))
-    try:
-        await _either(ending, ready)
-        with _cancelled_by(ending):
-            yield supervisor
-    finally:
-        supervisor.request_stop()
-        await asyncio.wait([ending])
-
-
-@contextmanager
-def _cancelled_by(ending: asyncio.Task[None]) -> Iterator[None]:
-    """Ctrl-C ends the cluster first, as in ``flunq up``; what measures it ends with it."""
-    me = asyncio.current_task()
-    assert me is not None
-
-    def cancel(_: object) -> None:
-        me.cancel()
-
-    ending.add_done_callback(cancel)
-    try:
-        yield
-    except asyncio.CancelledError:
-        if ending.done():
-            ending.result()
-            raise KeyboardInterrupt from None
-        raise
-    finally:
-        ending.remove_done_callback(cancel)
-
-
-async def _either(ending: asyncio.Task[None], ready: asyncio.Event) -> None:
-    waiting = asyncio.create_task(ready.wait())
-    await asyncio.wait([waiting, ending], return_when=asyncio.FIRST_COMPLETED)
-    waiting.cancel()
-    if not ready.is_set():
-        ending.result()
-        raise UnavailableError("the cluster ended while it started")
+    async with running(supervisor):
+        yield supervisor
 
 
 def _pids(supervisor: Supervisor) -> dict[str, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 
 import msgspec
 
@@ -12,14 +12,17 @@ from flunq.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-Action: TypeAlias = Literal["kill", "pause"]
+Action: TypeAlias = Literal["kill", "pause", "slow", "blackhole", "fill", "lose", "stall"]
 
 ANY = "any"
 LEADER = "leader"
 FOLLOWER = "follower"
 TWO = "two"
 
-SINGLE = ("kill-node", "pause-node", "kill-control", "pause-control", "kill-nats", "pause-nats")
+PROCESSES = ("kill-node", "pause-node", "kill-control", "pause-control", "kill-nats", "pause-nats")
+BLACKHOLE = "blackhole-node"
+STREAMS = ("slow-nats", "fill-nats", "lose-consumers", "stall-consumers")
+SINGLE = (*PROCESSES, *STREAMS, BLACKHOLE)
 CLUSTERED = ("kill-nats-leader", "kill-nats-follower", "kill-nats-two", "pause-nats-leader")
 """Faults that need several nats-servers."""
 ALL = (*SINGLE, "kill-all", *CLUSTERED)
@@ -32,13 +35,13 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     action: Action
     part: str
-    """``node``, ``control``, ``nats`` or ``all``."""
+    """``node``, ``control``, ``nats``, ``consumers`` or ``all``."""
     which: str
     """Which one of several: any, the leader, a follower, two of them."""
     draw: float
     """Between 0 and 1: chooses among several."""
     seconds: float
-    """How long a pause lasts."""
+    """How long it lasts; 0 for what is over at once."""
 
 
 def usable(names: Sequence[str], nodes: int) -> tuple[str, ...]:
@@ -48,9 +51,11 @@ def usable(names: Sequence[str], nodes: int) -> tuple[str, ...]:
             raise UsageError(f"there is no fault {name}", hint=f"one of: {', '.join(ALL)}")
         if nodes == 1 and name in CLUSTERED:
             raise UsageError(f"{name} needs several nats-servers", hint="add --nodes 3")
+        if nodes > 1 and name == BLACKHOLE:
+            raise UsageError(f"{name} is for one nats-server", hint="leave --nodes out")
     if names:
         return tuple(names)
-    return (*SINGLE, *CLUSTERED) if nodes > 1 else SINGLE
+    return (*PROCESSES, *STREAMS, *CLUSTERED) if nodes > 1 else SINGLE
 
 
 def draw_faults(seed: int, names: Sequence[str], count: int) -> list[Fault]:
@@ -64,11 +69,12 @@ def draw_faults(seed: int, names: Sequence[str], count: int) -> list[Fault]:
 
 def _fault(name: str, chance: random.Random) -> Fault:
     action, part, *which = name.split("-")
+    lasts = action not in ("kill", "lose")
     return Fault(
         kind=name,
-        action="kill" if action == "kill" else "pause",
+        action=cast("Action", action),
         part=part,
         which=which[0] if which else ANY,
         draw=chance.random(),
-        seconds=round(chance.uniform(_SHORTEST, _LONGEST), 2) if action == "pause" else 0.0,
+        seconds=round(chance.uniform(_SHORTEST, _LONGEST), 2) if lasts else 0.0,
     )

@@ -36,6 +36,9 @@ class ChaosOptions(msgspec.Struct, frozen=True, kw_only=True):
     """The options of ``flunq chaos``."""
 
     seed: int
+    scenario: str = "faults"
+    count: int = 0
+    """How many timers, events or starts such a scenario has at once."""
     faults: tuple[str, ...] = ()
     """Kinds of fault; empty: all that this cluster can have."""
     rounds: int = 8
@@ -72,6 +75,7 @@ class ChaosReport(msgspec.Struct, frozen=True, kw_only=True):
     """What a run found; ``broken`` is empty when every promise held."""
 
     seed: int
+    scenario: str
     nodes: int
     workers: int
     durability: str
@@ -83,6 +87,8 @@ class ChaosReport(msgspec.Struct, frozen=True, kw_only=True):
     counts: dict[str, int]
     """How often each promise was broken."""
     faults: list[FaultReport]
+    figures: dict[str, float]
+    """What the scenario measured."""
     broken: list[str]
     repeat: str
     """The command that does the same again."""

@@ -31,7 +31,10 @@ def _seconds(value: float | None) -> str:
 
 def _totals(report: ChaosReport) -> Iterator[str]:
     ended = ", ".join(f"{count} {status}" for status, count in sorted(report.statuses.items()))
-    yield f"executions  {ended}"
+    if ended:
+        yield f"executions  {ended}"
+    for name, figure in report.figures.items():
+        yield f"{name.replace('_', ' '):<28} {figure:g}"
     yield f"starts      {report.acknowledged} acknowledged, probes included"
     yield f"journal     {report.commits} commits, {report.events} events"
     counts = ", ".join(f"{promise} {count}" for promise, count in report.counts.items())

@@ -9,91 +9,87 @@ import time
 from typing import TYPE_CHECKING
 
 from flunq.chaos import checking
-from flunq.chaos.cluster import ChaosCluster, chaos_cluster
-from flunq.chaos.faults import Fault, draw_faults, usable
-from flunq.chaos.options import ChaosOptions, ChaosReport, FaultReport
-from flunq.chaos.watching import JournalWatch
+from flunq.chaos.bursts import BURSTS, FAULTS, STARTS, TIMERS, Stage, lateness
+from flunq.chaos.cluster import chaos_cluster
+from flunq.chaos.faults import draw_faults, usable
+from flunq.chaos.options import ChaosReport
+from flunq.chaos.watching import ArchiveWatch, TallyWatch
 from flunq.chaos.workload import Workload
 from flunq.client import Client
 from flunq.log.select import event_stream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    Tell = Callable[[str], None]
+    from flunq.chaos.bursts import Tell
+    from flunq.chaos.cluster import ChaosCluster
+    from flunq.chaos.faults import Fault
+    from flunq.chaos.options import ChaosOptions
+    from flunq.chaos.watching import JournalWatch
 
 
 async def run_chaos(options: ChaosOptions, tell: Tell, *, document: str = "") -> ChaosReport:
-    """Run the workload under faults; ``document`` is how the user named the workflow."""
+    """Run a scenario under faults; ``document`` is how the user named the workflow."""
     names = usable(options.faults, options.nodes)
-    faults = draw_faults(options.seed, names, options.rounds)
     began = time.monotonic()
     tell("starting a cluster")
     async with (
         chaos_cluster(options) as cluster,
         Client(event_stream(cluster.settings())) as client,
-        JournalWatch(cluster.settings(engine=True)) as watch,
+        _watch_for(options, cluster) as watch,
     ):
         work = Workload(client, options)
         await work.prepare()
-        async with asyncio.TaskGroup() as group:
-            group.create_task(work.run())
-            injecting = group.create_task(_inject(faults, cluster, work, options, tell))
+        stage = Stage(cluster, client, work, watch, options, tell)
+        if options.scenario == FAULTS:
+            await _endure(stage, draw_faults(options.seed, names, options.rounds))
+        else:
+            await BURSTS[options.scenario].run(stage)
         tell("checking what the journal holds")
         await cluster.until_ready()
-        archive = await watch.archive()
-        broken = [*work.broken, *checking.check(archive, work.acknowledged)]
+        await watch.finish()
+        broken = [*work.broken, *watch.verdict(work.acknowledged)]
         broken += [
             f"lost: nothing was accepted after {f.kind}"
-            for f in injecting.result()
+            for f in stage.reports
             if f.next_start is None
         ]
         return ChaosReport(
             seed=options.seed,
+            scenario=options.scenario,
             nodes=options.nodes,
             workers=options.workers,
             durability=options.durability,
             seconds=round(time.monotonic() - began, 1),
             acknowledged=len(work.acknowledged),
             statuses=work.statuses(),
-            events=sum(len(story.events) for story in archive.stories.values()),
+            events=watch.events,
             commits=watch.commits,
             counts=checking.count(broken),
-            faults=injecting.result(),
+            faults=stage.reports,
+            figures={**stage.figures, **_measured(options, watch)},
             broken=broken,
             repeat=repeat_command(options, document),
         )
 
 
-async def _inject(
-    faults: list[Fault], cluster: ChaosCluster, work: Workload, options: ChaosOptions, tell: Tell
-) -> list[FaultReport]:
+def _watch_for(options: ChaosOptions, cluster: ChaosCluster) -> JournalWatch:
+    settings = cluster.settings(engine=True)
+    return TallyWatch(settings) if options.scenario == STARTS else ArchiveWatch(settings)
+
+
+def _measured(options: ChaosOptions, watch: JournalWatch) -> dict[str, float]:
+    if options.scenario == TIMERS and isinstance(watch, ArchiveWatch):
+        return lateness(watch.archive)
+    return {}
+
+
+async def _endure(stage: Stage, faults: list[Fault]) -> None:
     """Spread the faults over the work; each is over before the next begins."""
-    reports = []
-    for number, fault in enumerate(faults, 1):
-        await work.reached(options.executions * number // (len(faults) + 1))
-        await cluster.until_ready()
-        names = await cluster.targets(fault)
-        tell(f"{number}/{len(faults)}: {fault.kind} ({', '.join(names)})")
-        async with asyncio.TaskGroup() as group:
-            group.create_task(cluster.inject(names, fault))
-            probing = group.create_task(work.probe(number, time.monotonic))
-        first, every = probing.result()
-        reports.append(
-            FaultReport(
-                number=number,
-                kind=fault.kind,
-                target=", ".join(names),
-                lasted=fault.seconds,
-                next_start=_rounded(first),
-                recovered=_rounded(every),
-            )
-        )
-    return reports
-
-
-def _rounded(seconds: float | None) -> float | None:
-    return None if seconds is None else round(seconds, 3)
+    executions = stage.options.executions
+    async with asyncio.TaskGroup() as group:
+        group.create_task(stage.work.run())
+        for number, fault in enumerate(faults, 1):
+            await stage.work.reached(executions * number // (len(faults) + 1))
+            await stage.strike(fault, f"{number}/{len(faults)}")
 
 
 def repeat_command(options: ChaosOptions, document: str) -> str:
@@ -101,6 +97,8 @@ def repeat_command(options: ChaosOptions, document: str) -> str:
     words = ["flunq", "chaos"]
     if document:
         words.append(document)
+    if options.scenario != FAULTS:
+        words += ["--scenario", options.scenario, "--count", str(options.count)]
     words += ["--seed", str(options.seed), "--executions", str(options.executions)]
     words += ["--rounds", str(options.rounds), "--workers", str(options.workers)]
     if options.nodes != 1:

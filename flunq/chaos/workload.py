@@ -65,9 +65,9 @@ class Workload:
     async def _one(self, number: int) -> None:
         id_ = f"chaos-{self._options.seed}-{number}"
         try:
-            await self._start(self._name, self._input(number), id_)
+            await self.start(self._name, self._input(number), id_)
             self.acknowledged[id_] = number
-            result = await self._end(id_)
+            result = await self.end(id_)
             self.results[id_] = result.status
             if self._options.workflow is None and result.output != built_in_output(number):
                 self.broken.append(f"wrong: {id_} ended {result.status} with {result.output}")
@@ -80,7 +80,7 @@ class Workload:
     def _input(self, number: int) -> Any:
         return {"n": number} if self._options.workflow is None else self._options.input
 
-    async def _start(self, name: str, value: Any, id_: str) -> None:
+    async def start(self, name: str, value: Any, id_: str) -> None:
         """Start with one id until somebody acknowledges it, as a careful caller does."""
         async with asyncio.timeout(self._options.patience):
             while True:
@@ -90,7 +90,8 @@ class Workload:
                 except (UnavailableError, WaitTimeoutError):
                     await asyncio.sleep(_PAUSE)
 
-    async def _end(self, id_: str) -> Any:
+    async def end(self, id_: str) -> Any:
+        """Wait for the end of an execution, whoever owns it by then."""
         async with asyncio.timeout(self._options.patience):
             while True:
                 try:
@@ -105,7 +106,7 @@ class Workload:
         began = clock()
 
         async def one(id_: str) -> float:
-            await self._start("flunq/chaos-probe", {}, id_)
+            await self.start("flunq/chaos-probe", {}, id_)
             accepted = clock() - began
             self.acknowledged[id_] = None
             return accepted

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections import Counter
+from functools import wraps
+from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import msgspec
 import typer
 
 from flunq.cli import diagnostics, output, tables, text
+from flunq.cli.controlling import control
 from flunq.cli.engine import as_rows, connected
 from flunq.cli.exits import ExitCode
 from flunq.cli.options import confirm, read_bytes
@@ -20,7 +23,7 @@ from flunq.cli.tables import Column
 from flunq.errors import RejectedError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
     from flunq.client import Client
     from flunq.client.bulk import Outcome, Target
@@ -34,47 +37,32 @@ _COLUMNS = (
     Column("started_at", "started", kind="time"),
 )
 
-_PANEL = "Many at once"
+
+def _option(*flags: str, **attributes: Any) -> Any:
+    return typer.Option(*flags, rich_help_panel="Many at once", **attributes)
+
+
 WhereOption = Annotated[
     str | None,
-    typer.Option(
-        "--where",
-        metavar="SQL",
-        help="Those of the view executions that this is true of.",
-        rich_help_panel=_PANEL,
-    ),
+    _option("--where", metavar="SQL", help="Those of the view executions that this is true of."),
 ]
 FromOption = Annotated[
     Path | None,
-    typer.Option(
-        "--from",
-        metavar="FILE",
-        help="Those of a list that --list wrote.",
-        rich_help_panel=_PANEL,
-    ),
+    _option("--from", metavar="FILE", help="Those of a list that --list wrote."),
 ]
 ListOption = Annotated[
     Path | None,
-    typer.Option(
+    _option(
         "--list",
         metavar="FILE",
         help="First write their ids and what they are now, a line each: a list to undo by.",
-        rich_help_panel=_PANEL,
     ),
 ]
 RateOption = Annotated[
-    float | None,
-    typer.Option(
-        "--rate", metavar="N", min=0.01, help="No more than N a second.", rich_help_panel=_PANEL
-    ),
+    float | None, _option("--rate", metavar="N", min=0.01, help="No more than N a second.")
 ]
-DryOption = Annotated[
-    bool,
-    typer.Option("--dry-run", help="Only show which they are.", rich_help_panel=_PANEL),
-]
-BulkYesOption = Annotated[
-    bool, typer.Option("-y", "--yes", help="Do not ask.", rich_help_panel=_PANEL)
-]
+DryOption = Annotated[bool, _option("--dry-run", help="Only show which they are.")]
+BulkYesOption = Annotated[bool, _option("-y", "--yes", help="Do not ask.")]
 
 
 class Action(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,6 +93,50 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
     def is_bulk(self) -> bool:
         """Whether executions are chosen other than by naming them."""
         return self.where is not None or self.source is not None
+
+
+_OPTIONS: dict[str, tuple[Any, Any]] = {
+    "where": (WhereOption, None),
+    "source": (FromOption, None),
+    "list_file": (ListOption, None),
+    "rate": (RateOption, None),
+    "dry_run": (DryOption, False),
+    "yes": (BulkYesOption, False),
+}
+
+
+def of_many(command: Callable[..., Coroutine[Any, Any, int]]) -> Callable[..., Any]:
+    """Give a command the options that choose executions; it takes them as ``selection``."""
+    kinds = get_type_hints(command, include_extras=True)
+    own = [
+        each.replace(annotation=kinds[each.name], kind=Parameter.KEYWORD_ONLY)
+        for each in signature(command).parameters.values()
+        if each.name != "selection"
+    ]
+    shared = [
+        Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+        for name, (kind, default) in _OPTIONS.items()
+    ]
+
+    @wraps(command)
+    async def chosen(**given: Any) -> int:
+        selection = Selection(**{name: given.pop(name) for name in _OPTIONS})
+        check_selection(given["executions"], selection)
+        return await command(selection=selection, **given)
+
+    described: Any = chosen
+    described.__signature__ = Signature([*own, *shared])
+    described.__annotations__ = {each.name: each.annotation for each in [*own, *shared]}
+    return chosen
+
+
+async def act_on(
+    ids: Sequence[str] | None, selection: Selection, action: Action, *, allowed: str = ""
+) -> int:
+    """Do it to the executions that were named, or to those that were chosen."""
+    if selection.is_bulk:
+        return await run_bulk(action, selection)
+    return await control(ids or (), action.act, allowed=allowed)
 
 
 def check_selection(ids: Sequence[str] | None, selection: Selection) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from flunq.cli import diagnostics, tables, text
 from flunq.cli.tables import Column
+from flunq.core.amounts import render_duration
 from flunq.services.supervising.process import resident_bytes
 from flunq.services.supervising.statefile import DURABILITY_IN_WORDS, ClusterState, ServiceStatus
 
@@ -104,7 +105,7 @@ class LiveStatus:
         diagnostics.write_status(_SHOW_CURSOR)
 
     def _lines(self, state: ClusterState) -> Iterator[str]:
-        uptime = tables.render_duration(max(0.0, time.time() - state.started_at))
+        uptime = render_duration(max(0.0, time.time() - state.started_at))
         status = text.paint(state.status, text.status_style(state.status) or "dim", sys.stderr)
         ending = _ENDINGS.get(state.status, "")
         yield f"flunq {self._version}  {status}  {uptime}{text.paint(ending, 'dim', sys.stderr)}"

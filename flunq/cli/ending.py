@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from flunq.core.protocol import Details
 
 
+SILENCE_SECONDS = 30.0
+"""How long nobody may answer whoever waits; a cluster is started again within that."""
+
+
 async def show_result(
     client: Client, execution: str, within: float | None, details: Details | None = None
 ) -> int:
@@ -28,7 +32,7 @@ async def show_result(
 
     try:
         async with watched(client, execution):
-            result = await client.result(execution, timeout=within)
+            result = await client.result(execution, timeout=within, patience=SILENCE_SECONDS)
     except asyncio.CancelledError:
         diagnostics.say(f"execution {execution} goes on; follow it with: flunq tail {execution}")
         raise

@@ -161,6 +161,10 @@ TagsOption = Annotated[
     list[str] | None,
     typer.Option("--tag", metavar="KEY=VALUE", help="Label the execution; repeatable."),
 ]
+PriorityOption = Annotated[
+    str | None,
+    typer.Option("--priority", metavar="high|normal|low|N", help="Of its tasks, 0 to 9."),
+]
 ReasonOption = Annotated[
     str, typer.Option("--reason", metavar="TEXT", help="Recorded in the history.")
 ]

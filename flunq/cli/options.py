@@ -5,6 +5,7 @@ The options that *every* command has are in :mod:`flunq.cli.global_options`.
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from datetime import UTC, datetime, timedelta
@@ -129,6 +130,15 @@ NewIdOption = Annotated[
     str | None,
     typer.Option("--id", metavar="ID", help="Id of the execution; starting it twice is one start."),
 ]
+TraceparentOption = Annotated[
+    str | None,
+    typer.Option(
+        "--traceparent",
+        metavar="CONTEXT",
+        help="W3C trace context that it goes on [$TRACEPARENT].",
+        show_default=False,
+    ),
+]
 TimeoutOption = Annotated[
     float | None,
     typer.Option("--timeout", parser=parse_duration, metavar="30s", help="Wait no longer."),
@@ -148,7 +158,33 @@ FollowOption = Annotated[bool, typer.Option("-f", "--follow", help="Go on with w
 WatchOption = Annotated[bool, typer.Option("-w", "--watch", help="Show changes until Ctrl-C.")]
 YesOption = Annotated[bool, typer.Option("-y", "--yes", help="Do not ask.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only show what would happen.")]
+CorsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--cors-origin", metavar="ORIGIN", help="Web pages that may call the API; repeatable."
+    ),
+]
+BodyLimitOption = Annotated[
+    int | None,
+    typer.Option(
+        "--body-limit",
+        min=1,
+        metavar="MIB",
+        help="Largest body of a request to the API [8].",
+        show_default=False,
+    ),
+]
 ContextArgument = Annotated[
     str,
     typer.Argument(metavar="NAME", help="The context.", autocompletion=completion.contexts),
 ]
+
+
+def trace_context(given: str | None) -> str | None:
+    """Return the trace context that was given, or that of the environment if it is sound."""
+    if given is not None:
+        return given
+    from flunq.core.tracing import read_context
+
+    context = read_context(os.environ.get("TRACEPARENT"))
+    return None if context is None else str(context)

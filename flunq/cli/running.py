@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from typer.exceptions import Exit
 
 from flunq.cli.exits import ExitCode
+from flunq.services.signals import HANGUP, handle_signals, release_signals
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
 T = TypeVar("T")
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM))
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, HANGUP)
 
 
 def run_async(coroutine: Coroutine[Any, Any, T], *, on_interrupt: int = ExitCode.INTERRUPTED) -> T:
@@ -33,12 +33,12 @@ async def _interruptible(coroutine: Coroutine[Any, Any, T], on_interrupt: int) -
 
     def stop() -> None:
         if interrupted.is_set():
-            _restore_signals()
+            release_signals(_SIGNALS)
             signal.raise_signal(signal.SIGINT)
         interrupted.set()
         task.cancel()
 
-    _catch_signals(stop)
+    handle_signals(_SIGNALS, stop)
     try:
         return await task
     except asyncio.CancelledError:
@@ -46,18 +46,4 @@ async def _interruptible(coroutine: Coroutine[Any, Any, T], on_interrupt: int) -
             raise Exit(on_interrupt) from None
         raise
     finally:
-        _restore_signals()
-
-
-def _catch_signals(stop: Any) -> None:
-    loop = asyncio.get_running_loop()
-    with suppress(NotImplementedError, ValueError, RuntimeError):  # Windows, other threads
-        for number in _SIGNALS:
-            loop.add_signal_handler(number, stop)
-
-
-def _restore_signals() -> None:
-    loop = asyncio.get_running_loop()
-    with suppress(NotImplementedError, ValueError, RuntimeError):
-        for number in _SIGNALS:
-            loop.remove_signal_handler(number)
+        release_signals(_SIGNALS)

@@ -39,6 +39,7 @@ class RunOptions:
     input: str | None = None
     id: str | None = None
     tags: dict[str, str]
+    priority: str | None
     within: float | None = None
     detach: bool = False
     trace: bool = False
@@ -47,6 +48,7 @@ class RunOptions:
     events: Path | None = None
     secrets: Path | None = None
     private: bool | None = None
+    traceparent: str | None = None
 
     @property
     def name(self) -> str:
@@ -239,7 +241,14 @@ async def _start(
     for each in (*others, document):
         bundle = bundles[each.digest]
         registered = await client.apply(each.source.content, schedule=False, bundle=bundle)
-    run = await client.start(_ref(registered), value, id=options.id, tags=options.tags)
+    run = await client.start(
+        _ref(registered),
+        value,
+        id=options.id,
+        tags=options.tags,
+        priority=options.priority,
+        traceparent=options.traceparent,
+    )
     diagnostics.detail(f"started {run.id}")
     return run
 

@@ -33,6 +33,7 @@ COMMANDS: dict[str, Entry] = {
         tenants="Share the cluster: make tenants, see what they use, take them away.",
         breakers="See which targets fail, and open or close their breakers.",
         limits="Limit how many tasks run at once, and how fast they begin.",
+        alerts="Be told when a query returns rows, or when events come.",
         lake="See and tend the archive of everything that ever happened.",
         backup="Save everything that a cluster holds, in one file.",
         restore="Make a data folder from a backup.",

@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from flunq.cli import text
 from flunq.cli.session import TimeFormat, current
+from flunq.core.amounts import largest_unit, render_bytes, render_duration, to_come
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 _GAP = "  "
 _NARROWEST = 8
+_READABLE = 16
+"""So many cells of a text have to be seen for a table to be of use."""
 Kind = Literal["text", "status", "time", "duration", "bytes", "number"]
 
 
@@ -62,6 +65,27 @@ def render(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> Iter
             for value, column in zip(cells, columns, strict=True)
         ]
         yield _line(cells, columns, widths, styles)
+
+
+def is_readable(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> bool:
+    """Tell whether a terminal has room for a table in which something can be read."""
+    if not text.is_terminal(sys.stdout):
+        return True
+    natural = _natural(_grid(rows, columns), columns)
+    least = [
+        min(width, max(_READABLE, len(column.title))) if _is_flexible(column) else width
+        for width, column in zip(natural, columns, strict=True)
+    ]
+    return sum(least) + len(_GAP) * (len(least) - 1) <= shutil.get_terminal_size().columns
+
+
+def render_records(
+    rows: Iterable[Mapping[str, Any]], columns: Sequence[Column], *, first: int = 1
+) -> Iterable[str]:
+    """Return the lines of records one below the other, each with a line per column."""
+    for number, row in enumerate(rows, first):
+        yield text.paint(f"-- {number} --", "dim", sys.stdout)
+        yield from render_record(row, columns)
 
 
 def render_record(record: Mapping[str, Any], columns: Sequence[Column] = ()) -> Iterable[str]:
@@ -113,38 +137,7 @@ def relative(seconds: float) -> str:
     """Render a distance in time from now: ``in 5s``, ``3m ago``, ``now``."""
     if abs(seconds) < 1:
         return "now"
-    amount = _largest_unit(abs(seconds))
-    return f"in {amount}" if seconds > 0 else f"{amount} ago"
-
-
-def render_duration(seconds: float) -> str:
-    """Render a length of time: ``12ms``, ``3.4s``, ``2m05s``, ``3h20m``, ``4d03h``."""
-    if seconds < 1:
-        return f"{seconds * 1000:.0f}ms"
-    if seconds < 60:
-        return f"{seconds:.1f}s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes}m{rest:02d}s"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}h{minutes:02d}m" if hours < 24 else f"{hours // 24}d{hours % 24:02d}h"
-
-
-def render_bytes(count: int) -> str:
-    """Render a size with the nearest binary unit."""
-    size = float(count)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if size < 1024:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1024
-    return f"{size:.1f} TiB"
-
-
-def _largest_unit(seconds: float) -> str:
-    for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
-        if seconds >= length:
-            return f"{int(seconds // length)}{unit}"
-    return f"{int(seconds)}s"
+    return f"in {to_come(seconds)}" if seconds > 0 else f"{largest_unit(-seconds)} ago"
 
 
 def _moment(value: Any) -> datetime:
@@ -185,9 +178,7 @@ def _fit(widths: Sequence[int], columns: Sequence[Column]) -> list[int]:
 
 def _squeeze(widths: list[int], columns: Sequence[Column], limit: int) -> None:
     """Take cells from the widest column that may be shortened until the line fits."""
-    flexible = [
-        place for place, column in enumerate(columns) if column.kind == "text" and not column.whole
-    ]
+    flexible = [place for place, column in enumerate(columns) if _is_flexible(column)]
     excess = sum(widths) + len(_GAP) * (len(widths) - 1) - limit
     while excess > 0 and flexible:
         widest = max(flexible, key=widths.__getitem__)
@@ -195,6 +186,10 @@ def _squeeze(widths: list[int], columns: Sequence[Column], limit: int) -> None:
             return
         widths[widest] -= 1
         excess -= 1
+
+
+def _is_flexible(column: Column) -> bool:
+    return column.kind == "text" and not column.whole
 
 
 def _line(

@@ -55,7 +55,9 @@ def _cluster_runs(loaded: Loaded) -> bool:
     if any(_listening(each) for each in url.split(",")):
         return True
     name = context.name
-    diagnostics.detail(f"the cluster of context {name} does not run; starting a private one")
+    diagnostics.say(
+        f"the cluster of context {name} does not run: this uses a private one (start it: flunq up)"
+    )
     return False
 
 

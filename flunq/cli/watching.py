@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from flunq.cli import diagnostics, text
 from flunq.cli.progress import effective_mode, progress
 from flunq.cli.session import ProgressMode
-from flunq.cli.tables import render_duration
+from flunq.core.amounts import render_duration
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -39,7 +39,7 @@ async def watched(client: Client, execution: str) -> AsyncIterator[None]:
     if mode is ProgressMode.NONE:
         yield
         return
-    with progress(f"running {execution}") as shown:
+    with progress(f"waiting for {execution}") as shown:
         board = Board(live=mode is ProgressMode.AUTO)
         following = asyncio.create_task(_follow(client, execution, board, shown))
         try:
@@ -67,7 +67,7 @@ async def _follow(client: Client, execution: str, board: Board, shown: Progress)
                 diagnostics.write_status(f"\r\x1b[K{line}\n")
         if board.is_stuck_on_calls():
             await _tell_queued(client, execution)
-        shown.update(board.message() or f"running {execution}")
+        shown.update(board.message() or f"waiting for {execution}")
         await asyncio.sleep(_PAUSE)
 
 

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 import msgspec
 
 from flunq.core.access import (
+    ApprovalLink,
     AuditEntry,
     AuditPage,
+    CreateLink,
     CreateToken,
     IssuedToken,
     ListTokens,
@@ -75,6 +77,11 @@ class Tokens:
         """Sign with a new key from now on."""
         question = RotateKeys(id=token_hex(8), revoke_old=revoke_old, renew=renew)
         return await self._value(question, Rotated)
+
+    async def link(self, execution: str, task: str, step: int, lifetime: int) -> ApprovalLink:
+        """Make an address by which whoever has it answers a task once."""
+        question = CreateLink(id=execution, task=task, step=step, lifetime=lifetime)
+        return await self._value(question, ApprovalLink)
 
     async def _value(self, question: Any, kind: type[T]) -> T:
         return msgspec.json.decode(await self._ask(self._subject, question), type=kind)

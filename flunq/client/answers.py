@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
-from flunq.errors import RejectedError, UsageError
+from flunq.client.arrow import array_of, load_pyarrow
+from flunq.errors import RejectedError
 from flunq.store.query_job import Chunk, Done, Header
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from flunq.store.query_job import Reply
 
 Rows: TypeAlias = list[dict[str, Any]]
-_INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER")
 
 
 class SqlResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,15 +37,10 @@ class SqlResult(msgspec.Struct, frozen=True, kw_only=True):
 
     def arrow(self) -> Any:
         """Return the rows as a ``pyarrow.Table``; raises UsageError without pyarrow."""
-        try:
-            pyarrow: Any = import_module("pyarrow")
-        except ModuleNotFoundError:
-            raise UsageError(
-                "Arrow tables need pyarrow", hint="install it with: pip install 'flunq[arrow]'"
-            ) from None
+        pyarrow = load_pyarrow()
         columns = zip(*self.values, strict=True) if self.values else ((),) * len(self.columns)
         arrays = [
-            pyarrow.array(list(values), type=_arrow_type(pyarrow, kind))
+            array_of(pyarrow, kind, values)
             for values, kind in zip(columns, self.kinds, strict=True)
         ]
         return pyarrow.Table.from_arrays(arrays, names=self.columns)
@@ -67,11 +61,3 @@ async def collect(replies: AsyncIterator[Reply]) -> SqlResult:
     if header is None:
         raise RejectedError("the query gives no columns")
     return SqlResult(columns=header.names, kinds=header.kinds, values=values, more=more)
-
-
-def _arrow_type(pyarrow: Any, kind: str) -> Any:
-    """Return the type of a column, so that one without values has it too; None: as its values."""
-    if kind in _INTEGERS:
-        return pyarrow.int64()
-    plain = {"VARCHAR": pyarrow.string, "BOOLEAN": pyarrow.bool_, "DOUBLE": pyarrow.float64}
-    return plain[kind]() if kind in plain else None

@@ -15,6 +15,7 @@ from flunq.errors import ConflictError, NotFoundError, RejectedError
 
 if TYPE_CHECKING:
     from flunq.client.client import Client
+    from flunq.core.access import ApprovalLink
     from flunq.core.document.model import Workflow
     from flunq.core.execution.near import NearMiss
     from flunq.core.execution.state import State
@@ -23,6 +24,8 @@ _PAGE = 200
 _WAITING = ("waiting",)
 _PATH = re.compile(r"\s*\$\{\s*((?:\.[A-Za-z_]\w*)+)\s*\}\s*")
 _SOURCE = "/flunq/approvals"
+LINK_SECONDS = 7 * 86_400
+"""How long a link counts unless somebody says otherwise."""
 _FREE = "any"
 """What a correlation wants whose first event sets the expectation."""
 
@@ -38,10 +41,12 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True):
     form: dict[str, Any] | None = None
     """A JSON Schema of what is to be answered beside yes or no."""
     since: int | None = None
+    step: int = -1
+    """Which time the task is run, where that is known."""
 
 
 class Sent(msgspec.Struct, frozen=True, kw_only=True):
-    """An answer that was published."""
+    """An answer that was published, or is ready to be."""
 
     execution: str
     task: str
@@ -99,12 +104,50 @@ class Approvals:
         Raises ConflictError when nothing waits, RejectedError when the data are not those of the
         form, or when the listener would not take the event.
         """
-        waiting = _the_one(await self._open(execution), execution, task)
+        ready = await self.prepare(
+            execution, approved=approved, task=task, data=data, by=by, reason=reason
+        )
+        await self.publish(ready)
+        return ready
+
+    async def publish(self, ready: Sent) -> None:
+        """Publish an answer that was prepared; the same one again has no further effect."""
+        await self._client.emit([ready.event])
+
+    async def find(self, execution: str, task: str | None = None, step: int = -1) -> Approval:
+        """Return what waits for a decision; raises ConflictError when that is not one task."""
+        return _the_one(await self._open(execution), execution, task, step).approval
+
+    async def link(
+        self, execution: str, *, task: str | None = None, lifetime: int = LINK_SECONDS
+    ) -> ApprovalLink:
+        """Make an address by which whoever has it answers once, without a token."""
+        waiting = await self.find(execution, task)
+        return await self.link_to(waiting, lifetime=lifetime)
+
+    async def link_to(self, waiting: Approval, *, lifetime: int = LINK_SECONDS) -> ApprovalLink:
+        """Make an address for one of those that were listed."""
+        return await self._client.tokens.link(
+            waiting.execution, waiting.task, waiting.step, lifetime
+        )
+
+    async def prepare(
+        self,
+        execution: str,
+        *,
+        approved: bool,
+        task: str | None = None,
+        step: int = -1,
+        data: dict[str, Any] | None = None,
+        by: str = "",
+        reason: str = "",
+    ) -> Sent:
+        """Return the answer that :meth:`answer` would publish, checked as there."""
+        waiting = _the_one(await self._open(execution), execution, task, step)
         given = {**(data or {}), "approved": approved}
         given |= {name: said for name, said in (("by", by), ("reason", reason)) if said}
         _check_form(waiting.approval, data or {}, approved=approved)
         event = _event_for(waiting, given)
-        await self._client.emit([event])
         return Sent(execution=execution, task=waiting.approval.task, approved=approved, event=event)
 
     async def _open(self, execution: str) -> tuple[_Open, ...]:
@@ -145,6 +188,7 @@ def _approval(
         who=str(members.get("who") or ""),
         form=form if isinstance(form, dict) else None,
         since=state.frames[step].started_at,
+        step=step,
     )
 
 
@@ -166,8 +210,12 @@ def _at(document: Any, pointer: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _the_one(waiting: tuple[_Open, ...], execution: str, task: str | None) -> _Open:
-    chosen = [each for each in waiting if task is None or _is_named(each.approval.task, task)]
+def _the_one(waiting: tuple[_Open, ...], execution: str, task: str | None, step: int = -1) -> _Open:
+    chosen = [
+        each
+        for each in waiting
+        if (task is None or _is_named(each.approval.task, task)) and step in (-1, each.step)
+    ]
     if not chosen:
         raise ConflictError(
             f"nothing in execution {execution} waits for a person",

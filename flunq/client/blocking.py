@@ -16,9 +16,10 @@ import threading
 from collections.abc import AsyncGenerator
 from contextlib import contextmanager
 from functools import wraps
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 
 from flunq.client.access import AuditLog, Tokens
+from flunq.client.alerts import Alerts
 from flunq.client.approvals import Approvals
 from flunq.client.archive import Archive
 from flunq.client.client import Client
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 S = TypeVar("S")
 T = TypeVar("T")
+U = TypeVar("U")
+B = TypeVar("B")
 _END = object()
 
 
@@ -74,9 +77,8 @@ class _Loop:
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             return future.result()
-        except BaseException:
-            future.cancel()
-            raise
+        finally:
+            future.cancel()  # nothing to cancel, unless this thread was interrupted
 
 
 class _Twin(Generic[S]):
@@ -87,16 +89,27 @@ class _Twin(Generic[S]):
         self._loop = loop
 
 
+def _giving(
+    method: Callable[Concatenate[S, P], Coroutine[Any, Any, T]], made: Callable[[T, _Loop], U]
+) -> Callable[Concatenate[_Twin[S], P], U]:
+    """Return a method that waits for what ``method`` returns and makes something of it."""
+
+    @wraps(method)
+    def call(self: _Twin[S], /, *args: P.args, **kwargs: P.kwargs) -> U:
+        return made(self._loop.run(method(self._wrapped, *args, **kwargs)), self._loop)
+
+    return call
+
+
 def _blocking(
     method: Callable[Concatenate[S, P], Coroutine[Any, Any, T]],
 ) -> Callable[Concatenate[_Twin[S], P], T]:
     """Return a method that waits for what ``method`` returns."""
+    return _giving(method, _as_it_is)
 
-    @wraps(method)
-    def call(self: _Twin[S], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return self._loop.run(method(self._wrapped, *args, **kwargs))
 
-    return call
+def _as_it_is(value: T, _: _Loop) -> T:
+    return value
 
 
 def _iterating(
@@ -156,30 +169,30 @@ class BlockingRun(_Twin[Run]):
         return self._wrapped.status
 
 
-def _starting(
-    method: Callable[Concatenate[S, P], Coroutine[Any, Any, Run]],
-) -> Callable[Concatenate[_Twin[S], P], BlockingRun]:
-    """Return a method that gives a handle without a loop."""
-
-    @wraps(method)
-    def call(self: _Twin[S], /, *args: P.args, **kwargs: P.kwargs) -> BlockingRun:
-        run = self._loop.run(method(self._wrapped, *args, **kwargs))
-        return BlockingRun(run, self._loop)
-
-    return call
+def _runs(runs: Sequence[Run], loop: _Loop) -> Sequence[BlockingRun]:
+    return [BlockingRun(run, loop) for run in runs]
 
 
-def _starting_many(
-    method: Callable[Concatenate[S, P], Coroutine[Any, Any, Sequence[Run]]],
-) -> Callable[Concatenate[_Twin[S], P], Sequence[BlockingRun]]:
-    """Return a method that gives handles without a loop."""
+class _Part(Generic[B]):
+    """A part of the client, such as ``client.archive``, as its twin."""
 
-    @wraps(method)
-    def call(self: _Twin[S], /, *args: P.args, **kwargs: P.kwargs) -> Sequence[BlockingRun]:
-        runs = self._loop.run(method(self._wrapped, *args, **kwargs))
-        return [BlockingRun(run, self._loop) for run in runs]
+    def __init__(self, kind: Callable[[Any, _Loop], B]) -> None:
+        self._kind = kind
 
-    return call
+    def __set_name__(self, owner: type[object], name: str) -> None:
+        self._name = name
+        self.__doc__ = getattr(Client, name).__doc__
+
+    @overload
+    def __get__(self, client: None, owner: type[object]) -> Self: ...
+
+    @overload
+    def __get__(self, client: _Twin[Client], owner: type[object]) -> B: ...
+
+    def __get__(self, client: _Twin[Client] | None, owner: type[object]) -> Self | B:
+        if client is None:
+            return self
+        return self._kind(getattr(client._wrapped, self._name), client._loop)
 
 
 class BlockingArchive(_Twin[Archive]):
@@ -210,6 +223,8 @@ class BlockingSchedules(_Twin[Schedules]):
     get = _blocking(Schedules.get)
     pause = _blocking(Schedules.pause)
     resume = _blocking(Schedules.resume)
+    skip = _blocking(Schedules.skip)
+    unskip = _blocking(Schedules.unskip)
     update = _blocking(Schedules.update)
     trigger = _blocking(Schedules.trigger)
     backfill = _iterating(Schedules.backfill)
@@ -222,6 +237,7 @@ class BlockingTokens(_Twin[Tokens]):
     list = _blocking(Tokens.list)
     revoke = _blocking(Tokens.revoke)
     rotate = _blocking(Tokens.rotate)
+    link = _blocking(Tokens.link)
 
 
 class BlockingAudit(_Twin[AuditLog]):
@@ -236,6 +252,11 @@ class BlockingApprovals(_Twin[Approvals]):
 
     list = _blocking(Approvals.list)
     answer = _blocking(Approvals.answer)
+    find = _blocking(Approvals.find)
+    link = _blocking(Approvals.link)
+    link_to = _blocking(Approvals.link_to)
+    prepare = _blocking(Approvals.prepare)
+    publish = _blocking(Approvals.publish)
 
 
 class BlockingFlow(_Twin[Flow]):
@@ -248,6 +269,20 @@ class BlockingFlow(_Twin[Flow]):
     set_limit = _blocking(Flow.set_limit)
     delete_limit = _blocking(Flow.delete_limit)
     held = _blocking(Flow.held)
+    pauses = _blocking(Flow.pauses)
+    pause_workflow = _blocking(Flow.pause_workflow)
+    resume_workflow = _blocking(Flow.resume_workflow)
+
+
+class BlockingAlerts(_Twin[Alerts]):
+    """``client.alerts``."""
+
+    apply = _blocking(Alerts.apply)
+    list = _blocking(Alerts.list)
+    show = _blocking(Alerts.show)
+    history = _blocking(Alerts.history)
+    test = _blocking(Alerts.test)
+    delete = _blocking(Alerts.delete)
 
 
 class BlockingDeadLetters(_Twin[DeadLetters]):
@@ -305,8 +340,18 @@ class BlockingClient(_Twin[Client]):
     emit = _blocking(Client.emit)
     slim = _blocking(Client.slim)
     full_event = _blocking(Client.full_event)
-    start = _starting(Client.start)
-    start_many = _starting_many(Client.start_many)
+    start = _giving(Client.start, BlockingRun)
+    start_many = _giving(Client.start_many, _runs)
+    archive = _Part(BlockingArchive)
+    control = _Part(BlockingControl)
+    schedules = _Part(BlockingSchedules)
+    tokens = _Part(BlockingTokens)
+    audit = _Part(BlockingAudit)
+    approvals = _Part(BlockingApprovals)
+    flow = _Part(BlockingFlow)
+    alerts = _Part(BlockingAlerts)
+    dead_letters = _Part(BlockingDeadLetters)
+    tenants = _Part(BlockingTenants)
 
     def run(self, execution: str) -> BlockingRun:
         """Return a handle to an execution that was started before."""
@@ -316,48 +361,3 @@ class BlockingClient(_Twin[Client]):
     def tenant(self) -> str:
         """Whom it acts for."""
         return self._wrapped.tenant
-
-    @property
-    def archive(self) -> BlockingArchive:
-        """The archive of everything that ever happened."""
-        return BlockingArchive(self._wrapped.archive, self._loop)
-
-    @property
-    def control(self) -> BlockingControl:
-        """Going back to the past of executions: retry, rewind, fork."""
-        return BlockingControl(self._wrapped.control, self._loop)
-
-    @property
-    def schedules(self) -> BlockingSchedules:
-        """The schedules of workflows: look at them, pause, trigger, make up for."""
-        return BlockingSchedules(self._wrapped.schedules, self._loop)
-
-    @property
-    def tokens(self) -> BlockingTokens:
-        """Tokens of the API: issue, look at and revoke them."""
-        return BlockingTokens(self._wrapped.tokens, self._loop)
-
-    @property
-    def audit(self) -> BlockingAudit:
-        """What was done, by whom."""
-        return BlockingAudit(self._wrapped.audit, self._loop)
-
-    @property
-    def approvals(self) -> BlockingApprovals:
-        """What waits for a person."""
-        return BlockingApprovals(self._wrapped.approvals, self._loop)
-
-    @property
-    def flow(self) -> BlockingFlow:
-        """Breakers, limits and the tasks that wait for them."""
-        return BlockingFlow(self._wrapped.flow, self._loop)
-
-    @property
-    def dead_letters(self) -> BlockingDeadLetters:
-        """What could not be worked on: look at it, put it back, forget it."""
-        return BlockingDeadLetters(self._wrapped.dead_letters, self._loop)
-
-    @property
-    def tenants(self) -> BlockingTenants:
-        """The tenants and nodes of the cluster, for its administrators."""
-        return BlockingTenants(self._wrapped.tenants, self._loop)

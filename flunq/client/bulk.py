@@ -100,8 +100,10 @@ class Bulk:
         self._note(Outcome(id=target.id, before=target.status, status=status, result=result))
 
     def _refused(self, target: Target, error: FlunqError) -> Outcome:
-        # It went its own way since it was chosen.
-        passed = isinstance(error, (NotFoundError, ConflictError))
+        # It went its own way since it was chosen; one of which only an id was given may never have
+        # been there.
+        gone = isinstance(error, NotFoundError) and bool(target.status)
+        passed = gone or isinstance(error, ConflictError)
         return Outcome(
             id=target.id,
             before=target.status,

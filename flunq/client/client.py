@@ -6,6 +6,7 @@ import asyncio
 import heapq
 import random
 import re
+from contextlib import AsyncExitStack
 from functools import partial
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, TypeVar
@@ -81,6 +82,7 @@ from flunq.errors import (
     RejectedError,
     UnavailableError,
     UsageError,
+    WaitTimeoutError,
 )
 from flunq.log.ports import EventStream, NoResponderError, NotPermittedError, RequestTimeoutError
 from flunq.store.query_job import Limits, QueryPage, QueryRequest, Question, sql_subject
@@ -89,6 +91,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
     from contextlib import AbstractAsyncContextManager
 
+    from flunq.client.alerts import Alerts
     from flunq.client.answers import SqlResult
     from flunq.client.approvals import Approvals
     from flunq.client.resources import Fetching
@@ -123,6 +126,7 @@ _BY_STATUS: dict[int, type[FlunqError]] = {
     422: RejectedError,
     429: QuotaExceededError,
     503: UnavailableError,
+    504: WaitTimeoutError,
 }
 
 
@@ -140,14 +144,12 @@ class Client:
         self._sender: CommandSender
 
     async def __aenter__(self) -> Self:
-        await self._stream.__aenter__()
-        self._mailbox = Mailbox(self._stream.requests, self.tenant, self._values)
-        self._sender = CommandSender(self._stream, self.tenant, self._mailbox.subject)
-        try:
+        async with AsyncExitStack() as unless_open:
+            await unless_open.enter_async_context(self._stream)
+            self._mailbox = Mailbox(self._stream.requests, self.tenant, self._values)
+            self._sender = CommandSender(self._stream, self.tenant, self._mailbox.subject)
             await self._mailbox.__aenter__()
-        except BaseException:
-            await self._stream.__aexit__(None, None, None)
-            raise
+            unless_open.pop_all()
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
@@ -178,12 +180,15 @@ class Client:
         timeout: float = PATIENCE,  # noqa: ASYNC109 - it is the API's word
         watch: bool = True,
         traceparent: str | None = None,
+        priority: int | str | None = None,
     ) -> Run:
         """Start an execution; returns once the start is durable.
 
         With the same ``id``, workflow and input it is the same execution. An id that is taken
         by another start raises IdConflictError. Without ``watch`` nothing is kept of its result
         until somebody asks for that. ``traceparent`` is the W3C trace context that it goes on.
+        ``priority`` is that of its tasks: ``high``, ``normal``, ``low`` or 0 to 9. A workflow
+        that collects its starts answers with the execution that this one is part of.
         """
         execution = id if id is not None else new_id()
         if not is_valid_id(execution):
@@ -200,20 +205,35 @@ class Client:
             tags=tags or {},
             request=self._new_request(),
             traceparent=_checked_trace(traceparent),
+            priority=None if priority is None else checked_priority(priority),
         )
         if watch:
             self._mailbox.expect(execution)
         reply = await self._send(start, timeout)
+        if reply.id and reply.id != execution:
+            # It is part of an execution that collects starts: that one's result is asked for.
+            self._mailbox.forget(execution)
+            execution = reply.id
         return Run(self, execution, reply.status or "pending", created=reply.code == 201)
 
     def run(self, execution: str) -> Run:
         """Return a handle to an execution that was started before."""
         return Run(self, execution, "")
 
-    async def result(self, execution: str, *, timeout: float | None = None) -> Result:  # noqa: ASYNC109 - it is the API's word
-        """Wait until an execution has ended; raises WaitTimeoutError."""
+    async def result(
+        self,
+        execution: str,
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109 - it is the API's word
+        patience: float | None = None,
+    ) -> Result:
+        """Wait until an execution has ended; raises WaitTimeoutError.
+
+        A cluster that is away is waited for, too; after ``patience`` seconds without any answer
+        it raises UnavailableError.
+        """
         await self.info()
-        return await self._mailbox.result(execution, timeout)
+        return await self._mailbox.result(execution, timeout, patience)
 
     async def get(self, execution: str) -> Details:
         """Return everything about an execution but its history."""
@@ -381,6 +401,7 @@ class Client:
         *,
         ids: Sequence[str] | None = None,
         tags: dict[str, str] | None = None,
+        priority: int | str | None = None,
     ) -> Runs:
         """Start one execution for each input, many at the same time; all starts are durable."""
         given = list(inputs)
@@ -391,7 +412,7 @@ class Client:
 
         async def one(name: str, input: Any) -> Run:
             async with gate:
-                return await self.start(workflow, input, id=name, tags=tags)
+                return await self.start(workflow, input, id=name, tags=tags, priority=priority)
 
         return await asyncio.gather(*map(one, names, given))
 
@@ -462,6 +483,13 @@ class Client:
     def flow(self) -> Flow:
         """Breakers and limits: look at them, open, close and set them."""
         return Flow(self._ask_raw, self.tenant)
+
+    @property
+    def alerts(self) -> Alerts:
+        """Alert rules: keep them, look at them, see who was told."""
+        from flunq.client.alerts import Alerts  # few need it
+
+        return Alerts(self._ask_raw, self.tenant)
 
     @property
     def tenants(self) -> Tenants:
@@ -684,6 +712,16 @@ async def _bundled(text: str, fetching: Fetching | None) -> Bundle:
     except InvalidDocument:
         return Bundle(digest="")  # the engine says what is wrong
     return await bundle_document(document, fetching or Fetching())
+
+
+def checked_priority(value: int | str) -> int:
+    """Return the priority that somebody named; raises UsageError."""
+    from flunq.core.traffic import TrafficError, priority_of
+
+    try:
+        return priority_of(value)
+    except TrafficError as error:
+        raise UsageError(str(error)) from None
 
 
 def error_of(problem: dict[str, Any]) -> FlunqError:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import msgspec
 
-from flunq.core.events import ENGINE, LazyEvent, decode_batch_lazily
+from flunq.core.events import COMMIT, ENGINE, FENCE, LazyEvent, decode_batch_lazily
 from flunq.core.protocol import Commits, Page
 from flunq.errors import FlunqError, UnavailableError
 
@@ -35,6 +35,7 @@ ARCHIVE_TRIES = 5
 """So often the archive is asked before a gap is left open: it may be starting again."""
 ARCHIVE_PAUSE = 1.0
 GAP = f"{ENGINE}feed.gap"
+_COMMITS = frozenset({COMMIT, FENCE})
 _END = 1 << 53
 
 
@@ -115,6 +116,9 @@ class Feed:
         batch = decode_batch_lazily(body)
         position = self._positions.get(batch[0].partition)
         if position is None:
+            for event in batch:
+                if event.type not in _COMMITS:  # what is in no journal, such as an alert
+                    yield event
             return
         head = _head(batch[0].data)
         if position.misses(head) or (position.after and not position.number):

@@ -14,7 +14,11 @@ from flunq.core.flow import (
     ListBreakers,
     ListHeld,
     ListLimits,
+    ListPauses,
+    PauseView,
+    PauseWorkflow,
     ResetBreaker,
+    ResumeWorkflow,
     SetLimit,
     TargetView,
     TripBreaker,
@@ -61,6 +65,25 @@ class Flow:
     async def delete_limit(self, name: str) -> LimitView:
         """Take a limit back; raises NotFoundError if it is not set."""
         return await self._value(DeleteLimit(name=name), LimitView)
+
+    async def pauses(self) -> list[PauseView]:
+        """Return the workflows that are paused, the newest first."""
+        return await self._value(ListPauses(), list[PauseView])
+
+    async def pause_workflow(
+        self, name: str, *, reason: str = "", starts_only: bool = False
+    ) -> PauseView:
+        """Pause ``[namespace/]name[:version]``: starts wait, open executions are suspended.
+
+        With ``starts_only`` those that have begun go on. Once it returns none takes another step,
+        but for the partitions that ``unheard`` names: those follow within seconds.
+        """
+        question = PauseWorkflow(name=name, reason=reason, starts_only=starts_only)
+        return await self._value(question, PauseView)
+
+    async def resume_workflow(self, name: str) -> PauseView:
+        """Let a paused workflow go on; raises NotFoundError if it is not paused."""
+        return await self._value(ResumeWorkflow(name=name), PauseView)
 
     async def held(self, execution: str = "") -> list[HeldTask]:
         """Return the tasks that are held back, oldest first, of all executions or of one."""

@@ -38,6 +38,8 @@ class Mailbox:
         self._expected: set[str] = set()
         self._waiters: dict[str, asyncio.Future[Result]] = {}
         self._interested: Counter[str] = Counter()
+        self._heard: dict[int, float] = {}
+        """When the owner of each partition answered last."""
         self._asker: asyncio.Task[None] | None = None
         self._listening = requests.listen(self.subject, self._receive)
 
@@ -62,14 +64,24 @@ class Mailbox:
         self._arrived.pop(execution, None)
         self._expected.discard(execution)
 
-    async def result(self, execution: str, timeout: float | None) -> Result:  # noqa: ASYNC109 - it is the API's word
-        """Wait for a result."""
+    async def result(
+        self,
+        execution: str,
+        timeout: float | None,  # noqa: ASYNC109 - it is the API's word
+        patience: float | None = None,
+    ) -> Result:
+        """Wait for a result; raises UnavailableError when nobody answers for ``patience``."""
         result = self._arrived.pop(execution, None)
         if result is None:
-            result = await self._wait(execution, timeout)
+            result = await self._wait(execution, timeout, patience)
         return msgspec.structs.replace(result, output=await self._values.full(result.output))
 
-    async def _wait(self, execution: str, timeout: float | None) -> Result:  # noqa: ASYNC109 - it is the API's word
+    async def _wait(
+        self,
+        execution: str,
+        timeout: float | None,  # noqa: ASYNC109 - it is the API's word
+        patience: float | None,
+    ) -> Result:
         waiter = self._waiters.get(execution)
         known = waiter is not None
         if waiter is None:
@@ -79,6 +91,8 @@ class Mailbox:
             if not known and execution not in self._expected:
                 await self._ask_for([execution])
             async with asyncio.timeout(timeout):
+                if patience is not None:
+                    await self._while_heard(waiter, execution, patience)
                 return await asyncio.shield(waiter)
         except TimeoutError:
             raise WaitTimeoutError(
@@ -95,6 +109,23 @@ class Mailbox:
                 waiter.done() or execution not in self._interested
             ):
                 del self._waiters[execution]
+
+    async def _while_heard(
+        self, waiter: asyncio.Future[Result], execution: str, patience: float
+    ) -> None:
+        """Return when there is a result; raises UnavailableError if nobody answers for so long."""
+        now = asyncio.get_running_loop().time
+        since, number = now(), partition_of(execution, self.partitions)
+        while not waiter.done():
+            left = max(since, self._heard.get(number, since)) + patience - now()
+            if left <= 0:
+                raise UnavailableError(
+                    f"the cluster has not answered for {patience:g} s",
+                    hint=f"see what runs with: flunq status; the execution {execution} goes on "
+                    "when its cluster does",
+                    id=execution,
+                )
+            await asyncio.wait([waiter], timeout=left)
 
     def _receive(self, body: bytes) -> None:
         for result in _results(body).results:
@@ -153,6 +184,7 @@ class Mailbox:
             body = await self._requests.request(subject, question, timeout=ASK_AGAIN_SECONDS)
         except (NoResponderError, RequestTimeoutError):
             return False
+        self._heard[number] = asyncio.get_running_loop().time()
         answer = _answer(body)
         if answer.problem is not None:
             return False

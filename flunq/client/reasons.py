@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ import msgspec
 
 from flunq.client.story import Story
 from flunq.core.execution.near import NearMiss
-from flunq.core.execution.state import CHILD, State, Trying
+from flunq.core.execution.state import CHILD, Begin, State, Trying
 from flunq.core.flow import HeldTask
 from flunq.core.letters import Letter, LiveNode
 from flunq.core.protocol import Details
@@ -22,9 +23,11 @@ if TYPE_CHECKING:
 
 QUEUED = ("", "queue")
 _FUNCTION = "function:"
+_PLACE = re.compile(r"\.data((?:\.[A-Za-z_]\w*)*)")
+"""A correlation that is a plain path into the data of an event."""
 _RANK = (
     "suspended", "dead-holder", "unserved", "held", "task", "child", "event", "retry", "timer",
-    "busy",
+    "starts", "busy",
 )  # fmt: skip
 """Which cause is told first; those that somebody has to act upon come before those that pass."""
 
@@ -34,7 +37,7 @@ class Cause(msgspec.Struct, frozen=True, kw_only=True):
 
     kind: str
     """``task``, ``unserved``, ``dead-holder``, ``held``, ``child``, ``event``, ``timer``,
-    ``retry``, ``suspended``, ``busy``, ``failed``, ``cancelled``, ``completed`` or
+    ``retry``, ``starts``, ``suspended``, ``busy``, ``failed``, ``cancelled``, ``completed`` or
     ``quarantined``."""
     text: str
     since: int | None = None
@@ -178,8 +181,7 @@ def _cancelled(facts: Facts) -> tuple[str, str]:
     details = facts.details
     reason = facts.story.state.reason if facts.story.state is not None else ""
     said = f": {reason}" if reason else ""
-    name = f"{details.namespace}/{details.workflow}:{details.version}"
-    return f"it was cancelled{said}", f"flunq start {name}"
+    return f"it was cancelled{said}", f"flunq retry {details.id}"
 
 
 def _quarantined(facts: Facts) -> tuple[str, str]:
@@ -227,6 +229,15 @@ def _waits(facts: Facts) -> list[Cause]:
 def _suspended(facts: Facts) -> Cause:
     details, state = facts.details, facts.story.state
     reason = state.reason if state is not None else ""
+    if state is not None and state.pause:
+        begins = any(type(item) is Begin for item in state.ready)
+        return Cause(
+            kind="suspended",
+            text=("it has not begun: " if begins else "it is suspended: ") + reason,
+            since=facts.story.suspended_at,
+            act="you",
+            command=f"flunq workflows resume {details.namespace}/{details.workflow}",
+        )
     return Cause(
         kind="suspended",
         text="it is suspended" + (f": {reason}" if reason else ", no reason was given"),
@@ -370,9 +381,24 @@ def _emit(filters: list[dict[str, Any]]) -> str:
         if isinstance(wanted.get(name), str) and not wanted[name].startswith("${"):
             parts += [f"--{name}", wanted[name]]
     data = wanted.get("data")
-    is_value = data is not None and not (isinstance(data, str) and data.startswith("${"))
-    parts += ["--data", msgspec.json.encode(data).decode() if is_value else "{}"]
+    if data is None or (isinstance(data, str) and data.startswith("${")):
+        data = {}
+    for expected in filters[0].get("expected", ()) if filters else ():
+        place = _PLACE.fullmatch(expected["at"].strip())
+        if place is not None:
+            data = _with(data, place[1].split(".")[1:], expected.get("value", "VALUE"))
+        elif expected["at"].strip() == ".subject" and "--subject" not in parts:
+            parts += ["--subject", _plain(expected.get("value", "VALUE"))]
+    parts += ["--data", msgspec.json.encode(data).decode()]
     return shlex.join(parts)
+
+
+def _with(data: Any, path: list[str], value: Any) -> Any:
+    """Return a value with a member set, which may be one of a member."""
+    if not path:
+        return value
+    members = data if isinstance(data, dict) else {}
+    return {**members, path[0]: _with(members.get(path[0]), path[1:], value)}
 
 
 def _timer(facts: Facts, item: dict[str, Any]) -> Iterator[Cause]:
@@ -381,7 +407,17 @@ def _timer(facts: Facts, item: dict[str, Any]) -> Iterator[Cause]:
     letter = next((sign for sign in name if not sign.isdigit()), "")
     state, details = facts.story.state, facts.details
     step = int(name[: name.index(letter)]) if letter and name[0].isdigit() else None
-    if letter == "w":
+    if letter == "c":
+        count = int(item.get("starts", 1))
+        yield Cause(
+            kind="starts",
+            text=f"it has not begun: it collects starts ({count} so far)",
+            since=details.started_at,
+            act="nobody: the clock",
+            command=f"flunq resume {details.id}",
+            due=due,
+        )
+    elif letter == "w":
         yield Cause(
             kind="timer",
             text=f"task {item.get('task')} waits for a moment",

@@ -17,7 +17,9 @@ from flunq.core.protocol import (
     ResumeSchedule,
     ScheduleView,
     ShowSchedule,
+    SkipSchedule,
     TriggerSchedule,
+    UnskipSchedule,
     UpdateSchedule,
     schedules_subject,
 )
@@ -40,9 +42,9 @@ class Schedules:
         self._ask = ask
         self._subject = schedules_subject(tenant)
 
-    async def list(self, prefix: str = "") -> Views:
-        """Return the schedules in force, by name."""
-        return await self._value(ListSchedules(prefix=prefix), Views)
+    async def list(self, prefix: str = "", *, count: int = 1) -> Views:
+        """Return the schedules in force, by name, with ``count`` next fires and last runs."""
+        return await self._value(ListSchedules(prefix=prefix, count=count), Views)
 
     async def get(self, name: str, *, count: int = 5) -> ScheduleView:
         """Return a schedule with its next ``count`` fires and its last runs, newest first."""
@@ -55,6 +57,18 @@ class Schedules:
     async def resume(self, name: str) -> ScheduleView:
         """Let a paused schedule go on; what it missed in the pause is not made up for."""
         return await self._value(ResumeSchedule(name=name), ScheduleView)
+
+    async def skip(self, name: str, *, count: int = 1, until: int | None = None) -> ScheduleView:
+        """Skip the next ``count`` fires, or all up to and including a moment (microseconds).
+
+        It replaces what was asked before: to ask twice for one fire skips one.
+        """
+        question = SkipSchedule(name=name, count=count, until=until)
+        return await self._value(question, ScheduleView)
+
+    async def unskip(self, name: str) -> ScheduleView:
+        """Skip nothing that is still to come."""
+        return await self._value(UnskipSchedule(name=name), ScheduleView)
 
     async def update(
         self,

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from flunq.core.protocol import MAX_MESSAGE, Commands, Reply, start_subject
+from flunq.core.execution.commands import Start
+from flunq.core.protocol import ELSEWHERE, MAX_MESSAGE, Commands, Reply, start_subject
 from flunq.errors import UnavailableError
 from flunq.log.ports import (
     EventStream,
@@ -52,6 +53,13 @@ class CommandSender:
 
     async def send(self, partition: int, command: Command, timeout: float) -> Reply:  # noqa: ASYNC109 - it is the API's word
         """Send a command; returns the owner's answer, or ``pending`` once it is in the inbox."""
+        reply = await self._send(partition, command, timeout)
+        if reply.code == ELSEWHERE and reply.partition is not None and isinstance(command, Start):
+            command = msgspec.structs.replace(command, partition=reply.partition)
+            reply = await self._send(reply.partition, command, timeout)
+        return reply
+
+    async def _send(self, partition: int, command: Command, timeout: float) -> Reply:  # noqa: ASYNC109 - it is the API's word
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Reply] = loop.create_future()
         waiting = _Waiting(command, answer)
@@ -114,13 +122,29 @@ class CommandSender:
         commands = b",".join(waiting.body for waiting in load)
         payload = b'{"mailbox":' + self._mailbox + b',"commands":[' + commands + b"]}"
         subject = start_subject(self._tenant, partition)
-        body = await self._stream.requests.request(subject, payload, timeout=ANSWER_SECONDS)
+        body = await self._stream.requests.request(
+            subject, payload, timeout=ANSWER_SECONDS, repeatable=True
+        )
         return _replies(body)
 
     async def _through_inbox(self, partition: int, load: list[_Waiting]) -> list[Reply]:
-        """Store commands durably, then go on asking for an answer; they are idempotent."""
-        for waiting in load:
-            await self._store(partition, waiting)
+        """Store commands durably and go on asking meanwhile; they are idempotent.
+
+        Storing may wait for a broker that elects a leader, for longer than an owner needs.
+        """
+        storing = asyncio.create_task(self._store_all(partition, load))
+        asking = asyncio.create_task(self._ask_on(partition, load))
+        try:
+            await asyncio.wait([storing, asking], return_when=asyncio.FIRST_COMPLETED)
+            if not asking.done():
+                storing.result()
+            return await asking
+        finally:
+            storing.cancel()
+            asking.cancel()
+            await asyncio.gather(storing, asking, return_exceptions=True)
+
+    async def _ask_on(self, partition: int, load: list[_Waiting]) -> list[Reply]:
         while any(not waiting.answer.done() for waiting in load):
             try:
                 return await self._request(partition, load)
@@ -130,15 +154,21 @@ class CommandSender:
                 continue
         return [Reply(code=202, id=waiting.command.id, status="pending") for waiting in load]
 
+    async def _store_all(self, partition: int, load: list[_Waiting]) -> None:
+        for waiting in load:
+            await self._store(partition, waiting)
+
     async def _store(self, partition: int, waiting: _Waiting) -> None:
         command = waiting.command
         kind, request = type(command).__name__, getattr(command, "request", "")
+        place = getattr(command, "partition", None)
+        message_id = f"{kind}:{command.id}:{request}" + (f"@{place}" if place is not None else "")
         while not waiting.answer.done():
             try:
                 await self._stream.inbox.publish(
                     partition,
                     b"[" + waiting.body + b"]",
-                    message_id=f"{kind}:{command.id}:{request}",
+                    message_id=message_id,
                     external=True,
                 )
             except OutcomeUnknownError:

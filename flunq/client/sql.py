@@ -16,7 +16,7 @@ import msgspec
 
 from flunq.core.events import LazyEvent
 from flunq.core.protocol import Answer, Commits, Page
-from flunq.errors import RejectedError, UnavailableError
+from flunq.errors import UnavailableError
 from flunq.log.ports import NoResponderError, RequestTimeoutError
 from flunq.store.lake import read_manifest
 from flunq.store.query_job import (
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from flunq.client.client import Client
-    from flunq.core.protocol import Definition, ScheduleView
+    from flunq.core.protocol import ScheduleView
     from flunq.log.ports import Requests
     from flunq.store.lake import Manifest
     from flunq.store.query_job import QueryRequest, Reply, Sources
@@ -97,44 +97,25 @@ async def _with_knowledge(client: Client, sources: Sources, sql: str) -> Sources
     definitions: list[KnownDefinition] = []
     schedules: list[KnownSchedule] = []
     if re.search(r"\bworkflows\b", sql, re.IGNORECASE):
-        definitions = [_definition(each) for each in await client.workflows()]
+        found = await client.workflows()
+        definitions = msgspec.convert(found, list[KnownDefinition], from_attributes=True)
     if re.search(r"\bschedules\b", sql, re.IGNORECASE):
         schedules = [_schedule(each) for each in await client.schedules.list()]
-    return msgspec.structs.replace(sources, definitions=definitions, schedules=schedules)
-
-
-def _definition(known: Definition) -> KnownDefinition:
-    return KnownDefinition(
-        namespace=known.namespace,
-        name=known.name,
-        version=known.version,
-        digest=known.digest,
-        title=known.title,
-        latest=known.latest,
-        created_at=known.created_at,
+    alerts = await client.alerts.history() if re.search(r"\balerts\b", sql, re.IGNORECASE) else []
+    return msgspec.structs.replace(
+        sources, definitions=definitions, schedules=schedules, alerts=alerts
     )
 
 
-def _schedule(known: ScheduleView) -> KnownSchedule:
-    return KnownSchedule(
-        namespace=known.namespace,
-        name=known.name,
-        version=known.version,
-        status=known.status,
-        schedule=known.schedule,
-        timezone=known.timezone,
-        overlap=known.overlap,
-        next_at=known.next[0] if known.next else None,
-        paused_at=known.paused_at,
-        reason=known.reason,
-        pending=known.pending,
-    )
+def _schedule(view: ScheduleView) -> KnownSchedule:
+    known = msgspec.convert(view, KnownSchedule, from_attributes=True)
+    return msgspec.structs.replace(known, next_at=view.next[0] if view.next else None)
 
 
 async def ask_cluster(client: Client, question: Question, limits: Limits) -> AsyncIterator[Reply]:
     """Let the cluster run a query, for a machine without the archive; yield what it says.
 
-    Raises RejectedError when the query is refused.
+    Raises RejectedError when the query is refused, WaitTimeoutError when it takes too long.
     """
     async for reply in _pages(partial(client.ask_sql, seconds=limits.seconds), question, limits):
         yield reply
@@ -148,7 +129,7 @@ async def _pages(ask: AskSql, question: Question, limits: Limits) -> AsyncIterat
             for reply in page.replies:
                 ended = isinstance(reply, (Done, Refused))
                 if isinstance(reply, Refused):
-                    raise RejectedError(reply.message, hint=reply.hint)
+                    raise reply.error()
                 yield reply
             if ended:
                 return

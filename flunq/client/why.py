@@ -104,7 +104,7 @@ def _hear(facts: Facts, workflow: Workflow, events: list[dict[str, Any]]) -> Non
         return
     now = time.time_ns() // 1_000
     for listener, step in state.listeners.items():
-        facts.filters[listener] = filters_of(state, workflow, step)
+        facts.filters[listener] = filters_of(state, workflow, step, now)
         facts.near[listener] = near_misses(state, workflow, step, events, now)
 
 

@@ -76,7 +76,33 @@ class RotateKeys(msgspec.Struct, frozen=True, kw_only=True, tag="rotate-keys"):
     """Also issue an administrator's token, so that whoever asks is not locked out."""
 
 
-TokenQuestion = CreateToken | ListTokens | RevokeToken | RotateKeys
+class CreateLink(msgspec.Struct, frozen=True, kw_only=True, tag="create-link"):
+    """Make an address by which one person answers what a task of an execution waits for."""
+
+    id: str
+    """The execution."""
+    task: str
+    step: int
+    lifetime: int
+    """Seconds."""
+
+
+TokenQuestion = CreateToken | ListTokens | RevokeToken | RotateKeys | CreateLink
+
+
+class ApprovalLink(msgspec.Struct, frozen=True, kw_only=True):
+    """An address that answers one question once; whoever knows it may."""
+
+    id: str
+    """Names the link in the audit; good for nothing else."""
+    execution: str
+    task: str
+    path: str
+    """What follows the address of the API."""
+    expires: int
+
+    def __repr__(self) -> str:
+        return f"ApprovalLink({self.id!r})"
 
 
 class TokenView(msgspec.Struct, frozen=True, kw_only=True):

@@ -78,7 +78,7 @@ class Cron:
         if start.year >= _LAST_YEAR:
             return
         for moment in CronSim(self._minutes, start):
-            minute = _micros(moment)
+            minute = micros_of(moment)
             for second in self._seconds:
                 yield minute + second * _SECOND
 
@@ -103,5 +103,6 @@ def _fields(expression: str) -> list[str]:
     return text.split()
 
 
-def _micros(moment: datetime) -> int:
+def micros_of(moment: datetime) -> int:
+    """Return a moment that knows its time zone in microseconds."""
     return (moment.astimezone(UTC) - _EPOCH) // timedelta(microseconds=1)

@@ -91,6 +91,15 @@ _batch_decoder = msgspec.json.Decoder(list[CloudEvent])
 _lazy_batch_decoder = msgspec.json.Decoder(list[LazyEvent])
 
 
+def short_type(type_name: str) -> str:
+    """Return ``task.completed`` for ``io.serverlessworkflow.task.completed.v1``."""
+    for prefix in (WORKFLOW, TASK):
+        if type_name.startswith(prefix):
+            family = prefix.rstrip(".").rpartition(".")[2]
+            return f"{family}.{type_name.removeprefix(prefix).removesuffix('.v1')}"
+    return type_name.removeprefix(ENGINE)
+
+
 def encode_event(event: CloudEvent) -> bytes:
     """Return one event as structured JSON."""
     return _encoder.encode(event)

@@ -6,9 +6,12 @@ from typing import Literal
 
 import msgspec
 
+from flunq.core.execution.commands import WorkflowRef
 from flunq.core.ids import token
 from flunq.core.protocol import node_subject
 
+PAUSED = "io.flunq.workflow.paused"
+RESUMED = "io.flunq.workflow.resumed"
 OPENED = "io.flunq.breaker.opened"
 HALF_OPENED = "io.flunq.breaker.half-opened"
 CLOSED = "io.flunq.breaker.closed"
@@ -57,6 +60,50 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     count: int = 0
     record: BreakerRecord | None = None
     """None: the breaker is closed."""
+
+
+class WorkflowPause(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A workflow that is paused; one record of the tenant holds them all."""
+
+    id: str
+    """Tells it from other pauses of the same workflow."""
+    namespace: str
+    name: str
+    version: str = ""
+    """Empty: all versions."""
+    since: int
+    """Microseconds since the epoch."""
+    reason: str = ""
+    starts_only: bool = False
+    """Executions that have begun go on."""
+    hook: WorkflowRef | None = None
+    """What is still to be started about it."""
+
+    def __str__(self) -> str:
+        name = f"{self.namespace}/{self.name}"
+        return f"{name}:{self.version}" if self.version else name
+
+    def concerns(self, ref: WorkflowRef) -> bool:
+        """Tell whether executions of a definition are paused."""
+        named = (ref.namespace, ref.name) == (self.namespace, self.name)
+        return named and self.version in ("", ref.version)
+
+    @property
+    def text(self) -> str:
+        """What executions say that it has suspended."""
+        what = f"workflow {self} is paused"
+        return f"{what}: {self.reason}" if self.reason else what
+
+
+class PauseView(msgspec.Struct, frozen=True, kw_only=True):
+    """A pause of a workflow as people see it."""
+
+    workflow: str
+    since: int
+    reason: str = ""
+    starts_only: bool = False
+    unheard: tuple[int, ...] = ()
+    """Partitions whose owner has not confirmed yet that it knows."""
 
 
 class TargetView(msgspec.Struct, frozen=True, kw_only=True):
@@ -166,6 +213,25 @@ class DeleteLimit(msgspec.Struct, frozen=True, kw_only=True, tag="delete-limit")
     name: str
 
 
+class PauseWorkflow(msgspec.Struct, frozen=True, kw_only=True, tag="pause-workflow"):
+    """Let nothing of a workflow begin until it is resumed; starts are accepted and wait."""
+
+    name: str
+    """``namespace/name``, with or without ``:version``."""
+    reason: str = ""
+    starts_only: bool = False
+
+
+class ResumeWorkflow(msgspec.Struct, frozen=True, kw_only=True, tag="resume-workflow"):
+    """Let a paused workflow go on."""
+
+    name: str
+
+
+class ListPauses(msgspec.Struct, frozen=True, kw_only=True, tag="list-pauses"):
+    """Ask which workflows are paused."""
+
+
 class ListHeld(msgspec.Struct, frozen=True, kw_only=True, tag="list-held"):
     """Ask which tasks are held back, of all executions or of one."""
 
@@ -173,5 +239,14 @@ class ListHeld(msgspec.Struct, frozen=True, kw_only=True, tag="list-held"):
 
 
 FlowQuestion = (
-    ListBreakers | TripBreaker | ResetBreaker | ListLimits | SetLimit | DeleteLimit | ListHeld
+    ListBreakers
+    | TripBreaker
+    | ResetBreaker
+    | ListLimits
+    | SetLimit
+    | DeleteLimit
+    | ListHeld
+    | PauseWorkflow
+    | ResumeWorkflow
+    | ListPauses
 )

@@ -8,12 +8,13 @@ A workflow says it in its metadata::
         hooks: {paused: tell-operators, faulted: tell-operators:1.0.0}
 
 ``after`` so many failed attempts ``within`` that time its execution is suspended until somebody
-resumes it. A hook is started once for each such moment.
+resumes it; with ``scope: workflow`` the whole workflow is paused, after so many failed attempts and
+faulted executions of them all. A hook is started once for each such moment.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -23,7 +24,8 @@ from flunq.core.execution.commands import WorkflowRef
 MOST_FAILED = 100
 """Failed attempts that an execution remembers, so that a pause cannot come after more."""
 MOMENTS = ("paused", "completed", "faulted", "cancelled")
-_KEYS = ("after", "within")
+_KEYS = ("after", "within", "scope")
+_SCOPES = ("execution", "workflow")
 
 
 class PauseError(ValueError):
@@ -42,6 +44,15 @@ class Pause(msgspec.Struct, frozen=True, kw_only=True):
     """Microseconds; None counts all since the start, or since it was resumed."""
     text: str = ""
     """That time as it was written."""
+    scope: Literal["execution", "workflow"] = "execution"
+    """What is paused."""
+
+    def reason(self, count: int) -> str:
+        """Return what is said of so many failures."""
+        what = "attempt" if self.scope == "execution" else "failure"
+        words = f"{count} {what}{'' if count == 1 else 's'}"
+        failed = f"{words} failed" if self.scope == "execution" else words
+        return failed + (f" within {self.text}" if self.text else "")
 
 
 def pause_of(document: Any) -> Pause | None:
@@ -51,22 +62,26 @@ def pause_of(document: Any) -> Pause | None:
         return None
     where = "/document/metadata/pause"
     if not isinstance(value, dict):
-        raise PauseError(where, "pause is an object with after and within")
+        raise PauseError(where, "pause is an object with after, within and scope")
     for name in value:
         if name not in _KEYS:
-            raise PauseError(f"{where}/{name}", f"pause has no {name!r}; it has after and within")
+            known = "after, within and scope"
+            raise PauseError(f"{where}/{name}", f"pause has no {name!r}; it has {known}")
     after = value.get("after")
     if not isinstance(after, int) or isinstance(after, bool) or not 1 <= after <= MOST_FAILED:
         raise PauseError(f"{where}/after", f"after is a number from 1 to {MOST_FAILED}")
+    scope = value.get("scope", "execution")
+    if scope not in _SCOPES:
+        raise PauseError(f"{where}/scope", f"scope is one of {', '.join(_SCOPES)}")
     within = value.get("within")
     if within is None:
-        return Pause(after=after)
+        return Pause(after=after, scope=scope)
     try:
         length = parse_duration(within).approximate()
     except DurationError as error:
         raise PauseError(f"{where}/within", f"within: {error}") from None
     text = within if isinstance(within, str) else _in_words(within)
-    return Pause(after=after, within=length, text=text)
+    return Pause(after=after, within=length, text=text, scope=scope)
 
 
 def hooks_of(document: Any) -> dict[str, WorkflowRef]:

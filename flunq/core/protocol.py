@@ -6,7 +6,7 @@ struct, or a list in the order of the request's commands.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -117,6 +117,12 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     id: str = ""
     status: str = ""
     problem: dict[str, Any] | None = None
+    partition: int | None = None
+    """With :data:`ELSEWHERE`: where to send the command."""
+
+
+ELSEWHERE = 307
+"""The code of a reply to a start whose group is kept in another partition."""
 
 
 class Get(msgspec.Struct, frozen=True, kw_only=True, tag="get"):
@@ -172,7 +178,14 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True, tag="mark"):
 MOST_PADDING = 512 * 1024
 
 
-Question = Get | Mark | Watch | ListPage | History | Commits
+class Heed(msgspec.Struct, frozen=True, kw_only=True, tag="heed"):
+    """Ask an owner to act on which workflows are paused by now; answered once it does."""
+
+    revision: int
+    """Of the record of the pauses: what it knows must be at least as new."""
+
+
+Question = Get | Mark | Watch | ListPage | History | Commits | Heed
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
@@ -375,6 +388,9 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True):
     created_at: int
     title: str = ""
     latest: bool = False
+    paused: Literal["", "starts", "all"] = ""
+    """What of it is paused: nothing, starts alone, or open executions too."""
+    pause_reason: str = ""
 
 
 class DefinitionText(msgspec.Struct, frozen=True, kw_only=True):
@@ -399,6 +415,8 @@ class ListSchedules(msgspec.Struct, frozen=True, kw_only=True, tag="schedules"):
     """List the schedules in force."""
 
     prefix: str = ""
+    count: int = 1
+    """So many of the next fires and of the last runs of each."""
 
 
 class ShowSchedule(msgspec.Struct, frozen=True, kw_only=True, tag="show"):
@@ -417,6 +435,21 @@ class PauseSchedule(msgspec.Struct, frozen=True, kw_only=True, tag="pause"):
 
 class ResumeSchedule(msgspec.Struct, frozen=True, kw_only=True, tag="resume"):
     """Let a paused schedule go on."""
+
+    name: str
+
+
+class SkipSchedule(msgspec.Struct, frozen=True, kw_only=True, tag="skip"):
+    """Pass over the next fires, or over those up to a moment; replaces what was asked before."""
+
+    name: str
+    count: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 1
+    until: int | None = None
+    """Microseconds; then ``count`` does not matter."""
+
+
+class UnskipSchedule(msgspec.Struct, frozen=True, kw_only=True, tag="unskip"):
+    """Skip nothing more."""
 
     name: str
 
@@ -452,6 +485,8 @@ ScheduleQuestion = (
     | ShowSchedule
     | PauseSchedule
     | ResumeSchedule
+    | SkipSchedule
+    | UnskipSchedule
     | UpdateSchedule
     | TriggerSchedule
     | BackfillSchedule
@@ -490,6 +525,9 @@ class ScheduleView(msgspec.Struct, frozen=True, kw_only=True):
     missed: str
     since: int
     next: list[int]
+    skipping: list[int] = []
+    """Fires to come that somebody asked to skip; ``next`` has none of them."""
+    skip_upto: int | None = None
     paused_at: int | None = None
     reason: str = ""
     pending: int = 0

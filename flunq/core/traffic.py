@@ -16,6 +16,7 @@ What stands here reaches the executors with each dispatch.
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from hashlib import blake2b
 from typing import Any, Literal
 
@@ -24,7 +25,10 @@ import msgspec
 from flunq.core.duration import DurationError, parse_duration
 
 DEFAULT_PRIORITY = 5
+PRIORITY_ATTRIBUTE = "flunqpriority"
+"""The attribute of a CloudEvent that says the priority of what it starts."""
 HIGHEST_PRIORITY = 9
+PRIORITIES = {"high": 8, "normal": DEFAULT_PRIORITY, "low": 2}
 MOST_LIMITS = 8
 """Limits that one task can have, those of its workflow included."""
 MOST = 1_000_000
@@ -115,6 +119,27 @@ def traffic_of(metadata: Any, where: str) -> TrafficRules:
         limits=_limits(metadata.get("limits"), f"{where}/limits"),
         breaker=_breaker(metadata.get("breaker"), f"{where}/breaker"),
     )
+
+
+def priority_of(value: Any, where: str = "") -> int:
+    """Read a priority: a number or a word; raises TrafficError."""
+    text = value.strip().lower() if isinstance(value, str) else ""
+    found = int(text) if text.isascii() and text.isdecimal() else PRIORITIES.get(text, value)
+    if not _is_number(found, 0, HIGHEST_PRIORITY):
+        words = ", ".join(PRIORITIES)
+        what = f"priority is {words} or a number from 0 to {HIGHEST_PRIORITY}"
+        raise TrafficError(where, what)
+    return int(found)
+
+
+def priority_of_events(events: Any) -> int | None:
+    """Return the highest priority that events ask for the execution that they start, if any."""
+    found: list[int] = []
+    for event in events if isinstance(events, list) else ():
+        if isinstance(event, dict) and PRIORITY_ATTRIBUTE in event:
+            with suppress(TrafficError):  # an attribute of somebody else's that has this name
+                found.append(priority_of(event[PRIORITY_ATTRIBUTE]))
+    return max(found, default=None)
 
 
 def parse_rate(text: Any, where: str = "") -> Rate:

@@ -71,11 +71,10 @@ class _Child:
             start_new_session=True,
         )
         child = cls(process)
-        try:
+        async with contextlib.AsyncExitStack() as unless_started:
+            unless_started.push_async_callback(child.stop)
             await child.ask(_WARM_UP, _START_DEADLINE)
-        except BaseException:
-            await child.stop()
-            raise
+            unless_started.pop_all()
         return child
 
     @classmethod

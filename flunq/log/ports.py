@@ -265,8 +265,13 @@ class Requests(Protocol):
         data: bytes,
         *,
         timeout: float,  # noqa: ASYNC109 - a request without a deadline cannot be made
+        repeatable: bool = False,
     ) -> bytes:
-        """Ask and wait; raises NoResponderError or RequestTimeoutError."""
+        """Ask and wait; raises NoResponderError or RequestTimeoutError.
+
+        What is ``repeatable`` may reach whoever answers twice, for a connection that breaks
+        takes the first copy with it.
+        """
         ...
 
     def serve(self, subject: str, handler: Handler) -> AbstractAsyncContextManager[None]:

@@ -50,7 +50,7 @@ class TaskWithdrawnError(Exception):
 class ExecutorContext:
     """Shared by all calls of a process."""
 
-    __slots__ = ("bundled", "engine", "kept", "logger", "secrets", "settings")
+    __slots__ = ("bundled", "engine", "kept", "logger", "secrets", "secrets_of", "settings")
 
     def __init__(
         self,
@@ -60,9 +60,12 @@ class ExecutorContext:
         logger: logging.Logger = _LOGGER,
         bundled: Bundled | None = None,
         engine: ExpressionEngine | None = None,
+        secrets_of: Callable[[str], Secrets] | None = None,
     ) -> None:
         self.settings = settings or ExecutorSettings()
         self.secrets = secrets or EnvironmentSecrets()
+        self.secrets_of = secrets_of or (lambda _: self.secrets)
+        """What the calls of one execution, named by its id, may have."""
         self.logger = logger
         self.bundled: Bundled = bundled or _nothing_bundled
         """Reads what was bundled with a definition, by its SHA-256."""

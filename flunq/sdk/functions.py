@@ -10,6 +10,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, overload
@@ -139,7 +140,7 @@ def load_functions(target: str | Path, *, registry: Functions | None = None) -> 
         module = _import_file(Path(text)) if text.endswith(".py") else _import_module(text)
     except UsageError:
         raise
-    except (Exception, SystemExit) as error:
+    except (Exception, SystemExit) as error:  # a user's module may raise anything
         raise UsageError(
             f"cannot load functions from {text}: {type(error).__name__}: {error}"
         ) from error
@@ -175,11 +176,10 @@ def _import_file(path: Path) -> str:
         sys.path.insert(0, str(path.parent))
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    try:
+    with ExitStack() as unless_loaded:
+        unless_loaded.callback(sys.modules.pop, name)
         spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
+        unless_loaded.pop_all()
     return name
 
 

@@ -74,7 +74,7 @@ def load_executors(
 def _load(point: EntryPoint) -> type[Executor]:
     try:
         found = point.load()
-    except Exception as error:
+    except Exception as error:  # a stranger's module may raise anything
         raise UsageError(f"cannot load {point.value}: {type(error).__name__}: {error}") from error
     if not (inspect.isclass(found) and issubclass(found, Executor)):
         raise UsageError(f"{point.value} is not an Executor class")

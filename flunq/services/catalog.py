@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
 from flunq.core.document.bundle import ENGINE_ROLES, Bundled, bundled_digest
 from flunq.core.document.checking import check_library
 from flunq.core.events import ENGINE, TASK, WORKFLOW, timestamp
+from flunq.core.execution.commands import WorkflowRef
 from flunq.core.protocol import (
     MAX_MESSAGE,
-    Answer,
     Apply,
     CatalogQuestion,
     ClusterInfo,
+    Definition,
     DefinitionText,
     DeleteWorkflow,
     Emit,
@@ -34,9 +35,11 @@ from flunq.core.protocol import (
     secrets_subject,
 )
 from flunq.core.reading import InvalidDocument, read_document
-from flunq.errors import FlunqError, NotFoundError, RejectedError, UnavailableError
+from flunq.errors import NotFoundError, RejectedError, UnavailableError
 from flunq.log.ports import MessageTooLargeError, OutcomeUnknownError, StoreFullError
+from flunq.services.answering import answered, refused
 from flunq.services.contents import read_content
+from flunq.services.flow.pauses import Pauses
 from flunq.services.tenants.quota import Quota
 
 if TYPE_CHECKING:
@@ -84,6 +87,7 @@ class Catalog:
         self._stream = stream
         self._database = database
         self._definitions = definitions
+        self._pauses = Pauses(database.definitions, tenant)
         self._vault = vault
         self._clock = clock
         self._uploads: dict[str, list[bytes]] = {}
@@ -95,21 +99,14 @@ class Catalog:
         Where nobody can say whether a write has happened there is no answer: the asker repeats it.
         """
         try:
-            body = _encode(await self._value(_question(payload)))
-        except FlunqError as error:
-            return _encode(Answer(problem=error.problem()))
+            return await answered(payload, _question, self._value)
         except StoreFullError as error:
-            full = UnavailableError("the cluster can store nothing", reason=str(error))
-            return _encode(Answer(problem=full.problem()))
+            return refused(UnavailableError("the cluster can store nothing", reason=str(error)))
         except MessageTooLargeError as error:
-            return _encode(Answer(problem=RejectedError(str(error)).problem()))
+            return refused(RejectedError(str(error)))
         except OutcomeUnknownError as error:
             log.warning("a question to the catalog stays without an answer: %s", error)
             return None
-        except msgspec.MsgspecError as error:
-            problem = {"type": "urn:flunq:error:usage", "status": 400, "detail": str(error)}
-            return _encode(Answer(problem=problem))
-        return _encode(Answer(value=msgspec.Raw(body)))
 
     async def _value(self, question: CatalogQuestion) -> Any:
         if isinstance(question, Info):
@@ -119,7 +116,7 @@ class Catalog:
         if isinstance(question, Resolve):
             return await self._text(question.name)
         if isinstance(question, Workflows):
-            return await self._definitions.all(question.prefix)
+            return await self._all(question.prefix)
         if isinstance(question, DeleteWorkflow):
             gone = await self._definitions.delete(question.name)
             await self._tell_others()
@@ -134,6 +131,10 @@ class Catalog:
         if isinstance(question, Erase):
             return self.scrubber.look(question)
         return await self._emit(question)
+
+    async def _all(self, prefix: str) -> list[Definition]:
+        await self._pauses.refresh()
+        return [_with_pause(each, self._pauses) for each in await self._definitions.all(prefix)]
 
     async def _apply(self, question: Apply) -> dict[str, Any]:
         document = await asyncio.to_thread(read_document, question.text, name="document")
@@ -250,3 +251,14 @@ class Catalog:
                 hint="choose a type of your own, such as com.example.order.paid",
             )
         return {"specversion": "1.0", "time": timestamp(self._clock.now()), **event}
+
+
+def _with_pause(found: Definition, pauses: Pauses) -> Definition:
+    ref = WorkflowRef(
+        namespace=found.namespace, name=found.name, version=found.version, digest=found.digest
+    )
+    pause = pauses.of(ref)
+    if pause is None:
+        return found
+    what: Literal["starts", "all"] = "starts" if pause.starts_only else "all"
+    return msgspec.structs.replace(found, paused=what, pause_reason=pause.reason)

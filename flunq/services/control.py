@@ -1,4 +1,4 @@
-"""The control process: the HTTP API, and the roles that need one place in a cluster."""
+"""The control process: it serves the HTTP API, with the roles of :mod:`flunq.services.roles`."""
 
 from __future__ import annotations
 
@@ -7,24 +7,26 @@ import contextlib
 import logging
 import socket
 from importlib.metadata import version
+from pathlib import Path
+from tempfile import gettempdir
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 import msgspec
 
 from flunq.errors import UsageError
+from flunq.log.select import StreamSettings
 from flunq.services.historian.settings import Pace
 from flunq.services.identity.keys import internal_proof
 from flunq.services.identity.settings import IdentitySettings
-from flunq.services.replaying.role import replaying_role
 from flunq.services.tenants.usage import memory_bytes
 from flunq.telemetry.catalog import describe_process
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Iterator, MutableMapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, MutableMapping, Sequence
 
-    from flunq.core.tenancy import TenantRecord
     from flunq.services.base import Lifecycle
+    from flunq.services.lasting import Role
 
     AsgiApp = Callable[
         [
@@ -34,11 +36,8 @@ if TYPE_CHECKING:
         ],
         Awaitable[None],
     ]
-    Role = Callable[[asyncio.Event], Coroutine[Any, Any, None]]
 
 _log = logging.getLogger(__name__)
-
-_RECONNECT_SECONDS = 1.0
 
 
 class ControlSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +57,8 @@ class ControlSettings(msgspec.Struct, frozen=True, kw_only=True):
     """File with the API's certificate; without it the API speaks plain HTTP."""
     tls_key: str | None = None
     profile: Literal["development", "production"] = "production"
+    secrets_key: str = ""
+    """Opens the vault, for the secrets that webhooks of alerts are signed with."""
     data_dir: str | None = None
     """Where the archive is; without it this process has no historian."""
     durability: Literal["strict", "fast", "external"] = "external"
@@ -78,6 +79,25 @@ class ControlSettings(msgspec.Struct, frozen=True, kw_only=True):
         """What other processes of the cluster know requests of the API by."""
         key = self.identity.token_key
         return internal_proof(key) if key else ""
+
+    @property
+    def machine_folder(self) -> Path:
+        """Where processes of this machine tell each other who does what."""
+        return Path(self.data_dir or f"{gettempdir()}/flunq-{self.node}")
+
+    def connection(self, part: str, *, tenant: str | None = None) -> StreamSettings:
+        """Return how a part of this process connects, as another tenant if one is named."""
+        return StreamSettings(
+            url=self.nats_url,
+            tenant=self.tenant if tenant is None else tenant,
+            user=self.user,
+            password=self.password,
+            replicas=self.replicas,
+            durability="fast" if self.durability == "fast" else "strict",
+            name=f"{self.node}-{part}",
+            proof=self.proof,
+            lease_ttl=self.lease_ttl,
+        )
 
 
 class Health:
@@ -178,166 +198,6 @@ async def run_control(
             group.create_task(run_later(role))
         await lifecycle.stop.wait()
         server.should_exit = True
-
-
-def control_roles(settings: ControlSettings) -> list[Role]:
-    """Return what runs beside the API."""
-    tenants = [tenants_role(settings)] if "api" in settings.roles else []
-    return [*roles_of_one_tenant(settings), *tenants]
-
-
-def roles_of_one_tenant(settings: ControlSettings) -> list[Role]:
-    """Return what runs for the tenant of the settings."""
-    answering = [letters_role(settings), replaying_role(settings), flow_role(settings)]
-    letters = answering if "api" in settings.roles else []
-    if "historian" not in settings.roles or settings.data_dir is None:
-        return letters
-    return [*letters, historian_role(settings), queries_role(settings)]
-
-
-def tenants_role(settings: ControlSettings) -> Role:
-    """Return what keeps the tenants, and works for all but the first of them."""
-
-    def roles_of(record: TenantRecord) -> list[Role]:
-        theirs = msgspec.structs.replace(settings, tenant=record.name, partitions=record.partitions)
-        return roles_of_one_tenant(theirs)
-
-    async def run(stop: asyncio.Event) -> None:
-        from flunq.core.tenancy import TenantRecord
-        from flunq.log.select import StreamSettings
-        from flunq.services.tenants.service import run_tenants
-
-        connection = StreamSettings(
-            url=settings.nats_url,
-            tenant=settings.tenant,
-            user=settings.user,
-            password=settings.password,
-            replicas=settings.replicas,
-            durability="fast" if settings.durability == "fast" else "strict",
-            name=f"{settings.node}-tenants",
-            proof=settings.proof,
-            lease_ttl=settings.lease_ttl,
-        )
-        home = TenantRecord(
-            name=settings.tenant, partitions=settings.partitions, replicas=settings.replicas
-        )
-        folder = settings.data_dir
-        while not stop.is_set():
-            try:
-                await run_tenants(home, connection, data_dir=folder, roles_of=roles_of, stop=stop)
-            except Exception as error:  # noqa: BLE001 - the API beside it must go on
-                _log.warning("tending the tenants begins again: %s", error, exc_info=True)
-                await asyncio.sleep(_RECONNECT_SECONDS)
-
-    return run
-
-
-def historian_role(settings: ControlSettings) -> Role:
-    """Return the historian as a role: a connection that is lost is made again."""
-
-    async def run(stop: asyncio.Event) -> None:
-        from flunq.log.select import StreamSettings
-        from flunq.services.historian.service import run_historian
-        from flunq.services.historian.settings import HistorianSettings
-
-        assert settings.data_dir is not None
-        connection = StreamSettings(
-            url=settings.nats_url,
-            tenant=settings.tenant,
-            user=settings.user,
-            password=settings.password,
-            replicas=settings.replicas,
-            durability="fast" if settings.durability == "fast" else "strict",
-            name=f"{settings.node}-historian",
-            proof=settings.proof,
-            lease_ttl=settings.lease_ttl,
-        )
-        wanted = HistorianSettings(
-            tenant=settings.tenant, data_dir=settings.data_dir, pace=settings.pace
-        )
-        while not stop.is_set():
-            try:
-                await run_historian(wanted, connection, partitions=settings.partitions, stop=stop)
-            except Exception as error:  # noqa: BLE001 - the API beside it must go on
-                _log.warning("the historian begins again: %s", error, exc_info=True)
-                await asyncio.sleep(_RECONNECT_SECONDS)
-
-    return run
-
-
-def letters_role(settings: ControlSettings) -> Role:
-    """Return what answers about dead letters: a connection that is lost is made again."""
-
-    async def run(stop: asyncio.Event) -> None:
-        from flunq.log.select import StreamSettings
-        from flunq.services.letters.service import run_letters
-
-        connection = StreamSettings(
-            url=settings.nats_url,
-            tenant=settings.tenant,
-            user=settings.user,
-            password=settings.password,
-            name=f"{settings.node}-letters",
-            proof=settings.proof,
-        )
-        while not stop.is_set():
-            try:
-                await run_letters(connection, stop)
-            except Exception as error:  # noqa: BLE001 - the API beside it must go on
-                _log.warning("answering about dead letters begins again: %s", error)
-                await asyncio.sleep(_RECONNECT_SECONDS)
-
-    return run
-
-
-def flow_role(settings: ControlSettings) -> Role:
-    """Return what answers about flow control: a connection that is lost is made again."""
-
-    async def run(stop: asyncio.Event) -> None:
-        from flunq.log.select import StreamSettings
-        from flunq.services.flow.service import run_flow
-
-        connection = StreamSettings(
-            url=settings.nats_url,
-            tenant=settings.tenant,
-            user=settings.user,
-            password=settings.password,
-            name=f"{settings.node}-flow",
-            proof=settings.proof,
-        )
-        while not stop.is_set():
-            try:
-                await run_flow(connection, stop)
-            except Exception as error:  # noqa: BLE001 - the API beside it must go on
-                _log.warning("answering about flow control begins again: %s", error)
-                await asyncio.sleep(_RECONNECT_SECONDS)
-
-    return run
-
-
-def queries_role(settings: ControlSettings) -> Role:
-    """Return what answers the queries of machines that do not have the archive."""
-
-    async def run(stop: asyncio.Event) -> None:
-        from flunq.log.select import StreamSettings
-        from flunq.services.queries import run_queries
-
-        assert settings.data_dir is not None
-        connection = StreamSettings(
-            url=settings.nats_url,
-            tenant=settings.tenant,
-            user=settings.user,
-            password=settings.password,
-            name=f"{settings.node}-queries",
-        )
-        while not stop.is_set():
-            try:
-                await run_queries(connection, settings.data_dir, stop)
-            except Exception as error:  # noqa: BLE001 - the API beside it must go on
-                _log.warning("answering queries begins again: %s", error)
-                await asyncio.sleep(_RECONNECT_SECONDS)
-
-    return run
 
 
 def _listening_socket(settings: ControlSettings) -> socket.socket:

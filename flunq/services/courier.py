@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from flunq.core.execution.commands import Failure, Report
+from flunq.core.execution.commands import Failure, Report, Start
 from flunq.core.ids import partition_of
 from flunq.core.protocol import MAX_MESSAGE, EngineCommand, Reply, Reports, report_subject
 from flunq.log.ports import (
@@ -59,7 +59,15 @@ class _Parcel:
         command = self.command
         if isinstance(command, Report):
             return command.task
-        return f"{type(command).__name__}:{command.id}"
+        place = getattr(command, "partition", None)
+        return f"{type(command).__name__}:{command.id}" + (f"@{place}" if place is not None else "")
+
+
+def _home_of(command: EngineCommand, partitions: int) -> int:
+    """Return where a command is taken: starts that are collected go to their group."""
+    if isinstance(command, Start) and command.partition is not None:
+        return command.partition % partitions
+    return partition_of(command.id, partitions)
 
 
 class Courier:
@@ -94,7 +102,7 @@ class Courier:
 
     def send(self, command: _C, safe: Callable[[_C], Any] | None = None) -> None:
         """Take a command on; ``safe`` is called once its owner, or the inbox, has it durably."""
-        partition = partition_of(command.id, self._partitions)
+        partition = _home_of(command, self._partitions)
         self._waiting.setdefault(partition, []).append(_Parcel(command, safe))
         if partition not in self._lanes:
             self._lanes[partition] = asyncio.create_task(self._drive(partition))
@@ -144,8 +152,7 @@ class Courier:
         try:
             for parcel in await self._ask(partition, batch):
                 await self._store(partition, parcel)
-        except Exception:
-            # Whatever it was: those who wait for these to be safe would wait for ever.
+        except Exception:  # whoever waits for these to be safe would wait for ever
             _LOGGER.exception("what is meant for partition %d waits", partition)
             return False
         return True

@@ -12,6 +12,7 @@ from flunq.core.protocol import Reply, catalog_subject
 from flunq.core.tenancy import TenantLoad
 from flunq.services.assignment import assigned_node, role_name
 from flunq.services.background import Background
+from flunq.services.lasting import heard
 from flunq.services.membership import LOOK_SECONDS, Membership
 from flunq.services.worker.commit import FencedError
 from flunq.services.worker.crashpoints import crash_point
@@ -137,11 +138,7 @@ class PartitionManager:
             # A node may well own nothing: more nodes than partitions, or an executor alone.
             if all(self.partition(n) for n in self._wanted):
                 self._ready.set()
-            try:
-                async with asyncio.timeout(self._pause()):
-                    await self._changed.wait()
-            except TimeoutError:
-                pass
+            await heard(self._changed, within=self._pause())
             self._changed.clear()
 
     def _pause(self) -> float:

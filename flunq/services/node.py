@@ -35,6 +35,7 @@ from flunq.services.tenants.usage import memory_bytes, node_view
 from flunq.services.worker.context import WorkerSettings
 from flunq.telemetry.catalog import describe_process, gauge
 from flunq.telemetry.metrics import registry
+from flunq.telemetry.otlp import trace_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -265,6 +266,7 @@ class Node:
             checkpoint_seconds=settings.checkpoint_seconds,
             hibernate_seconds=settings.hibernate_seconds,
             trim_seconds=settings.trim_seconds,
+            tracing=trace_settings(os.environ) is not None,
             retention=retention_for(settings.retention_after, settings.retention_keep),
             retention_seconds=settings.retention_seconds,
         )

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 from flunq.core.events import decode_batch_lazily
 from flunq.errors import UnavailableError
 from flunq.log.nats.server import NatsServer, generate_credentials, plan_servers
+from flunq.services.lasting import begun
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,11 +62,10 @@ class PrivateCluster:
         await asyncio.sleep(0)
 
     async def __aenter__(self) -> Self:
-        try:
+        async with AsyncExitStack() as unless_open:
+            unless_open.push_async_callback(self.aclose)
             await self.open()
-        except BaseException:
-            await self.aclose()
-            raise
+            unless_open.pop_all()
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
@@ -108,19 +108,11 @@ class PrivateCluster:
         ready, stop = asyncio.Event(), asyncio.Event()
         node = Node(self._node_settings(), stream, store, SystemClock())
         self._node = asyncio.create_task(node.run(ready.set, stop))
-        await self._until(ready)
+        trouble = UnavailableError("the engine node ended while it started")
+        await begun(self._node, ready, trouble)
         # The same settings are the same connection.
         client = Client(event_stream(settings), tenant=self._tenant)
         self.client = await self._stack.enter_async_context(client)
-
-    async def _until(self, ready: asyncio.Event) -> None:
-        assert self._node is not None
-        waiting = asyncio.create_task(ready.wait())
-        await asyncio.wait([waiting, self._node], return_when=asyncio.FIRST_COMPLETED)
-        waiting.cancel()
-        if self._node.done() and not ready.is_set():
-            self._node.result()
-            raise UnavailableError("the engine node ended while it started")
 
     async def failed(self) -> None:
         """Return never, or raise what ended the node before its time."""

@@ -17,9 +17,15 @@ import msgspec
 
 from flunq.client import Client
 from flunq.client.sql import gather
-from flunq.core.protocol import Answer
-from flunq.errors import ConflictError, FlunqError, NotFoundError, RejectedError, UsageError
+from flunq.errors import (
+    ConflictError,
+    NotFoundError,
+    RejectedError,
+    WaitTimeoutError,
+)
 from flunq.log.select import StreamSettings, event_stream
+from flunq.services.answering import answered
+from flunq.services.lasting import heard, while_connected
 from flunq.store.lake import lake_folder
 from flunq.store.query import QueryProcess
 from flunq.store.query_job import (
@@ -96,6 +102,8 @@ class OpenAnswer:
                 reply = await anext(self._replies)
             except RejectedError as error:
                 return Refused(message=error.message, hint=error.hint)
+            except WaitTimeoutError as error:
+                return Refused(message=error.message, hint=error.hint, kind="timeout")
             if not isinstance(reply, Chunk):
                 return reply
             self._left = reply.rows
@@ -124,13 +132,7 @@ class Queries:
 
     async def answer(self, payload: bytes) -> bytes:
         """Answer one encoded request; never raises for what somebody asked."""
-        try:
-            page = await self._page(_decode(payload))
-        except FlunqError as error:
-            return _encode(Answer(problem=error.problem()))
-        except msgspec.MsgspecError as error:
-            return _encode(Answer(problem=UsageError(str(error)).problem()))
-        return _encode(Answer(value=msgspec.Raw(_encode(page))))
+        return await answered(payload, _decode, self._page)
 
     async def _page(self, request: QueryRequest) -> QueryPage:
         if isinstance(request, OpenQuery):
@@ -146,11 +148,11 @@ class Queries:
         return await self._page_of(found, request.number)
 
     async def _page_of(self, opened: OpenAnswer, number: int) -> QueryPage:
-        try:
-            return await opened.page(number)
-        except BaseException:
-            await self._end(opened)
-            raise
+        async with AsyncExitStack() as unless_given:
+            unless_given.push_async_callback(self._end, opened)
+            page = await opened.page(number)
+            unless_given.pop_all()
+        return page
 
     async def _begin(self, request: OpenQuery) -> OpenAnswer:
         await self.sweep()
@@ -200,22 +202,20 @@ def within(wanted: Limits) -> Limits:
 
 
 async def run_queries(connection: StreamSettings, data_dir: str, stop: asyncio.Event) -> None:
-    """Answer queries until asked to stop."""
+    """Answer until told to stop; raises ConnectionError when the connection is lost."""
     folder = lake_folder(data_dir, connection.tenant)
-    async with Client(event_stream(connection), tenant=connection.tenant) as client:
+    stream = event_stream(connection)
+    async with Client(stream, tenant=connection.tenant) as client:
         queries = Queries(client, folder)
         try:
             async with client.serving(sql_subject(connection.tenant), queries.answer):
-                while not stop.is_set():
-                    await queries.sweep()
-                    await _pause(stop)
+                await while_connected(stream, _sweeping(queries, stop))
         finally:
             await queries.aclose()
 
 
-async def _pause(stop: asyncio.Event) -> None:
-    try:
-        async with asyncio.timeout(IDLE_SECONDS / 3):
-            await stop.wait()
-    except TimeoutError:
-        return
+async def _sweeping(queries: Queries, stop: asyncio.Event) -> None:
+    ended = False
+    while not ended:
+        await queries.sweep()
+        ended = await heard(stop, within=IDLE_SECONDS / 3)

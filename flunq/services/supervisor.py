@@ -110,10 +110,6 @@ class Supervisor:
             version=flunq.__version__,
         )
 
-    def log_tail(self, service: str) -> list[str]:
-        """Return the last words of a service that ended."""
-        return next((c.last_log for c in self._children if c.name == service), [])
-
     async def _run_locked(self, ready: Callable[[ClusterState], None] | None) -> None:
         self._children = [Child(plan, self._on_change) for plan in self.plan.services]
         self._publish()

@@ -41,6 +41,16 @@ SCHEDULE_COLUMNS = {
     "reason": "VARCHAR",
     "pending": "BIGINT",
 }
+NOTICE_COLUMNS = {
+    "rule": "VARCHAR",
+    "number": "BIGINT",
+    "status": "VARCHAR",
+    "time": "BIGINT",
+    "since": "BIGINT",
+    "delivery": "VARCHAR",
+    "tries": "BIGINT",
+    "problem": "VARCHAR",
+}
 
 
 def open_history(
@@ -168,6 +178,12 @@ def _create_knowledge(
             "CREATE VIEW log.schedules AS SELECT * REPLACE (CAST(schedule AS JSON) AS schedule, "
             "make_timestamp(next_at) AS next_at, make_timestamp(paused_at) AS paused_at) "
             "FROM log.known_schedules"
+        )
+    if "alerts" in named:
+        _create_table(connection, "known_alerts", NOTICE_COLUMNS, sources.alerts)
+        connection.execute(
+            "CREATE VIEW log.alerts AS SELECT * REPLACE (make_timestamp(time) AS time, "
+            "make_timestamp(since) AS since) FROM log.known_alerts"
         )
 
 

@@ -86,9 +86,8 @@ def write_export(path: Path, header: Header, events: Iterable[LazyEvent]) -> int
             file.flush()
             os.fsync(file.fileno())
         draft.replace(path)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
+    finally:
+        draft.unlink(missing_ok=True)  # unless it is the file by now
     return count
 
 

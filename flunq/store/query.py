@@ -9,7 +9,7 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
-from flunq.errors import InternalError, RejectedError
+from flunq.errors import FlunqError, InternalError, RejectedError, WaitTimeoutError
 from flunq.store.query_job import Done, Job, Limits, Refused, Reply, decode_reply, encode
 
 if TYPE_CHECKING:
@@ -61,7 +61,8 @@ class QueryProcess:
     async def answer(self, job: Job) -> AsyncIterator[Reply]:
         """Send the job and yield what the child says, a header first.
 
-        Raises RejectedError when the query is refused, or wants more time or memory than it may.
+        Raises RejectedError when the query is refused or wants more memory than it may have, and
+        WaitTimeoutError when it takes too long.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + job.limits.seconds
@@ -73,7 +74,7 @@ class QueryProcess:
             except TimeoutError:
                 raise _too_slow(job.limits) from None
             if isinstance(reply, Refused):
-                raise RejectedError(reply.message, hint=reply.hint)
+                raise reply.error()
             yield reply
             if isinstance(reply, Done):
                 return
@@ -97,14 +98,14 @@ class QueryProcess:
         return reply
 
 
-def _too_slow(limits: Limits) -> RejectedError:
-    return RejectedError(
+def _too_slow(limits: Limits) -> WaitTimeoutError:
+    return WaitTimeoutError(
         f"the query took longer than {limits.seconds:g} seconds and was stopped",
         hint="ask for less at once, or allow more with --timeout",
     )
 
 
-def _death(code: int, limits: Limits) -> RejectedError | InternalError:
+def _death(code: int, limits: Limits) -> FlunqError:
     """Return why a child ended without an answer; what the kernel stops has no last words."""
     if code in DEADLY_LIMITS:
         return _too_slow(limits)

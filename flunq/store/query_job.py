@@ -6,7 +6,9 @@ from typing import Any
 
 import msgspec
 
+from flunq.core.alerts import Notice
 from flunq.core.ids import token
+from flunq.errors import FlunqError, RejectedError, WaitTimeoutError
 
 MEMORY = 1 << 30
 TIMEOUT = 60.0
@@ -61,6 +63,7 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
     connected: bool = False
     definitions: list[KnownDefinition] = []
     schedules: list[KnownSchedule] = []
+    alerts: list[Notice] = []
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,7 +126,13 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True, tag="refused"):
     message: str
     hint: str | None = None
     kind: str = "rejected"
-    """``rejected``: the query is at fault; ``limit``: it wanted too much."""
+    """``rejected``: the query is at fault; ``limit``: it wanted too much; ``timeout``: it took too
+    long."""
+
+    def error(self) -> FlunqError:
+        """Return what whoever asked is told."""
+        kind = WaitTimeoutError if self.kind == "timeout" else RejectedError
+        return kind(self.message, hint=self.hint)
 
 
 Reply = Header | Chunk | Done | Refused

@@ -32,6 +32,7 @@ LENGTH = 4
 """Bytes before each reply that say how long it is."""
 HUGE = 256
 _LINE = re.compile(r"^LINE \d+: ")
+_NO_VALUE = "Values were not provided for the following parameters:"
 _TOO_LARGE = "the query needs more memory than it may use"
 
 
@@ -194,12 +195,15 @@ def refusal(error: duckdb.Error) -> Refused:
     first, *rest = text.strip().splitlines()
     message = first.partition(": ")[2] if ": " in first else first
     shown = [line for line in _excerpt(rest) if line.strip()]
-    return Refused(message="\n".join([message, *shown]), hint=_suggestion(rest))
+    return Refused(message="\n".join([message, *shown]), hint=_suggestion([message, *rest]))
 
 
 def _suggestion(lines: list[str]) -> str | None:
-    """Return which name was probably meant."""
+    """Return which name was probably meant, or how a parameter is given."""
     for line in lines:
+        if line.startswith(_NO_VALUE):
+            name = line.removeprefix(_NO_VALUE).split(",")[0].strip()
+            return f"give each a value: -p {name}=VALUE"
         if line.startswith("Candidate bindings"):
             return f"did you mean {line.partition(': ')[2].split(',')[0].strip()}?"
         if line.startswith("Did you mean"):

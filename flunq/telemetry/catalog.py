@@ -52,6 +52,10 @@ SPECS = {
     "flunq_task_duration_seconds": Spec("histogram", "How long attempts ran.", ("kind",), _LONG),
     "flunq_tasks_running": Spec("gauge", "Tasks in flight on the node."),
     "flunq_task_slots": Spec("gauge", "Tasks that may be in flight on the node."),
+    "flunq_spans_total": Spec(
+        "counter", "Spans of traces, by what became of them: sent, refused.", ("tenant", "outcome")
+    ),
+    "flunq_alerts_firing": Spec("gauge", "Alert rules that are firing.", ("tenant",)),
     "process_resident_memory_bytes": Spec("gauge", "Memory of the process that is in RAM."),
     "process_cpu_seconds_total": Spec("counter", "Time the process used, user and system."),
     "process_start_time_seconds": Spec("gauge", "When the process began, Unix time."),

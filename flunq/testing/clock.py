@@ -311,14 +311,19 @@ class VirtualLoop(_Loop):  # type: ignore[misc]
 
 
 class VirtualClock:
-    """The wall clock of a virtual loop."""
+    """The wall clock of a virtual loop; it can be set, as people and NTP do."""
 
     def __init__(self, loop: VirtualLoop) -> None:
         self._loop = loop
+        self._ahead = 0
 
     def now(self) -> int:
         """Return microseconds since the epoch, in virtual time."""
-        return EPOCH + self._loop.micros()
+        return EPOCH + self._loop.micros() + self._ahead
+
+    def jump(self, seconds: float) -> None:
+        """Set it ahead, or back."""
+        self._ahead += round(seconds * 1_000_000)
 
 
 def run_virtually(main: Coroutine[Any, Any, T], loop: VirtualLoop) -> T:

@@ -29,7 +29,7 @@ from flunq.services.worker import commit, definitions, owner, trimming
 from flunq.testing.clock import PROCESS, StuckError, VirtualClock, VirtualLoop, run_virtually
 from flunq.testing.cluster import Cluster
 from flunq.testing.faults import Wire
-from flunq.testing.scenario import draw
+from flunq.testing.scenario import Scenario, draw
 
 PATIENCE = 900_000
 """Callbacks of one run; the longest waits take 500,000, a usual run 3,000."""
@@ -67,13 +67,23 @@ def simulate(
     return outcome
 
 
-def _simulate(seed: int, defect: Defect | None, tell: Callable[[str], None] | None) -> Outcome:
+def scenario_of(seed: int) -> Scenario:
+    """Return what the run of a seed does to its cluster."""
+    return _drawn(seed)[1]
+
+
+def _drawn(seed: int) -> tuple[random.Random, Scenario]:
     source = random.Random(seed)  # noqa: S311 - a simulation, not a secret
+    luck = random.Random(source.random())  # noqa: S311 - likewise
+    return luck, draw(source)
+
+
+def _simulate(seed: int, defect: Defect | None, tell: Callable[[str], None] | None) -> Outcome:
+    luck, scenario = _drawn(seed)
     loop = VirtualLoop(patience=PATIENCE)
     clock = VirtualClock(loop)
-    wire = Wire(loop, clock.now, random.Random(source.random()))  # noqa: S311 - likewise
+    wire = Wire(loop, clock.now, luck)
     wire.tell = tell
-    scenario = draw(source)
     cluster = Cluster(loop, wire, scenario.shape, seed)
     known = random.getstate()
     random.seed(seed)

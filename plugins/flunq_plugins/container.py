@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 from flunq.sdk.executor import JSON, Call, Executor, TaskError
@@ -54,11 +55,10 @@ class ContainerExecutor(Executor):
             raise TaskError("runtime", 503, "Too many containers", detail)
         api = self._api or self._open(context.shared)
         container = Container(api, asked, call, context.settings.max_body)
-        try:
+        async with AsyncExitStack() as unless_started:
+            unless_started.push_async_callback(self._tidy, container)
             await container.start()
-        except BaseException:
-            await self._tidy(container)
-            raise
+            unless_started.pop_all()
         if asked.awaited:
             return await self._see_through(container)
         task = asyncio.create_task(self._watch(container, call, context))

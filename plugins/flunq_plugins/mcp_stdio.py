@@ -75,12 +75,11 @@ class StdioTransport:
         """Start the server."""
         reading, writing = os.pipe()
         ours = cast("IO[bytes]", os.fdopen(writing, "wb", 0))
-        try:
+        with contextlib.ExitStack() as unless_started:
+            unless_started.callback(ours.close)
             with cast("IO[bytes]", os.fdopen(reading, "rb", 0)) as theirs:
                 self._child = await start(self._order, self._stdout, self._stderr, theirs)
-        except BaseException:
-            ours.close()
-            raise
+            unless_started.pop_all()
         loop = asyncio.get_running_loop()
         self._stdin, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, ours)
 

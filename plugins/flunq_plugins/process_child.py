@@ -188,22 +188,18 @@ async def start(
     """
     _check(order)
     ours, theirs = socket.socketpair()
-    try:
-        stdin = stdin or await _stdin(order.stdin)
-        with stdin:
-            child = _spawn(theirs, stdin, stdout, stderr)
-    except OSError as error:
-        ours.close()
-        raise _cannot_start(order.argv[0], f"{error.errno} {error.strerror}") from error
-    except BaseException:
-        ours.close()
-        raise
-    finally:
-        theirs.close()
+    with theirs, contextlib.ExitStack() as unless_spawned:
+        unless_spawned.callback(ours.close)
+        try:
+            stdin = stdin or await _stdin(order.stdin)
+            with stdin:
+                child = _spawn(theirs, stdin, stdout, stderr)
+        except OSError as error:
+            raise _cannot_start(order.argv[0], f"{error.errno} {error.strerror}") from error
+        unless_spawned.pop_all()
     try:
         await child.connect(ours, order)
-    except BaseException:
-        # Also when the call is cancelled meanwhile.
+    except BaseException:  # also when the call is cancelled meanwhile
         await asyncio.shield(asyncio.create_task(child.abandon(ours)))
         raise
     return child
@@ -212,15 +208,15 @@ async def start(
 def _spawn(control: socket.socket, stdin: IO[bytes], *outputs: Output) -> Child:
     ends = [os.pipe() for _ in outputs]
     pipes: list[IO[bytes]] = [open(reading, "rb", 0) for reading, _ in ends]  # noqa: PTH123, SIM115 - a descriptor
-    try:
-        popen = _popen(control.fileno(), stdin.fileno(), ends[0][1], ends[1][1])
-    except BaseException:
+    with contextlib.ExitStack() as unless_spawned:
         for pipe in pipes:
-            pipe.close()
-        raise
-    finally:
-        for _, writing in ends:
-            os.close(writing)
+            unless_spawned.callback(pipe.close)
+        try:
+            popen = _popen(control.fileno(), stdin.fileno(), ends[0][1], ends[1][1])
+        finally:
+            for _, writing in ends:
+                os.close(writing)
+        unless_spawned.pop_all()
     return Child(popen, outputs, pipes)
 
 

@@ -7,13 +7,17 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from flunq.bench import counters
+from flunq.bench import cold, counters
 from flunq.bench.options import BenchOptions, Sizes
 from flunq.bench.report import Report, as_text, curves
 from flunq.bench.runner import SCENARIOS, run_scenario
+from flunq.bench.scenarios import tui
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
+
+    Tiny = Callable[[str], Awaitable[Report]]
 
 TINY = Sizes(executions=4, steps=3, in_flight=2, milliseconds=50)
 COST = {"cpu_seconds", "peak_bytes", "written_bytes", *counters.NAMES}
@@ -87,9 +91,34 @@ async def run(name: str, folder: Path, **changes: Any) -> Report:
     return await run_scenario(name, options, lambda _: None)
 
 
+@pytest.fixture(autouse=True)
+def time_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The best of three tells no more here than the first."""
+    monkeypatch.setattr(cold, "_REPEATS", 1)
+    monkeypatch.setattr(tui, "_REPEATS", 1)
+
+
+@pytest.fixture(scope="module")
+def reports() -> dict[str, Report]:
+    """What has been measured so far."""
+    return {}
+
+
+@pytest.fixture
+def tiny(reports: dict[str, Report], tmp_path: Path, time_once: None) -> Tiny:
+    """A tiny run of each scenario: the tests of this file share it."""
+
+    async def measured(name: str) -> Report:
+        if name not in reports:
+            reports[name] = await run(name, tmp_path)
+        return reports[name]
+
+    return measured
+
+
 @pytest.mark.parametrize("name", [name for name in SCENARIOS if name != "scaling"])
-async def test_a_tiny_run_reports_every_figure(name: str, tmp_path: Path) -> None:
-    report = await run(name, tmp_path)
+async def test_a_tiny_run_reports_every_figure(name: str, tiny: Tiny) -> None:
+    report = await tiny(name)
     assert set(report.figures) == FIGURES[name]
     assert set(report.limits) == LIMITS
     assert report.machine["python"]
@@ -126,22 +155,22 @@ async def test_work_is_counted_and_nothing_is_left_behind(tmp_path: Path) -> Non
     assert list(tmp_path.iterdir()) == []
 
 
-async def test_no_wait_ends_early(tmp_path: Path) -> None:
-    assert (await run("timers", tmp_path)).figures["early"] == 0
+async def test_no_wait_ends_early(tiny: Tiny) -> None:
+    assert (await tiny("timers")).figures["early"] == 0
 
 
 async def test_a_killed_node_loses_nothing_and_repeats_at_most_what_was_in_flight(
-    tmp_path: Path,
+    tiny: Tiny,
 ) -> None:
-    figures = (await run("recovery", tmp_path)).figures
+    figures = (await tiny("recovery")).figures
     assert figures["lost"] == 0
     assert figures["steps_run"] == 4 * 3
     assert figures["steps_repeated"] <= 2
     assert 4 * 3 // 2 <= figures["steps_before_kill"] <= 4 * 3
 
 
-async def test_every_get_reaches_the_web_server_once(tmp_path: Path) -> None:
-    assert (await run("http", tmp_path)).figures["requests_served"] == 4 * 3
+async def test_every_get_reaches_the_web_server_once(tiny: Tiny) -> None:
+    assert (await tiny("http")).figures["requests_served"] == 4 * 3
 
 
 async def test_one_after_the_other_every_step_is_one_commit_and_one_fsync(tmp_path: Path) -> None:
@@ -150,6 +179,7 @@ async def test_one_after_the_other_every_step_is_one_commit_and_one_fsync(tmp_pa
     figures = (await run_scenario("throughput", options, lambda _: None)).figures
     # A start commits with its first step's dispatch; each result commits what follows from it.
     assert figures["commits"] == 4 * (1 + 5)
-    assert figures["fsyncs"] == figures["commits"]
+    # The server's own upkeep may fall into the run.
+    assert figures["fsyncs"] - figures["commits"] in (0, 1)
     assert figures["stored_messages"] == figures["commits"]
     assert figures["per_step"]["commits"] == 1.2

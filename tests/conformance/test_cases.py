@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import TYPE_CHECKING, Any
 
 import jq  # type: ignore[import-not-found]
@@ -23,7 +22,15 @@ pytestmark = pytest.mark.timeout(30)
 
 def cases(*kinds: str) -> list[Any]:
     chosen = [case for case in all_cases() if kind_of(case) in kinds]
-    return [pytest.param(case, id=f"{case.file[:-5]}: {case.case}") for case in chosen]
+    return [
+        pytest.param(case, id=f"{case.file[:-5]}: {case.case}", marks=marks_of(case))
+        for case in chosen
+    ]
+
+
+def marks_of(case: Case) -> list[pytest.MarkDecorator]:
+    """A tool that a case needs is a marker of its test."""
+    return [getattr(pytest.mark, case.needs)] if case.needs else []
 
 
 def kind_of(case: Case) -> str:
@@ -40,8 +47,6 @@ def test_a_document_is_accepted_or_rejected(case: Case) -> None:
 
 @pytest.mark.parametrize("case", cases("execution"))
 async def test_an_execution_goes_as_the_language_says(case: Case, tmp_path: Path) -> None:
-    if case.needs and shutil.which(case.needs) is None:
-        pytest.skip(f"{case.needs} is not installed")
     found = await carried_out(case, tmp_path)
     if case.output is not msgspec.UNSET:
         assert (found["status"], found["output"]) == ("completed", case.output), found["error"]

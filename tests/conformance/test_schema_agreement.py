@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -14,23 +13,18 @@ from flunq.resources import load_schema
 from tests.conformance.cases import all_cases
 from tests.conformance.laboratory import whole
 from tests.support.mutations import Mutator
+from tests.support.specification import SPECIFICATION
 
-FOLDER = Path(
-    os.environ.get("FLUNQ_SPEC_DIR", Path(__file__).parents[2].parent / "shared" / "spec")
-)
 OUR_DOCUMENTS = Path(__file__).parents[1] / "unit" / "core" / "reading" / "documents"
-OFFICIAL = FOLDER / "schema" / "workflow.yaml"
+OFFICIAL = SPECIFICATION / "schema" / "workflow.yaml"
 MUTANTS_PER_SEED = 250
 
-pytestmark = pytest.mark.skipif(
-    not OFFICIAL.is_file(),
-    reason=f"the official schema is not at {OFFICIAL}; set FLUNQ_SPEC_DIR",
-)
+pytestmark = pytest.mark.specification
 
 
 @pytest.fixture(scope="module")
 def documents() -> list[Any]:
-    files = sorted((FOLDER / "examples").glob("*.yaml"))
+    files = sorted((SPECIFICATION / "examples").glob("*.yaml"))
     assert len(files) > 50
     files += sorted(OUR_DOCUMENTS.iterdir())
     return [read_source(file.read_bytes(), name=file.name).value for file in files]
@@ -53,7 +47,7 @@ def test_every_example_is_accepted_by_both(documents: list[Any], official: Any, 
 
 
 def test_no_official_example_breaks_a_semantic_rule() -> None:
-    for file in (FOLDER / "examples").glob("*.yaml"):
+    for file in (SPECIFICATION / "examples").glob("*.yaml"):
         assert check_document(file.read_bytes(), name=file.name) == []
 
 

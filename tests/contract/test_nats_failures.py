@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
     from flunq.log.nats.server import NatsServer
 
+ASK = "flunq.ask.default.0"
+
 
 @pytest.fixture
 async def server(tmp_path: Path) -> AsyncIterator[NatsServer]:
@@ -330,3 +332,33 @@ async def test_closing_does_not_wait_for_a_silent_network(server: NatsServer) ->
             for _ in range(15):
                 await stream.requests.notify("flunq.notice.x", b"x" * 1_000_000)
     assert client.is_closed
+
+
+async def test_a_question_that_nobody_kept_is_asked_again(server: NatsServer) -> None:
+    copies = 0
+
+    async def answer_the_second(_: bytes) -> bytes | None:
+        nonlocal copies
+        copies += 1
+        return b"here" if copies == 2 else None
+
+    async with connected(server) as stream, stream.requests.serve(ASK, answer_the_second):
+        reply = await stream.connection.request(ASK, b"", within=10, again_after=0.01)
+        assert reply.data == b"here"
+
+
+async def test_a_repeatable_request_survives_a_crash_of_the_server(server: NatsServer) -> None:
+    lost = asyncio.Event()
+
+    async def answer_the_second(_: bytes) -> bytes | None:
+        if lost.is_set():
+            return b"here"
+        lost.set()
+        return None
+
+    async with connected(server) as stream, stream.requests.serve(ASK, answer_the_second):
+        request = stream.requests.request(ASK, b"", timeout=15, repeatable=True)
+        asking = asyncio.create_task(request)
+        await lost.wait()
+        await crash(server)
+        assert await asking == b"here"

@@ -8,6 +8,8 @@ import pytest
 
 from flunq.api.contract import RANKS
 from flunq.api.routes import all_routes
+from flunq.log.nats import NatsEventStream
+from flunq.log.select import StreamSettings
 from tests.support.api import api_client, new_token
 from tests.support.cluster import running_cluster
 
@@ -20,12 +22,15 @@ if TYPE_CHECKING:
     from tests.support.cli import Flunq
 
 CLOSED = [route for route in all_routes() if route.role is not None]
+PAGE = "https://ops.example.com"
 FOREIGN = {"flunq-tenant": "somebody-else"}
 
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flunq]:
-    with running_cluster(tmp_path_factory.mktemp("access")) as flunq:
+    home = tmp_path_factory.mktemp("access")
+    (home / "flunq.toml").write_text(f'cors_origins = ["{PAGE}"]\nbody_limit = "64KiB"\n')
+    with running_cluster(home) as flunq:
         yield flunq
 
 
@@ -102,3 +107,79 @@ def test_what_is_written_is_in_the_audit(cluster: Flunq, api: httpx.Client) -> N
         listed = cluster("audit", "-o", "json").json
         found = [each for each in listed if each["target"] == "audited-by-test"]
     assert (found[0]["what"], found[0]["result"]) == ("deleteExecution", "404")
+
+
+def test_what_concerns_the_cluster_is_for_administrators_of_its_first_tenant(
+    cluster: Flunq, api: httpx.Client
+) -> None:
+    wish = ("tokens", "create", "--name", "far", "--tenant", "elsewhere")
+    assert cluster(*wish).code == 4, "there is no such tenant yet"
+    assert cluster("tenants", "create", "elsewhere", "--partitions", "1").code == 0
+    elsewhere = new_token(cluster, "admin", "--tenant", "elsewhere")
+    shared = [route for route in CLOSED if route.cluster]
+    assert {route.tag for route in shared} == {"tenants"}
+    for route in shared:
+        for headers in ({}, {"flunq-tenant": "default"}):
+            answer = ask(api, route, f"Bearer {elsewhere}", **headers)
+            assert answer.status_code == 403, route.name
+
+
+def test_a_token_that_the_api_issued_is_good_until_it_is_revoked(api: httpx.Client) -> None:
+    wish = {"name": "grafana", "role": "viewer", "expires": "2h"}
+    made = api.post("/v1/tokens", json=wish).json()
+    mine = {"authorization": f"Bearer {made['token']}"}
+    assert api.get("/v1/me", headers=mine).json()["role"] == "viewer"
+    listed = {each["id"]: each for each in api.get("/v1/tokens").json()["items"]}
+    assert listed[made["view"]["id"]]["created_by"] == "local"
+    assert made["token"] not in api.get("/v1/tokens").text
+    path = f"/v1/tokens/{made['view']['id']}"
+    assert api.delete(path, headers={"flunq-tenant": "elsewhere"}).status_code == 404
+    assert api.delete(path).json()["revoked_at"] is not None
+    while api.get("/v1/me", headers=mine).status_code == 200:
+        pass
+    assert api.get("/v1/me", headers=mine).status_code in (401, 429)
+    assert api.post("/v1/tokens", json={**wish, "expires": "0s"}).status_code == 422
+
+
+async def test_a_tenant_that_the_api_made_can_log_in_at_once_and_is_gone_when_deleted(
+    cluster: Flunq, api: httpx.Client
+) -> None:
+    wish = {"name": "brief", "partitions": 1, "quotas": {"executions": 5}}
+    made = api.post("/v1/tenants", json=wish)
+    assert made.headers["location"] == "/v1/tenants/brief"
+    access = made.json()["access"]
+    settings = StreamSettings(
+        url=cluster("status", "-o", "json").json["nats"]["url"],
+        tenant="brief",
+        user=access["user"],
+        password=access["password"],
+    )
+    async with NatsEventStream(settings) as stream:
+        assert stream.max_payload > 0
+    assert api.post("/v1/tenants", json=wish).status_code == 409
+    changed = api.patch("/v1/tenants/brief", json={"quotas": {"executions": None, "starts": 2}})
+    assert changed.json()["quotas"] == {"starts": 2.0}
+    assert api.patch("/v1/tenants/brief", json={"quotas": {"starts": 0}}).status_code == 422
+    assert api.get("/v1/tenants/brief").json()["tenant"]["partitions"] == 1
+    assert api.delete("/v1/tenants/brief").json()["done"] is True
+    assert "brief" not in {each["name"] for each in api.get("/v1/tenants").json()["items"]}
+
+
+def test_sql_as_an_arrow_stream_says_what_json_says(api: httpx.Client) -> None:
+    ipc = pytest.importorskip("pyarrow.ipc")
+    asked = {"query": "select range as n, null::varchar as t from range(5000)"}
+    answer = api.post(
+        "/v1/sql", json=asked, headers={"accept": "application/vnd.apache.arrow.stream"}
+    )
+    table = ipc.open_stream(answer.content).read_all()
+    rows = api.post("/v1/sql", json=asked).json()["rows"]
+    assert [[row["n"], row["t"]] for row in table.to_pylist()] == rows
+
+
+def test_pages_of_named_origins_and_bodies_up_to_a_limit_are_let_in(api: httpx.Client) -> None:
+    named = api.get("/v1/me", headers={"origin": PAGE}).headers
+    assert named["access-control-allow-origin"] == PAGE
+    other = api.get("/v1/me", headers={"origin": "https://elsewhere.example.com"}).headers
+    assert "access-control-allow-origin" not in other
+    refused = api.post("/v1/events", content=b"[" + b" " * (64 << 10) + b"]")
+    assert (refused.status_code, refused.json()["limit"]) == (413, 64 << 10)

@@ -74,6 +74,20 @@ def test_what_is_wrong_with_a_document_is_told_with_its_place(api: httpx.Client)
     assert api.post("/v1/validate", content=HELLO, headers=YAML).json()["valid"] is True
 
 
+def test_a_workflow_is_paused_and_goes_on(api: httpx.Client) -> None:
+    path = "/v1/workflows/tests/hello"
+    paused = api.post(f"{path}/pause", json={"reason": "why not", "starts_only": True})
+    assert paused.json()["unheard"] == []
+    found = api.get(path + "/versions").json()["items"][0]
+    assert (found["paused"], found["pause_reason"]) == ("starts", "why not")
+    started = start(api, "hello", "later", priority="high", input={"name": "Ada"})
+    assert (started.status_code, started.json()["status"]) == (201, "suspended")
+    assert api.post(f"{path}/versions/1.0.0/resume").status_code == 404
+    assert api.post(f"{path}/resume").json()["workflow"] == "tests/hello"
+    ended = api.get("/v1/executions/later/result", params={"wait": "20s"})
+    assert ended.json()["status"] == "completed"
+
+
 def test_a_deleted_version_is_gone(api: httpx.Client) -> None:
     text = HELLO.replace("name: hello", "name: gone")
     location = api.post("/v1/workflows", content=text, headers=YAML).headers["location"]
@@ -106,6 +120,7 @@ def test_an_idempotency_key_is_as_good_as_an_id(api: httpx.Client) -> None:
         ({"workflow": "nowhere"}, 404, "nowhere"),
         ({"workflow": "hello", "id": "not an id"}, 422, "$.id"),
         ({"workflow": "hello", "inptu": 1}, 422, "inptu"),
+        ({"workflow": "hello", "priority": 10}, 422, "$.priority"),
         ({}, 422, "workflow"),
         ({"workflow": {"name": "hello", "namespace": "tests"}}, 201, "id"),
     ],
@@ -188,6 +203,9 @@ def test_a_schedule_is_paused_resumed_and_triggered(api: httpx.Client) -> None:
     assert [each["name"] for each in api.get("/v1/schedules").json()["items"]] == ["nightly"]
     assert api.post(f"{path}/pause", json={"reason": "holidays"}).json()["status"] == "paused"
     assert api.post(f"{path}/resume").json()["status"] == "active"
+    first = api.get(path).json()["next"][0]
+    assert api.post(f"{path}/skip", json={"until": first}).json()["skipping"] == [first]
+    assert api.post(f"{path}/unskip").json()["next"][0] == first
     fired = api.post(f"{path}/trigger", json={"id": "by-hand"}).json()
     assert fired["id"] == "by-hand"
     ended = api.get("/v1/executions/by-hand/result", params={"wait": "20s"}).json()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -202,9 +201,8 @@ def test_a_worker_in_javascript(cluster: Flunq, api: httpx.Client) -> None:
     check_worker(cluster, api, "node", str(WORKERS / "worker.mjs"), "2")
 
 
-@pytest.mark.skipif(
-    shutil.which("curl") is None or shutil.which("jq") is None, reason="needs curl and jq"
-)
+@pytest.mark.curl
+@pytest.mark.jq
 def test_a_worker_in_plain_curl(cluster: Flunq, api: httpx.Client) -> None:
     check_worker(cluster, api, "sh", str(WORKERS / "worker.sh"), "2")
 

@@ -7,8 +7,10 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 
+from tests.support.api import api_of
 from tests.support.cluster import running_cluster
 
 if TYPE_CHECKING:
@@ -54,6 +56,19 @@ document: {dsl: 1.0.3, namespace: tests, name: unmarked, version: 1.0.0}
 do:
   - hear: {listen: {to: {one: {with: {type: com.example.heard}}}}}
 """
+MAILED = """\
+document: {dsl: 1.0.3, namespace: tests, name: mailed, version: 1.0.0}
+use: {secrets: [approvalLinks]}
+do:
+  - mail:
+      run:
+        shell:
+          command: printf %s "$LINK" | tee mail.txt
+          environment: {LINK: '${ "\\($workflow.input.api)\\($secrets.approvalLinks.ask)" }'}
+  - ask:
+      metadata: {approval: {title: 'Go <on>?'}}
+      listen: {to: {one: {with: {type: com.example.go}}}}
+"""
 ODD = """\
 document: {dsl: 1.0.3, namespace: tests, name: odd, version: 1.0.0}
 do:
@@ -67,6 +82,7 @@ do:
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flunq]:
     with running_cluster(tmp_path_factory.mktemp("approvals")) as flunq:
         documents = {"payment": PAYMENT, "leave": LEAVE, "unmarked": UNMARKED, "odd": ODD}
+        documents["mailed"] = MAILED.replace("mail.txt", str(flunq.home / "mail.txt"))
         for name, text in documents.items():
             (flunq.home / f"{name}.yaml").write_text(text)
             assert flunq("apply", f"{name}.yaml").code == 0
@@ -145,3 +161,70 @@ def test_two_who_answer_at_the_same_time_have_one_effect(cluster: Flunq) -> None
     taken = [each["type"] for each in cluster("history", "p4", "-o", "json").json]
     assert cluster("wait", "p4", "--timeout", "20s").code == 0
     assert sum("consumed" in each for each in taken) <= 1
+
+
+BROWSER = {"accept": "text/html,*/*;q=0.8"}
+
+
+def test_whoever_has_a_link_answers_once_and_without_a_token(cluster: Flunq) -> None:
+    start(cluster, "payment", "k1", request="r-k1")
+    made = cluster("approvals", "link", "k1", "--ttl", "1h", "-o", "json").json
+    url = made["url"]
+    page = httpx.get(url, headers=BROWSER)
+    assert (page.status_code, "Pay the bill" in page.text) == (200, True)
+    assert httpx.get(url).json()["form"]["required"] == ["limit"]
+    wrong = httpx.post(url, headers=BROWSER, data={"approved": "true", "data.limit": "much"})
+    assert (wrong.status_code, 'value="much"' in wrong.text) == (422, True)
+    right = httpx.post(url, headers=BROWSER, data={"approved": "true", "data.limit": "7"})
+    assert (right.status_code, "Thank you" in right.text) == (200, True), right.text
+    output = cluster("result", "k1", "--timeout", "20s", "-o", "json").json["output"]
+    assert (output["limit"], output["by"]) == (7, f"link {made['id']}")
+    assert httpx.post(url, json={"approved": False}).status_code == 410
+    gone = httpx.get(url, headers=BROWSER)
+    assert (gone.status_code, "used already" in gone.text) == (410, True)
+
+
+def test_what_was_done_by_a_link_is_in_the_audit_and_the_link_itself_nowhere(
+    cluster: Flunq,
+) -> None:
+    start(cluster, "payment", "k2", request="r-k2")
+    (row,) = [
+        each
+        for each in cluster("approvals", "list", "--links", "-o", "json").json
+        if each["execution"] == "k2"
+    ]
+    assert httpx.post(row["link"], json={"approved": False}).json()["approved"] is False
+    found: list[dict[str, str]] = []
+    while not found:
+        listed = cluster("audit", "--what", "answerByLink", "-o", "json").json
+        found = [each for each in listed if each["target"].startswith("k2/")]
+    assert (found[0]["result"], found[0]["who"][:5]) == ("200", "link ")
+    secret = row["link"].rpartition("/")[2].encode()
+    written = [path for path in cluster.home.rglob("*") if path.is_file()]
+    assert written and not [path for path in written if secret in path.read_bytes()]
+
+
+def test_a_workflow_sends_the_link_to_its_own_question_and_no_event_has_it(cluster: Flunq) -> None:
+    start(cluster, "mailed", "k3", api=api_of(cluster)[0])
+    while not [each for each in _waiting(cluster) if each["execution"] == "k3"]:
+        pass
+    url = (cluster.home / "mail.txt").read_text()
+    assert "Go &lt;on&gt;?" in httpx.get(url, headers=BROWSER).text
+    assert url.rpartition("/")[2] not in cluster("history", "k3", "-o", "json").out
+    assert httpx.post(url, json={"approved": True}).status_code == 200
+    assert cluster("wait", "k3", "--timeout", "20s").code == 0
+
+
+def _waiting(cluster: Flunq) -> list[dict[str, str]]:
+    found: list[dict[str, str]] = cluster("approvals", "list", "-o", "json").json
+    return found
+
+
+def test_no_guess_and_no_answer_to_a_question_of_yesterday_counts(cluster: Flunq) -> None:
+    start(cluster, "payment", "k4", request="r-k4")
+    url = cluster("approvals", "link", "k4").out.strip()
+    for wrong in (url[:-1], url + "A", url[:-5] + "AAAAA"):
+        assert httpx.get(wrong).status_code == 404
+    assert cluster("approvals", "reject", "k4").code == 0
+    assert cluster("wait", "k4", "--timeout", "20s").code == 0
+    assert httpx.post(url, json={"approved": True}).status_code == 409

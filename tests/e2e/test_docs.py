@@ -30,6 +30,7 @@ document: {dsl: 1.0.3, namespace: shop, name: order, version: 1.0.0}
 do:
   - pay: {set: {paid: "${ .id }"}}
 """
+SHELL = re.compile(r"[|&;<>`~*]|\$\(")
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)[^)]*\)")
 
 
@@ -55,9 +56,24 @@ def pattern(shown: str) -> re.Pattern[str]:
 
 
 def run(command: Command, flunq: Flunq) -> str:
+    code, printed = outcome(command, flunq)
+    assert code == command.code, f"$ {command.line}\n{printed}"
+    return printed
+
+
+def outcome(command: Command, flunq: Flunq) -> tuple[int, str]:
+    """A shell runs the line, unless there is nothing in it that only a shell can do."""
+    program, *arguments = shlex.split(command.line)
+    if program == "flunq" and not SHELL.search(command.line):
+        done = flunq(*arguments)
+        return done.code, done.out + done.err
+    return in_shell(command.line, flunq)
+
+
+def in_shell(line: str, flunq: Flunq) -> tuple[int, str]:
     own = f'flunq() {{ {shlex.quote(sys.executable)} -m flunq "$@"; }}\n'
     done = subprocess.run(
-        ["bash", "-c", own + command.line],
+        ["bash", "-c", own + line],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -67,8 +83,7 @@ def run(command: Command, flunq: Flunq) -> str:
         timeout=60,
         check=False,
     )
-    assert done.returncode == command.code, f"$ {command.line}\n{done.stdout}"
-    return done.stdout
+    return done.returncode, done.stdout
 
 
 @pytest.mark.timeout(180)

@@ -71,6 +71,7 @@ def test_a_breaker_is_opened_and_closed_and_what_it_held_back_goes_on(cluster: F
     [target] = json.loads(cluster("breakers", "list", "-o", "json").out)
     assert (target["target"], target["state"], target["failures"]) == (NOBODY, "closed", 1)
     assert cluster("breakers", "reset", NOBODY).code == 4
+    assert cluster("breakers", "trip", "127.0.0.1:9").code == 3
 
 
 def test_a_limit_is_set_waited_for_and_taken_back(cluster: Flunq) -> None:
@@ -94,3 +95,45 @@ def test_a_limit_is_set_waited_for_and_taken_back(cluster: Flunq) -> None:
 def test_a_limit_that_limits_nothing_is_refused(cluster: Flunq) -> None:
     assert cluster("limits", "set", "x").code == 2
     assert cluster("limits", "set", "x", "--rate", "often").code == 2
+
+
+def status_of(flunq: Flunq, execution: str) -> str:
+    return str(json.loads(flunq("get", execution, "-o", "json").out)["status"])
+
+
+def test_a_workflow_is_paused_and_goes_on(cluster: Flunq) -> None:
+    paused = cluster("workflows", "pause", "limited", "--reason", "maintenance", "-o", "json")
+    view = json.loads(paused.out)
+    assert (view["workflow"], view["reason"], view["unheard"]) == (
+        "tests/limited",
+        "maintenance",
+        [],
+    )
+    assert "yes: maintenance" in cluster("workflows", "list").out
+    accepted = cluster(
+        "start", "limited", "--id", "p1", "-i", '{"seconds": 0}', "--priority", "high"
+    )
+    assert (accepted.code, accepted.out) == (0, "p1\n")
+    assert "its workflow is paused" in accepted.err
+    [cause] = json.loads(cluster("why", "p1", "-o", "json").out)["causes"]
+    assert "has not begun" in cause["text"]
+    assert cause["command"] == "flunq workflows resume tests/limited"
+    assert cluster("workflows", "resume", "limited").code == 0
+    assert cluster("wait", "p1").out == "completed\n"
+    assert cluster("workflows", "resume", "limited").code == 4
+    started = json.loads(cluster("history", "p1", "-o", "jsonl").out.splitlines()[0])
+    assert started["data"]["priority"] == 8
+
+
+def test_what_cannot_be_a_pause_or_a_priority_says_so(cluster: Flunq) -> None:
+    assert cluster("workflows", "pause", "nothing").code == 4
+    assert cluster("workflows", "pause", "limited:1.0.0", "--version", "1.0.0").code == 2
+    assert cluster("start", "limited", "--priority", "urgent").code == 2
+
+
+def test_a_change_of_a_pause_is_in_the_audit(cluster: Flunq) -> None:
+    assert cluster("workflows", "pause", "calls:1.0.0", "--starts-only").code == 0
+    assert cluster("workflows", "resume", "calls", "--version", "1.0.0").code == 0
+    noted = json.loads(cluster("audit", "-o", "json").out)
+    done = [each["what"] for each in noted if each["target"].startswith("calls")]
+    assert done == ["pause-workflow", "resume-workflow"]

@@ -146,6 +146,24 @@ def test_pause_update_and_resume_are_remembered(cluster: Flunq) -> None:
     assert (view["status"], view["overlap"], view["timezone"]) == ("active", "allow", "UTC")
 
 
+def test_the_next_fires_are_skipped_until_that_is_taken_back(cluster: Flunq) -> None:
+    apply(cluster, "leap")
+    said = cluster("schedules", "skip", "leap", "--count", "2")
+    first, second, third = (row["at"] for row in next_of(cluster, "leap"))
+    assert said.out.strip() == f"t/leap skips its fires up to {second}; the next is {third}"
+    assert [row["skipped"] for row in next_of(cluster, "leap")] == [True, True, False]
+    assert show(cluster, "leap")["skipping"] == [first, second]
+    assert "skips" in cluster("schedules", "show", "leap").out
+    assert cluster("schedules", "unskip", "leap").code == 0
+    assert show(cluster, "leap")["next"][0] == first
+    assert cluster("schedules", "skip", "leap", "--until", "2020-01-01T00:00Z").code == 3
+
+
+def next_of(flunq: Flunq, name: str) -> Any:
+    """Return the next three fires."""
+    return flunq("schedules", "next", name, "-n", "3", "-o", "json").json
+
+
 def test_next_shows_the_local_time_of_a_registered_schedule(cluster: Flunq) -> None:
     apply(cluster, "tokyo")
     cluster("schedules", "update", "tokyo", "--timezone", "Asia/Tokyo")
@@ -170,6 +188,7 @@ def test_next_of_a_document_without_a_schedule_is_empty(flunq: Flunq) -> None:
     [
         (("update", "x", "--overlap", "maybe"), 2, "--overlap is one of"),
         (("update", "x"), 2, "nothing to set"),
+        (("skip", "x", "-n", "1", "--until", "2126-01-01"), 2, "--count or --until, not both"),
         (("backfill", "x", "--from", "2026-01-02", "--to", "2026-01-01"), 2, "--to is before"),
         (("backfill", "x", "--from", "noon"), 2, "'noon' is no moment"),
         (("next", "missing.yaml"), 4, "no such file"),

@@ -181,8 +181,8 @@ def test_the_api_leaves_one_trace_with_the_name_of_its_token(cluster: Flunq) -> 
     deadline = time.monotonic() + 20
     while not (found := audit(cluster, "--who", "tracer")):
         assert time.monotonic() < deadline
-    assert [(each["via"], each["role"], each["from"]) for each in found] == [
-        ("api", "operator", "127.0.0.1")
+    assert [(each["via"], each["role"], each["from"], each["target"]) for each in found] == [
+        ("api", "operator", "127.0.0.1", "traced")
     ]
     assert not [each for each in audit(cluster, "--what", "start") if each["target"] == "traced"]
 

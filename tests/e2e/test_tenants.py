@@ -112,6 +112,18 @@ def test_deleting_wants_a_yes_and_takes_the_context_along(cluster: Flunq) -> Non
     assert cluster("tenants", "delete", "default", "--yes").code == 3
 
 
+def test_tokens_of_a_tenant_go_with_it_and_do_not_come_back_with_its_name(cluster: Flunq) -> None:
+    for _ in range(2):
+        assert cluster("tenants", "create", "brief").code == 0
+        made = loaded(
+            cluster, "tokens", "create", "--name", "ci", "--tenant", "brief", "--role", "viewer"
+        )
+        assert cluster("tenants", "delete", "brief", "--yes").code == 0
+    listed = loaded(cluster, "tokens", "list", "--tenant", "brief")
+    assert made["id"] in {each["id"] for each in listed}
+    assert {each["state"] for each in listed} == {"revoked"}
+
+
 def test_a_quota_that_is_used_up_is_a_problem_of_its_own(cluster: Flunq) -> None:
     changed = loaded(cluster, "tenants", "update", "beta", "--quota-bytes", "1KiB")
     assert changed["quotas"]["bytes"] == 1024

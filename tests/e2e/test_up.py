@@ -7,18 +7,17 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from flunq.contexts import Context, ContextStore
 from tests.support.cli import Flunq
+from tests.support.waiting import is_alive, wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -54,13 +53,6 @@ def in_foreground(flunq: Flunq, *arguments: str) -> Iterator[subprocess.Popen[st
         process.communicate(timeout=40)
 
 
-def eventually(predicate: Callable[[], bool], *, within: float = 20.0) -> None:
-    deadline = time.monotonic() + within
-    while not predicate():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.05)
-
-
 def status(flunq: Flunq) -> dict[str, Any]:
     answer: dict[str, Any] = flunq("status", "-o", "json").json
     return answer
@@ -70,13 +62,6 @@ def pids(flunq: Flunq) -> list[int]:
     return [service["pid"] for service in status(flunq)["services"]]
 
 
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
 def test_status_as_json_has_what_scripts_rely_on(cluster: Flunq) -> None:
     state = status(cluster)
     assert state["durability"] == "strict"
@@ -84,7 +69,7 @@ def test_status_as_json_has_what_scripts_rely_on(cluster: Flunq) -> None:
     assert state["nats"]["url"].startswith("nats://127.0.0.1:")
     services = {service["name"]: service for service in state["services"]}
     assert set(services) >= {"nats", "control", "node-1"}
-    assert all(alive(service["pid"]) for service in services.values())
+    assert all(is_alive(service["pid"]) for service in services.values())
     assert {(each["state"], each["restarts"]) for each in services.values()} == {("ready", 0)}
 
 
@@ -183,7 +168,7 @@ def test_down_ends_every_process_and_then_nothing_runs(flunq: Flunq) -> None:
     assert flunq("up", "--detach").code == 0
     running = pids(flunq)
     assert flunq("down").code == 0
-    assert not any(alive(pid) for pid in running)
+    assert not any(is_alive(pid) for pid in running)
     assert flunq("status").code == 6
     assert flunq("down").code == 4
 
@@ -202,15 +187,15 @@ def test_ctrl_c_drains_and_ends_with_zero(flunq: Flunq) -> None:
         _, err = process.communicate(timeout=40)
     assert process.returncode == 0, err
     assert "node-1 stopped" in err
-    assert not any(alive(pid) for pid in running)
+    assert not any(is_alive(pid) for pid in running)
 
 
 def test_a_killed_node_is_replaced_and_the_reason_is_shown(flunq: Flunq) -> None:
     with in_foreground(flunq) as process:
         node = next(each for each in status(flunq)["services"] if each["name"] == "node-1")
         os.kill(node["pid"], signal.SIGKILL)
-        eventually(lambda: "killed by SIGKILL" in flunq("status").out)
-        eventually(lambda: flunq("status").code == 0)
+        wait_until(lambda: "killed by SIGKILL" in flunq("status").out)
+        wait_until(lambda: flunq("status").code == 0)
         process.send_signal(signal.SIGTERM)
         _, err = process.communicate(timeout=40)
     assert process.returncode == 0
@@ -221,7 +206,7 @@ def test_nothing_is_left_behind_when_up_itself_is_killed(flunq: Flunq) -> None:
     with in_foreground(flunq) as process:
         running = pids(flunq)
         process.kill()
-        eventually(lambda: not any(alive(pid) for pid in running))
+        wait_until(lambda: not any(is_alive(pid) for pid in running))
     shown = flunq("status")
     assert (shown.code, shown.out) == (6, "")
     assert f"the one with pid {process.pid} was killed" in shown.err

@@ -6,11 +6,12 @@ import os
 
 import pytest
 
+from flunq.chaos.faults import BLACKHOLE, STREAMS
 from flunq.chaos.options import ChaosOptions, ChaosReport
 from flunq.chaos.runner import run_chaos
 
 pytestmark = pytest.mark.timeout(180)
-FULL = int(os.environ.get("FLUNQ_CHAOS_EXECUTIONS", "60"))
+FULL = int(os.environ.get("FLUNQ_CHAOS_EXECUTIONS", "40"))
 FAULTY = """
 document: {dsl: 1.0.3, namespace: tests, name: faulty, version: 1.0.0}
 do:
@@ -34,9 +35,35 @@ async def test_every_promise_holds_while_one_process_after_the_other_fails() -> 
 
 
 async def test_everything_may_be_killed_at_once() -> None:
-    report = await run(faults=("kill-all",), rounds=2)
+    report = await run(faults=("kill-all",), rounds=1)
     assert report.broken == []
     assert report.statuses == {"completed": FULL}
+
+
+async def test_a_full_store_a_slow_or_silent_server_and_lost_consumers_lose_nothing() -> None:
+    report = await run(seed=48, faults=(*STREAMS, BLACKHOLE), rounds=5)
+    assert report.broken == []
+    assert report.statuses == {"completed": FULL}
+    assert sorted(fault.kind for fault in report.faults) == sorted((*STREAMS, BLACKHOLE))
+
+
+async def test_many_timers_are_due_at_once_while_a_process_dies() -> None:
+    report = await run(scenario="timers", count=200, faults=("kill-node",))
+    assert report.broken == []
+    assert report.figures["timers_due_in_two_seconds"] == 200
+
+
+async def test_one_execution_hears_many_events_while_a_process_dies() -> None:
+    report = await run(scenario="events", count=100, faults=("kill-node",))
+    assert report.broken == []
+    assert report.acknowledged > 1
+
+
+async def test_queued_starts_are_all_worked_off_while_a_process_dies() -> None:
+    report = await run(scenario="starts", count=300, faults=("kill-node",))
+    assert report.broken == []
+    assert report.acknowledged > 300
+    assert report.events > 5 * 300
 
 
 async def test_two_of_three_servers_and_the_leader_may_fail() -> None:

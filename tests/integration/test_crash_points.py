@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.http_stub import HttpStub
-from tests.support.processes import eventually, running_cluster
+from tests.support.processes import running_cluster
+from tests.support.waiting import eventually
 from tests.support.workload import Load
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ async def test_a_crash_at_any_point_loses_and_doubles_nothing(tmp_path: Path, po
         HttpStub() as ledger,
         running_cluster(
             tmp_path / "data",
+            lease_ttl=1.0,
             node={"checkpoint_seconds": 0.3, "hibernate_seconds": 0.1},
             environment={"FLUNQ_CRASH_AT": point, "FLUNQ_CRASH_ONCE": str(died)},
         ) as cluster,

@@ -11,7 +11,8 @@ import pytest
 
 from flunq.log.nats import NatsEventStream
 from tests.support.lake import expected_places, manifest_of, places, through
-from tests.support.processes import check_histories, eventually, history, running_cluster
+from tests.support.processes import check_histories, history, running_cluster
+from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from flunq.log.nats import NatsEventStream
-from tests.support.processes import Cluster, eventually, history, running_cluster
+from tests.support.processes import Cluster, history, running_cluster
+from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,14 +7,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from flunq.log.nats import NatsDatabase
 from flunq.services.supervising.network import free_ports
 from tests.support.http_stub import HttpStub
-from tests.support.processes import eventually, running_cluster
+from tests.support.processes import running_cluster
 from tests.support.proxy import proxy_to
+from tests.support.waiting import PATIENCE, eventually
 from tests.support.workload import Load
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tests.support.processes import Cluster
 
 pytestmark = pytest.mark.timeout(60)
 HOLD = """
@@ -22,6 +26,14 @@ document: {dsl: 1.0.3, namespace: test, name: hold, version: 1.0.0}
 do:
   - until: {call: hold, with: {path: '${ .path }'}}
 """
+
+
+async def lease_ended(cluster: Cluster, node: str) -> None:
+    """Return once a node that was there counts as dead."""
+    async with NatsDatabase(cluster.settings("engine")) as database, asyncio.timeout(PATIENCE):
+        assert node in await database.leases.live()
+        while node in await database.leases.live():
+            await asyncio.sleep(0.05)
 
 
 async def test_a_killed_broker_comes_back_under_load(tmp_path: Path) -> None:
@@ -50,7 +62,7 @@ async def test_a_broker_that_stands_still_for_seconds_loses_nothing(tmp_path: Pa
             group.create_task(load.run(40))
             await load.reached(5)
             async with cluster.stopped("nats"):
-                await asyncio.sleep(6)
+                await eventually(lambda: cluster.service("nats").state == "unhealthy")
         await load.check()
 
 
@@ -124,7 +136,7 @@ async def test_a_partition_of_the_network_heals(tmp_path: Path) -> None:
                 group.create_task(load.run(40))
                 await load.reached(5)
                 async with proxy.stalled():
-                    await asyncio.sleep(4)
+                    await lease_ended(cluster, "node-1")
                 await load.reached(15)
                 proxy.reset()
             await load.check()

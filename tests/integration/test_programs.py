@@ -8,8 +8,9 @@ import pytest
 
 from flunq.errors import ExecutionFailedError
 from tests.support.docker_stub import Container, DockerStub
-from tests.support.processes import eventually, history, running_cluster
-from tests.support.running import is_alive, numbers_in
+from tests.support.processes import history, running_cluster
+from tests.support.running import numbers_in
+from tests.support.waiting import eventually, is_alive
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,7 +11,8 @@ import pytest
 
 from flunq.core.events import TASK_COMPLETED, TASK_STARTED
 from flunq.errors import IdConflictError
-from tests.support.processes import eventually, history, running_cluster
+from tests.support.processes import history, running_cluster
+from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,8 +16,9 @@ from flunq.log.nats import NatsEventStream
 from flunq.store.lake import lake_folder
 from flunq.store.tail import collect_tail, scratch_folder
 from tests.support.lake import through
-from tests.support.processes import eventually, running_cluster
+from tests.support.processes import running_cluster
 from tests.support.sql import ask
+from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

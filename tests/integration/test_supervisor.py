@@ -24,9 +24,10 @@ from flunq.services.supervising.options import ClusterOptions
 from flunq.services.supervising.secrets import load_secrets
 from flunq.services.supervising.statefile import ClusterState, ServiceStatus, read_state
 from flunq.services.supervisor import Supervisor
+from tests.support.waiting import eventually, is_alive
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Iterator
 
     from nats.js import JetStreamContext
 
@@ -78,28 +79,13 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 40 MB."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", str(folder)]
-    if subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("this container may not mount")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", str(folder)], check=True)
     yield folder
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-async def eventually(predicate: Callable[[], bool], *, within: float = 20.0) -> None:
-    async with asyncio.timeout(within):
-        while not predicate():
-            await asyncio.sleep(0.02)
-
-
 def service(state: ClusterState, name: str) -> ServiceStatus:
     return next(each for each in state.services if each.name == name)
-
-
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 async def test_a_cluster_starts_everything_and_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -110,7 +96,7 @@ async def test_a_cluster_starts_everything_and_leaves_nothing_behind(tmp_path: P
         pids = [each.pid for each in state.services if each.pid]
         status, _ = await http_get(f"{state.api.url}/livez")
         assert status == 200
-    assert not any(alive(pid) for pid in pids)
+    assert not any(is_alive(pid) for pid in pids)
     assert supervisor.state.status == "not running"
 
 
@@ -141,7 +127,7 @@ async def test_requests_wait_while_the_api_is_restarted(tmp_path: Path) -> None:
         control = service(supervisor.state, "control")
         assert control.pid is not None
         os.kill(control.pid, signal.SIGKILL)
-        await eventually(lambda: not alive(control.pid or 0))
+        await eventually(lambda: not is_alive(control.pid or 0))
         status, _ = await http_get(f"{supervisor.state.api.url}/livez", within=15.0)
     assert status == 200
 
@@ -203,7 +189,7 @@ async def test_a_service_that_ignores_the_drain_is_cut_off(
     async with running(options(tmp_path)) as supervisor:
         pid = service(supervisor.state, "node-1").pid
     assert pid is not None
-    assert not alive(pid)
+    assert not is_alive(pid)
 
 
 async def test_a_stopped_cluster_has_drained_its_services(
@@ -232,6 +218,7 @@ async def test_a_stopped_server_process_is_found_and_replaced(
 
 
 @pytest.mark.root
+@pytest.mark.mount
 async def test_a_server_that_met_a_full_disk_is_restarted_once_there_is_room(
     small_disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -302,5 +289,5 @@ async def test_everybody_ends_when_the_supervisor_is_killed(tmp_path: Path) -> N
     pids = [each.pid for each in state.services if each.pid]
     parent.kill()
     await parent.wait()
-    await eventually(lambda: not any(alive(pid) for pid in pids))
+    await eventually(lambda: not any(is_alive(pid) for pid in pids))
     assert len(pids) == 3

@@ -21,6 +21,7 @@ from flunq.errors import (
     RejectedError,
 )
 from flunq.log.nats import NatsDatabase, NatsEventStream
+from flunq.services.control import ControlSettings
 from flunq.services.supervising.secrets import load_secrets
 from flunq.services.tenants.clients import TenantClients
 from flunq.services.tenants.records import TenantRecords
@@ -324,18 +325,11 @@ async def test_another_node_takes_every_tenant_over(tmp_path: Path) -> None:
             assert await run.result(timeout=60) == {"up": True}
 
 
-class _Settings(msgspec.Struct, frozen=True):
-    nats_url: str
-    user: str | None
-    password: str | None
-    proof: str = ""
-    node: str = "api"
-
-
 async def test_the_clients_of_a_process_are_one_per_tenant(tmp_path: Path) -> None:
     async with shared_cluster(tmp_path) as (cluster, _):
         own = cluster.settings()
-        async with TenantClients(_Settings(own.url, own.user, own.password), most=2) as clients:
+        settings = ControlSettings(nats_url=own.url, user=own.user, password=own.password)
+        async with TenantClients(settings, most=2) as clients:
             acme, again = await asyncio.gather(clients.get("acme"), clients.get("acme"))
             assert acme is again
             assert (await acme.info()).tenant == "acme"

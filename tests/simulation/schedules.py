@@ -6,6 +6,7 @@ import asyncio
 import gc
 import random
 from collections import Counter
+from contextlib import suppress
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from flunq.core.execution.fold import micros
 from flunq.core.scheduling.fires import events_id, fire_id, fires
 from flunq.core.scheduling.plan import compile_plan
 from flunq.core.scheduling.state import ScheduleState
-from flunq.errors import FlunqError
+from flunq.errors import FlunqError, RejectedError
 from flunq.log.memory import MemoryEventStream
 from flunq.log.select import StreamSettings
 from flunq.testing.clock import EPOCH, Process, StuckError, VirtualClock, VirtualLoop, run_virtually
@@ -48,6 +49,7 @@ DOCUMENTS = {
     **dict.fromkeys(POLICIES, ALONE.format()),
     "every": "schedule: {every: {milliseconds: 700}}\ndo:\n  - a: {set: {x: 1}}\n",
     "cron": "schedule: {cron: '*/2 * * * * *'}\ndo:\n  - a: {set: {x: 1}}\n",
+    "leap": "schedule: {every: {milliseconds: 600}}\ndo:\n  - a: {set: {x: 1}}\n",
     "after": "schedule: {after: {milliseconds: 300}}\ndo:\n  - a: {wait: {milliseconds: 400}}\n",
     "on": (
         "schedule: {on: {one: {with: {type: a.one}}}}\n"
@@ -73,7 +75,8 @@ class Scene:
         shape = Shape(machines=2, partitions=self.random.choice([1, 2, 3]))
         self.cluster = Cluster(self.loop, self.wire, shape, seed)
         self.emitted: list[dict[str, Any]] = []
-        self.paused: list[tuple[int, int]] = []
+        self.skips: list[tuple[int, int, int]] = []
+        """When it was asked, when that was acknowledged, up to which moment."""
 
     def run(self) -> list[str]:
         """Carry it out; return what must not have happened."""
@@ -141,10 +144,22 @@ class Scene:
                 await _insist(lambda text=text: client.apply(text))
             for number in range(12):
                 await asyncio.sleep(self.random.uniform(0.0, 1.5))
+                if number == 5:
+                    await self._skip(client)
                 for kind in self.random.sample(["one", "two"], 2):
                     event = {"id": f"{kind}{number}", "source": "/t", "type": f"a.{kind}"}
                     await _insist(lambda e={**event, "data": number}: client.emit([e]))
                     self.emitted.append(event)
+
+    async def _skip(self, client: Client) -> None:
+        """Let some fires pass, and wait until they have."""
+        asked = EPOCH + self.loop.micros()
+        upto = asked + 3 * SECOND
+        with suppress(RejectedError):  # too late by now: done by an attempt whose answer was lost
+            await _insist(lambda: client.schedules.skip("leap", until=upto))
+        now = EPOCH + self.loop.micros()
+        self.skips.append((asked, now, upto))
+        await asyncio.sleep(max(upto - now, 0) / SECOND)
 
     # -- afterwards --------------------------------------------------------------------------------
 
@@ -159,6 +174,7 @@ class Scene:
             yield from self._early(story.id, first.time, story.state)
         yield from self._timed("every", started["every"])
         yield from self._timed("cron", started["cron"])
+        yield from self._skipped(started["leap"])
         yield from self._events(started)
         yield from self._alone(archive, "after", 300_000)
         yield from self._alone(archive, "skip", 0)
@@ -201,6 +217,19 @@ class Scene:
         extra = [one for one in started if one not in wanted and one not in late]
         if lost or extra:
             yield f"{name}: lost {lost}, never due {extra}"
+
+    def _skipped(self, started: Counter[str]) -> Iterator[str]:
+        """What somebody asked to skip never starts; everything else does."""
+        state = self._record("leap")
+        assert state is not None
+        now = EPOCH + self.loop.micros()
+        due = fires(compile_plan(state.block), state.since, state.since, 10_000, upto=now - SECOND)
+        for at in due[2:]:  # it came into force within its first second
+            name = fire_id("t", "leap", at)
+            if name in started and any(known < at <= upto for _, known, upto in self.skips):
+                yield f"leap: {name} was to be skipped"
+            if name not in started and not any(low < at <= upto for low, _, upto in self.skips):
+                yield f"leap: {name} was skipped without being asked"
 
     def _events(self, started: dict[str, Counter[str]]) -> Iterator[str]:
         ones = [event for event in self.emitted if event["type"] == "a.one"]

@@ -13,6 +13,7 @@ import pytest
 from flunq.core.protocol import Reply
 from flunq.core.scheduling import deciding, fires
 from flunq.core.scheduling.plan import Plan
+from flunq.services.schedules import answers
 from flunq.services.schedules.runs import Runs
 from tests.simulation.schedules import Scene
 
@@ -61,7 +62,25 @@ def forgets_what_runs() -> Iterator[None]:
         yield
 
 
-@pytest.mark.parametrize("defect", [fresh_ids, no_repeats, forgets_what_runs])
+@contextmanager
+def forgets_what_to_skip() -> Iterator[None]:
+    """What somebody asked to skip is not stored."""
+    with patch.object(answers, "skip", lambda state, upto, now: state):
+        yield
+
+
+@contextmanager
+def skips_one_more() -> Iterator[None]:
+    """The fire after those that somebody asked to skip goes with them."""
+    real = deciding.skip
+    with patch.object(answers, "skip", lambda state, upto, now: real(state, upto + 600_000, now)):
+        yield
+
+
+DEFECTS = [fresh_ids, no_repeats, forgets_what_runs, forgets_what_to_skip, skips_one_more]
+
+
+@pytest.mark.parametrize("defect", DEFECTS)
 def test_a_deliberate_defect_is_found(defect: Any) -> None:
     for seed in range(1, FOUND_WITHIN + 1):
         with defect():

@@ -9,9 +9,14 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tests.support.launching import can_be_forked, launch
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+PATIENCE = 50.0
+"""Seconds; a command that takes longer hangs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +47,26 @@ class Flunq:
         cwd: Path | None = None,
     ) -> Outcome:
         """Run one command to its end."""
+        variables, folder = self.environment(environ), cwd or self.home
+        if can_be_forked(environ or {}):
+            return Outcome(
+                *launch(
+                    arguments,
+                    environment=variables,
+                    cwd=folder,
+                    stdin=stdin or "",
+                    timeout=PATIENCE,
+                )
+            )
         done = subprocess.run(
             [sys.executable, "-m", "flunq", *arguments],
-            input=stdin if stdin is not None else "",
+            input=stdin or "",
             capture_output=True,
             text=True,
             encoding="utf-8",
-            cwd=cwd or self.home,
-            env=self.environment(environ),
-            timeout=50,
+            cwd=folder,
+            env=variables,
+            timeout=PATIENCE,
             check=False,
         )
         return Outcome(done.returncode, done.stdout, done.stderr)

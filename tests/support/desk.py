@@ -9,6 +9,8 @@ import yaml
 
 from flunq.core.events import timestamp
 from flunq.core.letters import Letter
+from flunq.core.protocol import ScheduleView
+from flunq.core.scheduling.state import Counts, Note
 from flunq_tui.recorded import RecordedSource, Recording
 from flunq_tui.source import Link, Queue
 from tests.support.driver import EPOCH, Driver
@@ -55,6 +57,7 @@ class Desk(RecordedSource):
         self.dead = list(letters)
         self.lines: list[LogLine] = []
         self.reasons: Why | None = None
+        self.plans: list[ScheduleView] = []
 
     async def why(self, execution: str) -> Why | None:
         return self.reasons
@@ -74,6 +77,14 @@ class Desk(RecordedSource):
     async def act(self, action: str, execution: str, **values: Any) -> str:
         self.done.append((action, execution, *values.values()))
         return "running"
+
+    async def schedules(self) -> Sequence[ScheduleView]:
+        return self.plans
+
+    async def steer(self, action: str, schedule: str) -> str:
+        self.done.append((action, schedule))
+        self.plans = [nightly(skips=action == "skip")]
+        return "active"
 
     async def fork(self, execution: str, *, at: int | None, **values: Any) -> str:
         self.done.append(("fork", execution, at, *values.values()))
@@ -104,6 +115,28 @@ def letter(number: int = 7) -> Letter:
         task="/do/0/price",
         attempts=3,
         body='{"cents": 1}',
+    )
+
+
+def nightly(*, skips: bool = False) -> ScheduleView:
+    """Return a schedule with three fires to come, the first of them perhaps to be skipped."""
+    due = [EPOCH + hours * 3_600_000_000 for hours in (1, 25, 49)]
+    return ScheduleView(
+        namespace="shop",
+        name="nightly",
+        version="1.0.0",
+        status="active",
+        kinds=("cron",),
+        schedule={"cron": "30 2 * * *"},
+        timezone="UTC",
+        overlap="allow",
+        catch_up=0,
+        missed="all",
+        since=EPOCH,
+        next=due[skips:],
+        skipping=due[:skips],
+        counts=Counts(skipped=1),
+        runs=[Note(at=EPOCH, cause="time", outcome="skipped", noted_at=EPOCH)],
     )
 
 

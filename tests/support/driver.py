@@ -79,6 +79,8 @@ class Driver:
         self.state: State | None = None
         self.folded: State | None = None
         self.events: list[CloudEvent] = []
+        self.commits: list[int] = []
+        """How many events there were after each decision that made some."""
         self.published: list[dict[str, Any]] = []
         self.finished: list[Finish] = []
         self.buried: list[dict[str, Any]] = []
@@ -113,6 +115,8 @@ class Driver:
             stored = msgspec.json.decode(msgspec.json.encode(event), type=CloudEvent)
             self.folded = fold(self.folded, stored)
         self.events += decision.events
+        if decision.events:
+            self.commits.append(len(self.events))
         assert self.folded is not None
         assert msgspec.json.encode(self.state) == msgspec.json.encode(self.folded)
         for effect in decision.effects:

@@ -27,9 +27,10 @@ from flunq.services.supervising.secrets import load_secrets
 from flunq.services.supervisor import Supervisor
 from tests.support.serve import OVERLAY
 from tests.support.steps import FILE
+from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 
     from flunq.client.run import Run
     from flunq.core.events import LazyEvent
@@ -37,13 +38,6 @@ if TYPE_CHECKING:
 
 STEPS = Path(__file__).with_name("steps.py")
 SERVE = (sys.executable, "-P", str(Path(__file__).with_name("serve.py")))
-
-
-async def eventually(predicate: Callable[[], Any], *, within: float = 20.0) -> None:
-    """Return once something holds; raises TimeoutError if it does not in time."""
-    async with asyncio.timeout(within):
-        while not predicate():
-            await asyncio.sleep(0.02)
 
 
 class Cluster:

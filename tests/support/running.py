@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -12,9 +10,10 @@ import pytest
 from flunq.sdk.context import TaskContext
 from flunq.sdk.executor import TaskError
 from flunq.sdk.testing import LOCAL, make_call, make_context
+from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from pathlib import Path
 
     from flunq.sdk.executor import Executor
 
@@ -54,14 +53,6 @@ def short(error: TaskError) -> tuple[str, int]:
     return error.type.rpartition("/")[2], error.status
 
 
-def is_alive(process: int) -> bool:
-    """Tell whether a process exists and has not ended."""
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
 def folders_in(path: Path) -> list[Path]:
     """Return the folders of programs below the folder that ``TMPDIR`` names."""
     return list(path.glob("flunq-run-*"))
@@ -69,12 +60,5 @@ def folders_in(path: Path) -> list[Path]:
 
 async def numbers_in(path: Path, count: int) -> list[int]:
     """Return the numbers that programs have written to a file, once there are so many."""
-    await until(lambda: path.exists() and len(path.read_text().split()) >= count)
+    await eventually(lambda: path.exists() and len(path.read_text().split()) >= count)
     return [int(word) for word in path.read_text().split()]
-
-
-async def until(holds: Callable[[], Any], within: float = 20.0) -> None:
-    """Return once something holds; raises TimeoutError if it does not in time."""
-    async with asyncio.timeout(within):
-        while not holds():
-            await asyncio.sleep(0.02)

@@ -12,7 +12,8 @@ from flunq.errors import NotFoundError
 from flunq.log.nats import NatsEventStream
 from flunq.services.wire import encode_commands
 from tests.support.http_stub import Answer
-from tests.support.processes import check_histories, check_keys, eventually, start_insistently
+from tests.support.processes import check_histories, check_keys, start_insistently
+from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
     from flunq.client.client import Client

@@ -14,7 +14,7 @@ from flunq_tui.model.equivalents import equal_command
 from flunq_tui.recorded import RecordedSource, from_files
 from flunq_tui.widgets.status_lines import Prompt
 from tests.support.monitor import monitor, press, screen_text, shop, summaries
-from tests.support.running import until
+from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -92,11 +92,11 @@ async def test_copying_goes_through_the_terminal() -> None:
 async def test_the_palette_offers_what_is_possible() -> None:
     async with monitor(shop()) as (app, pilot):
         await pilot.press("ctrl+p")
-        await until(lambda: isinstance(app.focused, Input))
+        await eventually(lambda: isinstance(app.focused, Input))
         await pilot.press(*"overview")
-        await until(lambda: "rates, what is open" in screen_text(app))
+        await eventually(lambda: "rates, what is open" in screen_text(app))
         await pilot.press("enter")
-        await until(lambda: app.view_name != "executions")
+        await eventually(lambda: app.view_name != "executions")
         assert app.view_name == "overview"
 
 

@@ -14,7 +14,7 @@ pytest.importorskip("textual_serve", reason="the extra 'web' is not installed")
 
 from tests.support.chromium import chromium
 from tests.support.cli import Flunq
-from tests.support.running import until
+from tests.support.waiting import eventually
 from tests.tui.test_command import export
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ async def test_a_page_shows_the_monitor_and_its_process_ends_with_it(tmp_path: P
         assert "token" not in await page.value("location.href")
         assert len(children(server)) == 1
         await page.close()
-        await until(lambda: not children(server))
+        await eventually(lambda: not children(server))
 
 
 async def test_without_the_token_the_page_is_refused(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -13,12 +12,11 @@ import pytest
 from flunq.store.exports import Header, write_export
 from tests.support.cli import Flunq
 from tests.support.monitor import definition, order, recording
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-LIMIT = 40.0
 
 
 @pytest.fixture
@@ -58,10 +56,17 @@ class Terminal:
 
     def until(self, text: str) -> str:
         """Return the screen once it shows a text."""
-        deadline = time.monotonic() + LIMIT
-        while text not in (shown := self.screen()):
-            assert time.monotonic() < deadline, f"{text!r} did not come:\n{shown}"
-            time.sleep(0.05)
+        shown = ""
+
+        def arrived() -> bool:
+            nonlocal shown
+            shown = self.screen()
+            return text in shown
+
+        try:
+            wait_until(arrived)
+        except TimeoutError:
+            pytest.fail(f"{text!r} did not come:\n{shown}")
         return shown
 
 

@@ -26,7 +26,7 @@ NASTY = [
     "\ufffd\ud800"[:1],
     "",
 ]
-BUSY = 60
+BUSY = 40
 ODD = "do: [{odd: {call: f}}]"
 
 

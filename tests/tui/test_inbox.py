@@ -11,7 +11,7 @@ from flunq_tui.dialogs.editing import Editing
 from flunq_tui.dialogs.form import Form
 from tests.support.desk import Desk, approval, desk, letter
 from tests.support.monitor import assert_grid, monitor, press, screen_text
-from tests.support.running import until
+from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
     from textual.pilot import Pilot
@@ -56,10 +56,10 @@ async def test_a_dead_letter_is_dropped_after_a_yes() -> None:
     async with monitor(source) as (app, pilot):
         await go_to(app, pilot, "#7")
         await press(pilot, "x", "x", "D")
-        await until(lambda: isinstance(app.screen, Confirm))
+        await eventually(lambda: isinstance(app.screen, Confirm))
         assert "delete: 2?" in screen_text(app) and "flunq dlq drop" in screen_text(app)
         await press(pilot, "y")
-        await until(lambda: not source.dead)
+        await eventually(lambda: not source.dead)
     assert sorted(source.done) == [("drop", "7", None), ("drop", "8", None)]
 
 
@@ -68,10 +68,10 @@ async def test_a_dead_letter_is_edited_and_put_back() -> None:
     async with monitor(source) as (app, pilot):
         await go_to(app, pilot, "#7")
         await press(pilot, "ctrl+e")
-        await until(lambda: isinstance(app.screen, Editing))
+        await eventually(lambda: isinstance(app.screen, Editing))
         app.screen.query_one("#text").text = '{"cents": 2}'  # type: ignore[attr-defined]
         await press(pilot, "ctrl+s")
-        await until(lambda: bool(source.done))
+        await eventually(lambda: bool(source.done))
     assert source.done == [("retry", "7", '{"cents": 2}')]
 
 
@@ -90,7 +90,7 @@ async def test_a_question_is_answered_with_a_form_of_its_schema() -> None:
     async with monitor(source) as (app, pilot):
         await go_to(app, pilot, "asking")
         await press(pilot, "A")
-        await until(lambda: isinstance(app.screen, Form))
+        await eventually(lambda: isinstance(app.screen, Form))
         await press(pilot)
         assert_grid(app, "answer")
         app.screen.query_one("#field-1").value = "true"  # type: ignore[attr-defined]
@@ -99,7 +99,7 @@ async def test_a_question_is_answered_with_a_form_of_its_schema() -> None:
         assert "shorter than 3 characters" in screen_text(app) and not source.done
         app.screen.query_one("#field-2").value = "fine"  # type: ignore[attr-defined]
         await press(pilot, "ctrl+s")
-        await until(lambda: bool(source.done))
+        await eventually(lambda: bool(source.done))
     data = {"request": "r-1", "approved": True, "why": "fine"}
     assert source.done == [("emit", "com.example.decided", "/shop", data)]
 

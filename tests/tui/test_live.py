@@ -21,7 +21,7 @@ from flunq_tui.source import Link
 from flunq_tui.views.execution import ExecutionView
 from flunq_tui.views.executions import ExecutionsView
 from tests.support.monitor import monitor, press, screen_text
-from tests.support.running import until
+from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -66,70 +66,70 @@ def source_of(cluster: PrivateCluster) -> LiveSource:
 
 async def test_what_starts_appears_by_itself(cluster: PrivateCluster) -> None:
     async with monitor(source_of(cluster)) as (app, _pilot):
-        await until(lambda: "nothing has run yet" in screen_text(app))
+        await eventually(lambda: "nothing has run yet" in screen_text(app))
         run = await cluster.client.start("tests/pause", {}, id="first")
-        await until(lambda: "first" in screen_text(app))
+        await eventually(lambda: "first" in screen_text(app))
         await run.cancel()
-        await until(lambda: "cancelled" in screen_text(app))
+        await eventually(lambda: "cancelled" in screen_text(app))
 
 
 async def test_an_open_execution_follows_its_events(cluster: PrivateCluster) -> None:
     await cluster.client.start("tests/pause", {}, id="followed")
     async with monitor(source_of(cluster), (120, 24)) as (app, pilot):
-        await until(lambda: "followed" in screen_text(app))
+        await eventually(lambda: "followed" in screen_text(app))
         await press(pilot, "enter")
         view = app.view
         assert isinstance(view, ExecutionView) and view.live
-        await until(lambda: "Waiting for" in screen_text(app))
+        await eventually(lambda: "Waiting for" in screen_text(app))
         before = view.position
         await cluster.client.cancel("followed")
-        await until(lambda: view.position > before and "cancelled" in screen_text(app))
+        await eventually(lambda: view.position > before and "cancelled" in screen_text(app))
 
 
 async def test_marked_executions_are_cancelled_after_a_yes(cluster: PrivateCluster) -> None:
     for number in range(3):
         await cluster.client.start("tests/pause", {}, id=f"run-{number}")
     async with monitor(source_of(cluster)) as (app, pilot):
-        await until(lambda: "run-0" in screen_text(app))
+        await eventually(lambda: "run-0" in screen_text(app))
         await press(pilot, "x", "x", "ctrl+d")
-        await until(lambda: isinstance(app.screen, Confirm))
+        await eventually(lambda: isinstance(app.screen, Confirm))
         assert "run-2" in screen_text(app) and "run-1" in screen_text(app)
         await pilot.press("y")
-        await until(lambda: screen_text(app).count("cancelled") == 2)
+        await eventually(lambda: screen_text(app).count("cancelled") == 2)
     assert (await cluster.client.get("run-0")).status == "waiting"
 
 
 async def test_enter_is_no_yes(cluster: PrivateCluster) -> None:
     await cluster.client.start("tests/pause", {}, id="safe")
     async with monitor(source_of(cluster)) as (app, pilot):
-        await until(lambda: "safe" in screen_text(app))
+        await eventually(lambda: "safe" in screen_text(app))
         await press(pilot, "ctrl+d")
-        await until(lambda: isinstance(app.screen, Confirm))
+        await eventually(lambda: isinstance(app.screen, Confirm))
         await pilot.press("enter")
-        await until(lambda: not isinstance(app.screen, Confirm))
+        await eventually(lambda: not isinstance(app.screen, Confirm))
     assert (await cluster.client.get("safe")).status == "waiting"
 
 
 async def test_suspending_and_resuming(cluster: PrivateCluster) -> None:
     await cluster.client.start("tests/pause", {}, id="held")
     async with monitor(source_of(cluster)) as (app, pilot):
-        await until(lambda: "held" in screen_text(app))
+        await eventually(lambda: "held" in screen_text(app))
         await press(pilot, "p")
-        await until(lambda: "suspended" in screen_text(app))
+        await eventually(lambda: "suspended" in screen_text(app))
         await press(pilot, "u")
-        await until(lambda: "waiting" in screen_text(app))
+        await eventually(lambda: "waiting" in screen_text(app))
 
 
 async def test_a_form_made_from_the_schema_starts_an_execution(cluster: PrivateCluster) -> None:
     async with monitor(source_of(cluster)) as (app, pilot):
         await press(pilot, "4")
-        await until(lambda: "tests/pause" in screen_text(app))
+        await eventually(lambda: "tests/pause" in screen_text(app))
         await press(pilot, "G", "n")
-        await until(lambda: isinstance(app.screen, Form))
+        await eventually(lambda: isinstance(app.screen, Form))
         await pilot.press(*"many", "ctrl+s")
         assert isinstance(app.screen, Form)
         await pilot.press(*["backspace"] * 4, "7", "enter", *"ada", "enter", *"by-form", "enter")
-        await until(lambda: app.view_name == "execution")
+        await eventually(lambda: app.view_name == "execution")
     details = await cluster.client.get("by-form")
     assert details.input == {"minutes": 7, "who": "ada"}
 
@@ -138,12 +138,12 @@ async def test_an_event_is_published_to_what_waits_for_it(cluster: PrivateCluste
     await cluster.client.start("tests/ask", {}, id="asking")
     async with monitor(source_of(cluster)) as (app, pilot):
         await press(pilot, "6")
-        await until(lambda: "asking" in screen_text(app))
+        await eventually(lambda: "asking" in screen_text(app))
         await press(pilot, "E")
-        await until(lambda: isinstance(app.screen, Form))
+        await eventually(lambda: isinstance(app.screen, Form))
         assert "com.example.answered" in screen_text(app)
         await pilot.press("ctrl+s")
-        await until(lambda: not isinstance(app.screen, Form))
+        await eventually(lambda: not isinstance(app.screen, Form))
     assert (await cluster.client.result("asking", timeout=20)).status == "completed"
 
 
@@ -151,7 +151,7 @@ async def test_partitions_tell_their_owners(cluster: PrivateCluster) -> None:
     await cluster.client.start("tests/pause", {}, id="owned")
     async with monitor(source_of(cluster)) as (app, pilot):
         await press(pilot, "7")
-        await until(lambda: "private" in screen_text(app))
+        await eventually(lambda: "private" in screen_text(app))
 
 
 async def test_it_connects_as_soon_as_there_is_a_cluster(cluster: PrivateCluster) -> None:
@@ -166,7 +166,7 @@ async def test_it_connects_as_soon_as_there_is_a_cluster(cluster: PrivateCluster
 
     source = LiveSource(connect, link=Link(name="late"))
     async with monitor(source) as (app, _pilot):
-        await until(lambda: source.link.state == "live")
+        await eventually(lambda: source.link.state == "live")
         assert any("no cluster answers" in note.message for note in app._notifications)
         assert isinstance(app.view, ExecutionsView)
 
@@ -177,10 +177,10 @@ async def test_a_lost_cluster_is_told_and_the_data_stays(
     monkeypatch.setattr("flunq_tui.live._PULSE", 0.1)
     await cluster.client.start("tests/pause", {}, id="kept")
     async with monitor(source_of(cluster)) as (app, _pilot):
-        await until(lambda: "kept" in screen_text(app))
+        await eventually(lambda: "kept" in screen_text(app))
         assert cluster._server is not None
         await cluster._server.kill()
-        await until(lambda: "reconnecting" in screen_text(app))
+        await eventually(lambda: "reconnecting" in screen_text(app))
         assert "kept" in screen_text(app)
 
 
@@ -210,18 +210,18 @@ async def test_a_retry_goes_on_from_the_task_that_failed(cluster: PrivateCluster
     run = await cluster.client.start("tests/check", {"n": 12}, id="large")
     await run.wait(20)
     async with going_back(cluster), monitor(source_of(cluster), (120, 24)) as (app, pilot):
-        await until(lambda: "large" in screen_text(app))
+        await eventually(lambda: "large" in screen_text(app))
         await press(pilot, "enter")
-        await until(lambda: "Too large" in screen_text(app))
+        await eventually(lambda: "Too large" in screen_text(app))
         view = app.view
         assert isinstance(view, ExecutionView)
         before = view.execution.last
         await press(pilot, "R")
-        await until(lambda: view.execution.last > before + 1)
+        await eventually(lambda: view.execution.last > before + 1)
         assert view.execution.status(before) == "faulted"
         kinds = [each.type.rpartition(".")[2] for each in view.execution.events[before:]]
         assert kinds[0] == "retried"
-        await until(lambda: view.execution.status(view.execution.last) == "faulted")
+        await eventually(lambda: view.execution.status(view.execution.last) == "faulted")
 
 
 async def test_a_fork_from_the_start_with_another_input(cluster: PrivateCluster) -> None:
@@ -229,14 +229,14 @@ async def test_a_fork_from_the_start_with_another_input(cluster: PrivateCluster)
     run = await cluster.client.start("tests/check", {"n": 12}, id="large")
     await run.wait(20)
     async with going_back(cluster), monitor(source_of(cluster), (120, 24)) as (app, pilot):
-        await until(lambda: "large" in screen_text(app))
+        await eventually(lambda: "large" in screen_text(app))
         await press(pilot, "F")
-        await until(lambda: isinstance(app.screen, Choice))
+        await eventually(lambda: isinstance(app.screen, Choice))
         await pilot.press("down", "enter")
-        await until(lambda: isinstance(app.screen, Editing))
+        await eventually(lambda: isinstance(app.screen, Editing))
         app.screen.query_one("#text", TextArea).text = '{"n": 3}'
         await pilot.press("ctrl+s")
-        await until(lambda: app.view_name == "execution" and "completed" in screen_text(app))
+        await eventually(lambda: app.view_name == "execution" and "completed" in screen_text(app))
         forked = app.view.items()[0].id
     details = await cluster.client.get(forked)
     assert (details.status, details.input) == ("completed", {"n": 3})
@@ -245,7 +245,7 @@ async def test_a_fork_from_the_start_with_another_input(cluster: PrivateCluster)
 async def test_why_is_told_even_where_nobody_keeps_letters(cluster: PrivateCluster) -> None:
     await cluster.client.start("tests/ask", {}, id="asking")
     async with monitor(source_of(cluster)) as (app, pilot):
-        await until(lambda: "asking" in screen_text(app))
+        await eventually(lambda: "asking" in screen_text(app))
         await pilot.press("w")
-        await until(lambda: "ask: an event" in screen_text(app))
+        await eventually(lambda: "ask: an event" in screen_text(app))
         assert "$ flunq emit" in screen_text(app)

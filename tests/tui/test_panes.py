@@ -8,9 +8,20 @@ import pytest
 from flunq.client.reasons import Cause, LastError, Why
 from flunq.core.execution.near import NearMiss, Part
 from flunq.telemetry.lines import LogLine
-from tests.support.desk import desk
+from flunq_tui.recorded import RecordedSource
+from flunq_tui.widgets.json_pane import JsonPane
+from tests.support.desk import desk, nightly
 from tests.support.driver import EPOCH
-from tests.support.monitor import assert_grid, monitor, press, screen_text, shop
+from tests.support.monitor import (
+    REFUSAL,
+    assert_grid,
+    monitor,
+    order,
+    press,
+    recording,
+    screen_text,
+    shop,
+)
 
 WHY = Why(
     id="asking",
@@ -109,6 +120,33 @@ async def test_nodes_tell_what_waits_for_whom() -> None:
         await press(pilot, "7")
         row = next(line for line in screen_text(app).splitlines() if "http" in line)
         assert row.split() == ["tasks", "http", "12", "3"]
+
+
+async def test_an_error_comes_with_the_lines_of_its_task_and_no_more() -> None:
+    source = RecordedSource([recording(order(price=[REFUSAL]).run(), "order-9")])
+    async with monitor(source, (120, 24)) as (_, pilot):
+        await press(pilot, "enter")
+        pane = pilot.app.query_one("#pane", JsonPane)
+        shown = pane.text_to_copy(whole=True).splitlines()
+        assert [line.split(maxsplit=1)[1] for line in shown[-2:]] == ["- price:", "call: price"]
+
+
+async def test_the_overview_tells_how_much_waits_and_for_whom_the_most() -> None:
+    async with monitor(desk()) as (app, pilot):
+        await press(pilot, "3")
+        assert "12 wait, 3 under way; most for http: 12" in screen_text(app)
+
+
+async def test_the_next_fire_of_a_schedule_is_skipped_and_shown_as_such() -> None:
+    source = desk()
+    source.plans = [nightly()]
+    async with monitor(source, (120, 24)) as (app, pilot):
+        await press(pilot, "5", "K")
+        assert source.done == [("skip", "shop/nightly")]
+        assert_grid(app, "schedules-skipping")
+        await press(pilot, "ctrl+k")
+        assert source.done[1:] == [("unskip", "shop/nightly")]
+        assert "skipped" not in screen_text(app).splitlines()[3]
 
 
 async def test_everything_about_several_is_copied_as_json() -> None:

@@ -12,7 +12,7 @@ from flunq_tui.dialogs.editing import Editing
 from flunq_tui.dialogs.menu import Menu
 from tests.support.desk import desk
 from tests.support.monitor import assert_grid, monitor, press, screen_text, shop
-from tests.support.running import until
+from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
     from textual.pilot import Pilot
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 async def edit(app: Monitor, pilot: Pilot[None], text: str) -> None:
     """Write a text in place of what is to be edited."""
-    await until(lambda: isinstance(app.screen, Editing))
+    await eventually(lambda: isinstance(app.screen, Editing))
     app.screen.query_one("#text").text = text  # type: ignore[attr-defined]
     await press(pilot, "ctrl+s")
 
@@ -48,10 +48,10 @@ async def test_the_input_of_the_task_that_failed_is_edited() -> None:
     source = desk()
     async with monitor(source) as (app, pilot):
         await press(pilot, "slash", *"order-2", "enter", "ctrl+e")
-        await until(lambda: isinstance(app.screen, Editing))
+        await eventually(lambda: isinstance(app.screen, Editing))
         assert '"cents": 230' in screen_text(app)
         await edit(app, pilot, '{"cents": 1}')
-        await until(lambda: bool(source.done))
+        await eventually(lambda: bool(source.done))
     assert source.done == [("retry", "order-2", {"cents": 1})]
 
 
@@ -60,7 +60,7 @@ async def test_what_is_no_json_is_refused() -> None:
     async with monitor(source) as (app, pilot):
         await press(pilot, "slash", *"order-2", "enter", "ctrl+e")
         await edit(app, pilot, "{nothing")
-        await until(lambda: any("no JSON" in note.message for note in app._notifications))
+        await eventually(lambda: any("no JSON" in note.message for note in app._notifications))
     assert not source.done
 
 
@@ -79,11 +79,11 @@ async def test_a_fork_begins_here_or_at_the_start(
     source = desk()
     async with monitor(source, (120, 24)) as (app, pilot):
         await press(pilot, "G", "enter", "0", *["full_stop"] * 4, "F")
-        await until(lambda: isinstance(app.screen, Choice))
+        await eventually(lambda: isinstance(app.screen, Choice))
         await press(pilot, *["down"] * downs, "enter")
         if text:
             await edit(app, pilot, text)
-        await until(lambda: bool(source.done))
+        await eventually(lambda: bool(source.done))
     assert source.done == [order]
 
 
@@ -93,16 +93,16 @@ async def test_rewinding_asks_and_names_the_event() -> None:
         await press(pilot, "G", "enter", "B")
         assert any("this is the present" in note.message for note in app._notifications)
         await press(pilot, "0", "full_stop", "B")
-        await until(lambda: isinstance(app.screen, Confirm))
+        await eventually(lambda: isinstance(app.screen, Confirm))
         await press(pilot, "y")
-        await until(lambda: bool(source.done))
+        await eventually(lambda: bool(source.done))
     assert source.done == [("rewind", "order-1", 2)]
 
 
 async def test_the_menu_greys_what_is_impossible_and_says_why() -> None:
     async with monitor(desk(), (100, 30)) as (app, pilot):
         await press(pilot, "slash", *"order-2", "enter", "a")
-        await until(lambda: isinstance(app.screen, Menu))
+        await eventually(lambda: isinstance(app.screen, Menu))
         await press(pilot)
         assert_grid(app, "menu")
 
@@ -111,11 +111,11 @@ async def test_what_is_chosen_in_the_menu_is_done() -> None:
     source = desk()
     async with monitor(source, (100, 30)) as (app, pilot):
         await press(pilot, "slash", *"order-2", "enter", "a")
-        await until(lambda: isinstance(app.screen, Menu))
+        await eventually(lambda: isinstance(app.screen, Menu))
         entries = app.screen._entries  # type: ignore[attr-defined]
         names = [each.id for each in entries if not each.reason]
         await press(pilot, *["down"] * names.index("retry"), "enter")
-        await until(lambda: bool(source.done))
+        await eventually(lambda: bool(source.done))
     assert source.done == [("retry", "order-2")]
 
 

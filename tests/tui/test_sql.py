@@ -10,7 +10,7 @@ from flunq_tui.dialogs.reading import Reading
 from flunq_tui.recorded import RecordedSource
 from flunq_tui.views.sql import Editor
 from tests.support.monitor import assert_grid, monitor, press, screen_text
-from tests.support.running import until
+from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -39,7 +39,7 @@ async def test_an_answer_is_a_table() -> None:
     source = Answering()
     async with monitor(source) as (app, pilot):
         await press(pilot, "9", "ctrl+r")
-        await until(lambda: "3 rows in" in screen_text(app))
+        await eventually(lambda: "3 rows in" in screen_text(app))
         shown = screen_text(app)
         assert "order" in shown and "[b]odd[/]␛[2J" in shown
         assert source.queries[0].startswith("select")
@@ -60,15 +60,15 @@ async def test_a_refused_query_is_told_and_the_monitor_goes_on() -> None:
         await press(pilot, "9")
         app.view.query_one(Editor).text = "select * from nothing"
         await press(pilot, "ctrl+r")
-        await until(lambda: "Table nothing does not exist" in screen_text(app))
+        await eventually(lambda: "Table nothing does not exist" in screen_text(app))
 
 
 async def test_a_column_of_numbers_becomes_bars() -> None:
     async with monitor(Answering()) as (app, pilot):
         await press(pilot, "9", "ctrl+r")
-        await until(lambda: "3 rows in" in screen_text(app))
+        await eventually(lambda: "3 rows in" in screen_text(app))
         await pilot.press("b")
-        await until(lambda: isinstance(app.screen, Reading))
+        await eventually(lambda: isinstance(app.screen, Reading))
         await pilot.pause()
         assert_grid(app, "sql-bars")
 

@@ -166,3 +166,20 @@ def test_programs_are_allowed_by_flag_variable_or_file(home: Path, tmp_path: Pat
     (tmp_path / "flunq.toml").write_text('programs = true\nprogram_memory = "512MiB"\n')
     settings = load(home, tmp_path).settings
     assert (settings.programs, settings.program_memory) == (True, 512 << 20)
+
+
+@pytest.mark.parametrize("origin", ["*", "null", "ops.example.com", "https://ops.example.com/"])
+def test_an_origin_is_written_as_browsers_say_it(home: Path, tmp_path: Path, origin: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        load(home, tmp_path, {"cors_origins": (origin,)})
+    assert caught.value.message.startswith("--cors-origin: ")
+    kept = load(home, tmp_path, {"cors_origins": ("http://[::1]:80",)})
+    assert kept.settings.cors_origins == ("http://[::1]:80",)
+
+
+def test_a_wrong_flag_is_named_as_it_was_typed(home: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        load(home, tmp_path, {"api_port": 99999})
+    assert caught.value.message.startswith("--api-port: ")
+    with pytest.raises(UsageError, match="api_port"):
+        load(home, tmp_path, FLUNQ_API_PORT="99999")

@@ -82,3 +82,13 @@ def test_an_unknown_key_names_file_and_nearest_match(store: ContextStore, tmp_pa
 def test_secrets_are_never_shown() -> None:
     shown = Context(name="a", token="t0ken", password="pa55").redacted()
     assert (shown["token"], shown["password"], shown["user"]) == ("***", "***", None)
+
+
+def test_tenants_follow_the_address_of_their_cluster(store: ContextStore) -> None:
+    store.save(Context(name="local-acme", nats_url="nats://h:1", user="acme", follows="/data"))
+    store.save(Context(name="other", nats_url="nats://h:1", follows="/elsewhere"))
+    moved = {"nats_url": "tls://h:2", "api_url": "https://h:3", "ca": "/data/certs/ca.pem"}
+    store.save_cluster(Context(name="local", data_dir="/data", **moved))  # type: ignore[arg-type]
+    wanted = Context(name="local-acme", user="acme", follows="/data", **moved)  # type: ignore[arg-type]
+    assert store.get("local-acme") == wanted
+    assert store.get("other").nats_url == "nats://h:1"

@@ -88,7 +88,7 @@ class Acting:
             self._monitor.tell(self._say("act.exported", path=path))
 
     async def steer(self, action: str, items: Sequence[Item]) -> None:
-        """Pause, resume or fire schedules."""
+        """Pause, resume, skip or fire schedules."""
         for item in items:
             result = await self._monitor.source.steer(action, item.id)
             self._monitor.tell(self._say(f"act.{action}", name=item.id, result=result))

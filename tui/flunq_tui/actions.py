@@ -5,6 +5,8 @@ Whether a command is possible, and why not, is decided here without a screen.
 
 from __future__ import annotations
 
+from functools import partial
+
 import msgspec
 
 from flunq_tui.model.listing import ENDED
@@ -16,6 +18,7 @@ FILTERED = LISTS - {"nodes", "sql"}
 RUNS = frozenset({"executions", "inbox"})
 ONE = frozenset({"execution"})
 ACTIVE = frozenset({"running", "waiting"})
+STAYS = 90
 DEAD = "dead"
 """The status of a dead letter."""
 FAILED = frozenset({"faulted", "cancelled", "quarantined"})
@@ -59,7 +62,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     kind: str = ""
     """What has to be selected, kinds of items with blanks between them, or ``any``."""
     hint: int = 0
-    """The footer shows commands with a number, in that order."""
+    """The footer shows commands with a number, in that order; from STAYS on whatever its width."""
 
     def is_in(self, view: str) -> bool:
         """Tell whether the command exists in a view."""
@@ -83,6 +86,15 @@ VIEWS = (
 )
 _RUN = RUNS | ONE
 
+_move = partial(Command, group="move")
+_listed = partial(Command, group="list")
+_scrub = partial(Command, group="scrub", views=ONE)
+_query = partial(Command, group="query", views=frozenset({"sql"}))
+_change = partial(Command, group="act", changes=True)
+_execution = partial(_change, views=_RUN, kind="execution")
+_failing = partial(_change, views=_RUN, kind="execution letter")
+_schedule = partial(_change, views=frozenset({"schedules"}), kind="schedule")
+
 COMMANDS: tuple[Command, ...] = (
     Command(id="help", keys=("question_mark", "f1"), hint=90),
     Command(id="palette", keys=("ctrl+p",)),
@@ -100,169 +112,70 @@ COMMANDS: tuple[Command, ...] = (
     Command(id="mouse", keys=("M",)),
     Command(id="write", keys=("ctrl+s",), views=LISTS),
     Command(id="actions", keys=("a",), views=LISTS | ONE, hint=55),
-    Command(id="save", group="list", views=FILTERED | {"sql"}, argument=True),
-    Command(id="filters", group="list", views=FILTERED),
-    Command(id="forget", group="list", views=FILTERED | {"sql"}, argument=True),
+    _listed(id="save", views=FILTERED | {"sql"}, argument=True),
+    _listed(id="filters", views=FILTERED),
+    _listed(id="forget", views=FILTERED | {"sql"}, argument=True),
     # moving
-    Command(id="up", keys=("up", "k"), group="move"),
-    Command(id="down", keys=("down", "j"), group="move"),
-    Command(id="page_up", keys=("pageup", "ctrl+u"), group="move"),
-    Command(id="page_down", keys=("pagedown", "ctrl+f"), group="move"),
-    Command(id="top", keys=("home", "g"), group="move"),
-    Command(id="bottom", keys=("end", "G"), group="move"),
-    Command(id="open", keys=("enter",), group="move", views=LISTS | ONE, hint=10),
-    Command(id="fold", keys=("left", "h"), group="move", views=ONE),
-    Command(id="unfold", keys=("right", "l"), group="move", views=ONE),
+    _move(id="up", keys=("up", "k")),
+    _move(id="down", keys=("down", "j")),
+    _move(id="page_up", keys=("pageup", "ctrl+u")),
+    _move(id="page_down", keys=("pagedown", "ctrl+f")),
+    _move(id="top", keys=("home", "g")),
+    _move(id="bottom", keys=("end", "G")),
+    _move(id="open", keys=("enter",), views=LISTS | ONE, hint=10),
+    _move(id="fold", keys=("left", "h"), views=ONE),
+    _move(id="unfold", keys=("right", "l"), views=ONE),
     # lists
-    Command(id="mark", keys=("x",), group="list", views=LISTS | ONE),
-    Command(id="mark_to", keys=("X",), group="list", views=LISTS),
-    Command(id="sort", keys=("s",), group="list", views=RUNS, hint=40),
-    Command(id="columns", keys=("o",), group="list", views=LISTS),
-    Command(id="follow", keys=("f",), group="list", views=RUNS | {"events", "logs"}, hint=50),
-    Command(id="pause", keys=("space",), group="list", views=RUNS | {"events", "logs"}, hint=51),
+    _listed(id="mark", keys=("x",), views=LISTS | ONE),
+    _listed(id="mark_to", keys=("X",), views=LISTS),
+    _listed(id="sort", keys=("s",), views=RUNS, hint=40),
+    _listed(id="columns", keys=("o",), views=LISTS),
+    _listed(id="follow", keys=("f",), views=RUNS | {"events", "logs"}, hint=50),
+    _listed(id="pause", keys=("space",), views=RUNS | {"events", "logs"}, hint=51),
     # executions
     Command(id="why", keys=("w",), group="execution", views=_RUN, kind="execution", hint=30),
     Command(id="json", keys=("y",), group="execution", views=LISTS | ONE, kind="any"),
     Command(id="events", keys=("e",), group="execution", views=_RUN, kind="execution"),
-    Command(
-        id="suspend",
-        keys=("p",),
-        group="act",
-        views=_RUN,
-        kind="execution",
-        changes=True,
-        statuses=ACTIVE,
-        hint=60,
+    _execution(id="suspend", keys=("p",), statuses=ACTIVE, hint=60),
+    _execution(id="resume", keys=("u",), statuses=frozenset({"suspended"})),
+    _execution(
+        id="cancel", keys=("ctrl+d",), danger=True, statuses=ACTIVE | {"suspended"}, hint=61
     ),
-    Command(
-        id="resume",
-        keys=("u",),
-        group="act",
-        views=_RUN,
-        kind="execution",
-        changes=True,
-        statuses=frozenset({"suspended"}),
-    ),
-    Command(
-        id="cancel",
-        keys=("ctrl+d",),
-        group="act",
-        views=_RUN,
-        kind="execution",
-        changes=True,
-        danger=True,
-        statuses=ACTIVE | {"suspended"},
-        hint=61,
-    ),
-    Command(
-        id="delete",
-        keys=("D",),
-        group="act",
-        views=_RUN,
-        kind="execution letter",
-        changes=True,
-        danger=True,
-        statuses=ENDED | {DEAD},
-    ),
-    Command(
-        id="retry",
-        keys=("R",),
-        group="act",
-        views=_RUN,
-        kind="execution letter",
-        changes=True,
-        statuses=FAILED | {DEAD},
-    ),
-    Command(
-        id="retry_edited",
-        keys=("ctrl+e",),
-        group="act",
-        views=_RUN,
-        kind="execution letter",
-        changes=True,
-        statuses=FAILED | {DEAD},
-    ),
-    Command(id="fork", keys=("F",), group="act", views=_RUN, kind="execution", changes=True),
-    Command(
-        id="rewind",
-        keys=("B",),
-        group="act",
-        views=ONE,
-        kind="execution",
-        changes=True,
-        danger=True,
-        statuses=ENDED | {"suspended"},
-    ),
-    Command(
-        id="answer",
-        keys=("A",),
-        group="act",
-        views=_RUN,
-        kind="execution",
-        changes=True,
-        statuses=frozenset({"waiting"}),
-    ),
-    Command(
-        id="start",
-        keys=("n",),
-        group="act",
-        views=_RUN | {"workflows"},
-        kind="any",
-        changes=True,
-        hint=62,
-    ),
-    Command(id="emit", keys=("E",), group="act", changes=True),
+    _failing(id="delete", keys=("D",), danger=True, statuses=ENDED | {DEAD}),
+    _failing(id="retry", keys=("R",), statuses=FAILED | {DEAD}),
+    _failing(id="retry_edited", keys=("ctrl+e",), statuses=FAILED | {DEAD}),
+    _execution(id="fork", keys=("F",)),
+    _execution(id="rewind", keys=("B",), views=ONE, danger=True, statuses=ENDED | {"suspended"}),
+    _execution(id="answer", keys=("A",), statuses=frozenset({"waiting"})),
+    _change(id="start", keys=("n",), views=_RUN | {"workflows"}, kind="any", hint=62),
+    _change(id="emit", keys=("E",)),
     Command(id="copy", keys=("c",), group="act", views=LISTS | ONE, kind="any", hint=70),
-    Command(id="export", keys=("S",), group="act", views=_RUN, kind="execution", changes=True),
+    _execution(id="export", keys=("S",)),
     # one execution
-    Command(id="event_back", keys=("comma",), group="scrub", views=ONE, hint=31),
-    Command(id="event_on", keys=("full_stop",), group="scrub", views=ONE, hint=32),
-    Command(id="many_back", keys=("less_than_sign",), group="scrub", views=ONE),
-    Command(id="many_on", keys=("greater_than_sign",), group="scrub", views=ONE),
-    Command(id="first_event", keys=("0",), group="scrub", views=ONE),
-    Command(id="last_event", keys=("dollar_sign",), group="scrub", views=ONE),
-    Command(id="play", keys=("P",), group="scrub", views=ONE),
-    Command(id="next_failure", keys=("exclamation_mark",), group="scrub", views=ONE, hint=33),
-    Command(id="next_pane", keys=("v",), group="scrub", views=ONE, hint=34),
-    Command(id="diff", keys=("d",), group="scrub", views=ONE, hint=35),
+    _scrub(id="event_back", keys=("comma",), hint=31),
+    _scrub(id="event_on", keys=("full_stop",), hint=32),
+    _scrub(id="many_back", keys=("less_than_sign",)),
+    _scrub(id="many_on", keys=("greater_than_sign",)),
+    _scrub(id="first_event", keys=("0",)),
+    _scrub(id="last_event", keys=("dollar_sign",)),
+    _scrub(id="play", keys=("P",)),
+    _scrub(id="next_failure", keys=("exclamation_mark",), hint=33),
+    _scrub(id="next_pane", keys=("v",), hint=34),
+    _scrub(id="diff", keys=("d",), hint=35),
     Command(id="source", keys=("L",), group="scrub", views=ONE | {"workflows"}),
-    Command(id="find_next", keys=("N",), group="scrub", views=ONE),
-    Command(id="level", keys=("v",), group="list", views=frozenset({"logs"}), hint=45),
+    _scrub(id="find_next", keys=("N",)),
+    _listed(id="level", keys=("v",), views=frozenset({"logs"}), hint=45),
     # queries
-    Command(id="run", keys=("ctrl+r", "f5"), group="query", views=frozenset({"sql"}), hint=11),
-    Command(id="queries", keys=("ctrl+o",), group="query", views=frozenset({"sql"}), hint=12),
-    Command(id="plot", keys=("b",), group="query", views=frozenset({"sql"}), hint=13),
-    Command(id="edit", keys=("i",), group="query", views=frozenset({"sql"}), hint=14),
+    _query(id="run", keys=("ctrl+r", "f5"), hint=11),
+    _query(id="queries", keys=("ctrl+o",), hint=12),
+    _query(id="plot", keys=("b",), hint=13),
+    _query(id="edit", keys=("i",), hint=14),
     # schedules
-    Command(
-        id="trigger",
-        keys=("F",),
-        group="act",
-        views=frozenset({"schedules"}),
-        kind="schedule",
-        changes=True,
-        hint=60,
-    ),
-    Command(
-        id="pause_schedule",
-        keys=("p",),
-        group="act",
-        views=frozenset({"schedules"}),
-        kind="schedule",
-        changes=True,
-        statuses=frozenset({"active"}),
-        hint=61,
-    ),
-    Command(
-        id="resume_schedule",
-        keys=("u",),
-        group="act",
-        views=frozenset({"schedules"}),
-        kind="schedule",
-        changes=True,
-        statuses=frozenset({"paused"}),
-        hint=62,
-    ),
+    _schedule(id="trigger", keys=("F",), hint=60),
+    _schedule(id="pause_schedule", keys=("p",), statuses=frozenset({"active"}), hint=61),
+    _schedule(id="resume_schedule", keys=("u",), statuses=frozenset({"paused"}), hint=62),
+    _schedule(id="skip", keys=("K",), hint=63),
+    _schedule(id="unskip", keys=("ctrl+k",)),
 )
 by_id = {each.id: each for each in COMMANDS}
 

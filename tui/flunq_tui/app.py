@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ import msgspec
 
 from flunq.core import events as types
 from flunq.errors import FlunqError
+from flunq.services.signals import HANGUP, handle_signals
 from flunq_tui.actions import by_id
 from flunq_tui.dialogs.reading import Reading
 from flunq_tui.keeping import Keeping
@@ -44,6 +44,10 @@ class Monitor(Keeping):
         self.source.subscribe(self._hear)
         self.set_interval(1.0, self._tick)
         await self._show(self.view_name)
+        # What connects is imported then: people see the frame while that goes on.
+        self.call_after_refresh(self._connect)
+
+    def _connect(self) -> None:
         self.run_worker(self._open(), exit_on_error=False, group="open")
 
     def _theme(self) -> str:
@@ -52,12 +56,8 @@ class Monitor(Keeping):
 
     def _leave_on_signals(self) -> None:
         """End properly, so that the terminal is as it was; without a terminal there is no need."""
-        if self.is_headless:
-            return
-        loop = asyncio.get_running_loop()
-        with suppress(NotImplementedError, ValueError, RuntimeError):  # Windows, other threads
-            for number in (signal.SIGTERM, signal.SIGHUP):
-                loop.add_signal_handler(number, self.exit)
+        if not self.is_headless:
+            handle_signals((signal.SIGTERM, HANGUP), self.exit)
 
     async def _open(self) -> None:
         while True:
@@ -231,6 +231,16 @@ class Monitor(Keeping):
     async def do_resume_schedule(self) -> None:
         """Resume a schedule."""
         await self._acting.steer("resume", self.view.items())
+        await self.view.enter()
+
+    async def do_skip(self) -> None:
+        """Let the next fire pass."""
+        await self._acting.steer("skip", self.view.items())
+        await self.view.enter()
+
+    async def do_unskip(self) -> None:
+        """Let no fire pass that is still to come."""
+        await self._acting.steer("unskip", self.view.items())
         await self.view.enter()
 
     async def do_why(self) -> None:

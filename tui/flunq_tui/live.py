@@ -45,6 +45,8 @@ _PULSE = 2.0
 """After so many seconds of silence the cluster is asked whether it is there."""
 _PATIENCE = 2.0
 """Seconds to wait for services that a small cluster may lack."""
+_FIRES = 5
+"""Next fires and last runs of each schedule."""
 _MOST_LETTERS = 500
 _LETTERS_PAUSE = 30_000_000
 _END = 1 << 53
@@ -214,9 +216,7 @@ class LiveSource:
 
     async def schedules(self) -> Sequence[ScheduleView]:
         """Return the schedules in force, each with its next fires and last runs."""
-        schedules = self._client_now.schedules
-        known = await schedules.list()
-        return [await schedules.get(f"{each.namespace}/{each.name}") for each in known]
+        return await self._client_now.schedules.list(count=_FIRES)
 
     async def partitions(self) -> Sequence[Partition]:
         """Read the last commit of each partition."""
@@ -334,12 +334,12 @@ class LiveSource:
         return path
 
     async def steer(self, action: str, schedule: str) -> str:
-        """Pause, resume or trigger a schedule."""
+        """Pause, resume, skip, unskip or trigger a schedule."""
         schedules = self._client_now.schedules
         if action == "trigger":
             return (await schedules.trigger(schedule)).id
-        view = await (schedules.pause if action == "pause" else schedules.resume)(schedule)
-        return view.status
+        view = await getattr(schedules, action)(schedule)
+        return str(view.status)
 
 
 async def _partition(client: Client, number: int) -> Partition:

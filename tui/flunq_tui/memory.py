@@ -119,7 +119,6 @@ def _replace(path: Path, content: bytes) -> None:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
         os.replace(name, path)  # noqa: PTH105 - mkstemp names it by a text
-    except BaseException:
-        with suppress(OSError):
+    finally:
+        with suppress(OSError):  # unless it is the file by now
             os.unlink(name)  # noqa: PTH108 - as above
-        raise

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from textual.widgets import ContentSwitcher
 
-from flunq_tui.actions import COMMANDS, Situation, why_not
+from flunq_tui.actions import COMMANDS, STAYS, Situation, why_not
 from flunq_tui.shell import Shell
 from flunq_tui.views import view_class
-from flunq_tui.widgets.status_lines import Hints, OneLine
+from flunq_tui.widgets.status_lines import Hint, Hints, OneLine
 
 if TYPE_CHECKING:
     from flunq_tui.actions import Command
@@ -137,11 +137,12 @@ class Navigating(Shell):
         """Show the keys that matter now."""
         hinted = [each for each in COMMANDS if each.hint and each.is_in(self.view_name)]
         hints = [
-            (
-                each.id,
-                self.keymap.shown(each.id),
-                self.say(f"do.{each.id}"),
-                not self.reason(each),
+            Hint(
+                command=each.id,
+                key=self.keymap.shown(each.id),
+                title=self.say(f"do.{each.id}"),
+                possible=not self.reason(each),
+                stays=each.hint >= STAYS,
             )
             for each in sorted(hinted, key=lambda each: each.hint)
         ]

@@ -193,5 +193,5 @@ class Source(Protocol):
         ...
 
     async def steer(self, action: str, schedule: str) -> str:
-        """Pause, resume or trigger a schedule; returns its status or the id that was started."""
+        """Pause, resume, skip, unskip or trigger one; returns its status or the id of the start."""
         ...

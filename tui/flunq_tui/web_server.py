@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from contextlib import suppress
 
 from aiohttp import web
 from textual_serve.server import Server
 
+from flunq.services.signals import handle_signals
 from flunq_tui.web import guard
 
 
@@ -62,8 +62,5 @@ async def run_server(command: str, host: str, port: int, token: str) -> None:
 
 async def _stopped() -> None:
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    with suppress(NotImplementedError):  # Windows
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, stop.set)
+    handle_signals((signal.SIGINT, signal.SIGTERM), stop.set)
     await stop.wait()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flunq.api.routes import (
+    approvals,
     cluster,
     dead_letters,
     events,
@@ -16,6 +17,8 @@ from flunq.api.routes import (
     steering,
     streams,
     tasks,
+    tenants,
+    tokens,
     workflows,
 )
 
@@ -35,7 +38,10 @@ def all_routes() -> list[ApiRoute]:
         tasks,
         dead_letters,
         sql,
+        approvals,
         secrets,
+        tokens,
+        tenants,
         cluster,
         operations,
     )

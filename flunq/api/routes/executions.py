@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -29,6 +29,7 @@ from flunq.errors import WaitTimeoutError
 
 TAG = "executions"
 Id = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.-]{1,128}$")]
+Priority = Annotated[int, msgspec.Meta(ge=0, le=9)]
 Limit = Annotated[int, msgspec.Meta(ge=1, le=1000)]
 _IDEMPOTENCY = "idempotency-key"
 _LONGEST_KEY = 512
@@ -51,6 +52,8 @@ class StartRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     input: Any = None
     id: Id | None = None
     tags: dict[str, str] = {}
+    priority: Literal["high", "normal", "low"] | Priority | None = None
+    """Of its tasks; more than another workflow's means more turns."""
 
 
 class ListQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,14 +83,18 @@ class ResultQuery(msgspec.Struct, frozen=True, kw_only=True):
 async def start(call: Call) -> Reply:
     """Start an execution once it is durable."""
     body: StartRequest = call.body
+    wanted = body.id if body.id is not None else _id_of_key(call)
+    call.target = wanted or ""
     run = await call.client.start(
         _reference(body.workflow),
         body.input,
-        id=body.id if body.id is not None else _id_of_key(call),
+        id=wanted,
         tags=body.tags,
         watch=False,
         traceparent=_trace_of(call),
+        priority=body.priority,
     )
+    call.target = run.id
     started = Started(id=run.id, status=run.status, created=run.created)
     location = {"location": f"/v1/executions/{run.id}"}
     return json_reply(started, status=201 if run.created else 200, headers=location)

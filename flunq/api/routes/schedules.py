@@ -1,7 +1,8 @@
-"""``/v1/schedules``: look at them, pause, resume, trigger."""
+"""``/v1/schedules``: look at them, pause, resume, skip, trigger."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
@@ -9,6 +10,7 @@ import msgspec
 from flunq.api.contract import ApiRoute, Call, Reply, json_reply
 from flunq.api.routes.executions import Id
 from flunq.api.views import FireView, ScheduleSummary, fire_view, schedule_summary
+from flunq.core.cron import micros_of
 
 TAG = "schedules"
 
@@ -41,6 +43,13 @@ class Nothing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """An empty object, or no body at all."""
 
 
+class SkipRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How many of the next fires to skip, or up to which moment (RFC 3339)."""
+
+    count: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 1
+    until: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+
+
 class TriggerRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What to start with; the same ``id`` starts once."""
 
@@ -69,6 +78,18 @@ async def pause(call: Call) -> Reply:
 async def resume(call: Call) -> Reply:
     """Let it go on."""
     return json_reply(schedule_summary(await call.client.schedules.resume(_name(call))))
+
+
+async def skip(call: Call) -> Reply:
+    """Let its next fires pass."""
+    until = None if call.body.until is None else micros_of(call.body.until)
+    found = await call.client.schedules.skip(_name(call), count=call.body.count, until=until)
+    return json_reply(schedule_summary(found))
+
+
+async def unskip(call: Call) -> Reply:
+    """Let no fire pass that is still to come."""
+    return json_reply(schedule_summary(await call.client.schedules.unskip(_name(call))))
 
 
 async def trigger(call: Call) -> Reply:
@@ -128,6 +149,30 @@ ROUTES = (
         optional_body=True,
         answer=ScheduleSummary,
         summary="Let a paused schedule go on.",
+    ),
+    ApiRoute(
+        method="POST",
+        path=_PATH + "/skip",
+        endpoint=skip,
+        name="skipSchedule",
+        tag=TAG,
+        role="operator",
+        body=SkipRequest,
+        optional_body=True,
+        answer=ScheduleSummary,
+        summary="Skip the next fires of a schedule.",
+    ),
+    ApiRoute(
+        method="POST",
+        path=_PATH + "/unskip",
+        endpoint=unskip,
+        name="unskipSchedule",
+        tag=TAG,
+        role="operator",
+        body=Nothing,
+        optional_body=True,
+        answer=ScheduleSummary,
+        summary="Skip nothing that is still to come.",
     ),
     ApiRoute(
         method="POST",

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import msgspec
 
 from flunq.api.contract import JSON, Answer, ApiRoute, Call, Streamed
+from flunq.api.problems import NotAcceptableError
+from flunq.client.arrow import END, batch_of, load_pyarrow, schema_of
 from flunq.client.sql import ask_cluster
-from flunq.errors import RejectedError
+from flunq.errors import RejectedError, UsageError
 from flunq.store.query_job import Chunk, Done, Header, Limits, Question, Refused
 
 if TYPE_CHECKING:
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
 TAG = "sql"
 NDJSON = "application/x-ndjson"
 CSV = "text/csv"
+ARROW = "application/vnd.apache.arrow.stream"
 _encode = msgspec.json.Encoder().encode
 
 
@@ -58,6 +63,8 @@ class SqlAnswer(msgspec.Struct, frozen=True, kw_only=True):
 async def query(call: Call) -> Answer:
     """Run a query; what is wrong with it is said before the first row."""
     body: SqlRequest = call.body
+    if call.media == ARROW:
+        await _check_arrow()
     question = Question(
         sql=body.query,
         parameters=body.parameters,
@@ -67,15 +74,23 @@ async def query(call: Call) -> Answer:
     asked = ask_cluster(call.client, question, Limits(seconds=body.timeout))
     assert isinstance(asked, AsyncGenerator)
     parts: Parts = asked
-    try:
+    async with AsyncExitStack() as unless_begun:
+        unless_begun.push_async_callback(parts.aclose)
         header = await anext(parts)
         if not isinstance(header, Header):
             raise RejectedError("the query gives no columns")
-    except BaseException:
-        await parts.aclose()
-        raise
+        unless_begun.pop_all()
     chunks = _closing(parts, _FORMS[call.media](header, parts))
     return Streamed(chunks=chunks, media=_MEDIA[call.media])
+
+
+async def _check_arrow() -> None:
+    try:
+        await asyncio.to_thread(load_pyarrow)  # it takes a while, the first time
+    except UsageError as error:
+        raise NotAcceptableError(
+            "this process cannot make Arrow streams", hint=error.hint, offered=[JSON, NDJSON, CSV]
+        ) from None
 
 
 async def _closing(parts: Parts, chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
@@ -89,7 +104,7 @@ async def _closing(parts: Parts, chunks: AsyncIterator[bytes]) -> AsyncGenerator
 async def _rows(parts: AsyncIterator[Part]) -> AsyncIterator[list[list[Any]] | Done]:
     async for part in parts:
         if isinstance(part, Refused):
-            raise RejectedError(part.message, hint=part.hint)
+            raise part.error()
         if isinstance(part, Chunk):
             yield part.rows
         elif isinstance(part, Done):
@@ -123,6 +138,16 @@ async def _as_csv(header: Header, parts: AsyncIterator[Part]) -> AsyncGenerator[
             yield _csv([[_cell(value) for value in row] for row in rows])
 
 
+async def _as_arrow(header: Header, parts: AsyncIterator[Part]) -> AsyncGenerator[bytes, None]:
+    pyarrow = load_pyarrow()
+    schema = schema_of(pyarrow, header.names, header.kinds)
+    yield schema.serialize().to_pybytes()
+    async for rows in _rows(parts):
+        if not isinstance(rows, Done):
+            yield batch_of(pyarrow, schema, header.kinds, rows).serialize().to_pybytes()
+    yield END
+
+
 def _csv(rows: list[list[Any]]) -> bytes:
     text = io.StringIO()
     csv.writer(text).writerows(rows)
@@ -139,8 +164,14 @@ _FORMS: dict[str, Callable[[Header, AsyncIterator[Part]], AsyncIterator[bytes]]]
     JSON: _as_json,
     NDJSON: _as_lines,
     CSV: _as_csv,
+    ARROW: _as_arrow,
 }
-_MEDIA = {JSON: JSON, NDJSON: NDJSON, CSV: "text/csv; charset=utf-8; header=present"}
+_MEDIA = {
+    JSON: JSON,
+    NDJSON: NDJSON,
+    CSV: "text/csv; charset=utf-8; header=present",
+    ARROW: ARROW,
+}
 
 ROUTES = (
     ApiRoute(
@@ -152,11 +183,12 @@ ROUTES = (
         role="viewer",
         body=SqlRequest,
         answer=SqlAnswer,
-        media=(JSON, NDJSON, CSV),
+        media=(JSON, NDJSON, CSV, ARROW),
         summary="Ask anything about the past, in SQL.",
         description=(
             "One SELECT, in a sandbox, over the rows of the tenant. `Accept` chooses JSON, a JSON "
-            "object a line, or CSV. An answer that breaks off is not complete: the connection is "
+            "object a line, CSV, or an Arrow stream (where pyarrow is installed, with nested "
+            "values as JSON text). An answer that breaks off is not complete: the connection is "
             "cut before its end."
         ),
         example={"query": "select workflow, count(*) as n from executions group by all"},

@@ -15,10 +15,12 @@ from flunq.api.views import (
     DefinitionSource,
     definition_view,
 )
+from flunq.core.events import timestamp
 from flunq.core.reading import InvalidDocument, read_document
 from flunq.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
+    from flunq.core.flow import PauseView
     from flunq.core.protocol import Definition
 
 TAG = "workflows"
@@ -50,6 +52,28 @@ class Deleted(msgspec.Struct, frozen=True, kw_only=True):
     deleted: list[str]
 
 
+class PauseRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is paused, and why."""
+
+    reason: str = ""
+    starts_only: bool = False
+    """Executions that have begun go on."""
+
+
+class ResumeRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An empty object, or no body at all."""
+
+
+class Paused(msgspec.Struct, frozen=True, kw_only=True):
+    """A pause; ``unheard`` are the partitions whose owner has not confirmed it yet."""
+
+    workflow: str
+    since: str
+    reason: str
+    starts_only: bool
+    unheard: list[int]
+
+
 class ApplyQuery(msgspec.Struct, frozen=True, kw_only=True):
     """``schedule=false``: its schedule does not come into force."""
 
@@ -69,6 +93,7 @@ async def apply(call: Call) -> Reply:
     applied = await call.client.apply(_text(call.body), schedule=call.query.schedule)
     known = {name: applied.get(name, "") for name in ("namespace", "name", "version", "digest")}
     view = Applied(**known, created=bool(applied.get("created")))
+    call.target = f"{view.namespace}/{view.name}:{view.version}"
     location = {"location": f"/v1/workflows/{view.namespace}/{view.name}/versions/{view.version}"}
     return json_reply(view, status=201 if view.created else 200, headers=location)
 
@@ -127,6 +152,30 @@ async def versions(call: Call) -> Reply:
 async def delete(call: Call) -> Reply:
     """Unregister a version or all of them."""
     return json_reply(Deleted(deleted=await call.client.delete_workflow(_name(call))))
+
+
+async def pause(call: Call) -> Reply:
+    """Let a workflow begin nothing."""
+    body: PauseRequest = call.body
+    found = await call.client.flow.pause_workflow(
+        _name(call), reason=body.reason, starts_only=body.starts_only
+    )
+    return json_reply(_paused(found))
+
+
+async def resume(call: Call) -> Reply:
+    """Let it go on."""
+    return json_reply(_paused(await call.client.flow.resume_workflow(_name(call))))
+
+
+def _paused(found: PauseView) -> Paused:
+    return Paused(
+        workflow=found.workflow,
+        since=timestamp(found.since),
+        reason=found.reason,
+        starts_only=found.starts_only,
+        unheard=[*found.unheard],
+    )
 
 
 def _name(call: Call) -> str:
@@ -229,6 +278,28 @@ ROUTES = (
         for path, name, what in (
             (_PATH, "Workflow", "the newest version"),
             (_VERSION, "WorkflowVersion", "a version"),
+        )
+    ),
+    *(
+        ApiRoute(
+            method="POST",
+            path=f"{path}/{verb}",
+            endpoint=endpoint,
+            name=f"{verb}{name}",
+            tag=TAG,
+            role="operator",
+            body=body,
+            optional_body=True,
+            answer=Paused,
+            summary=summary.format(what),
+        )
+        for path, name, what in (
+            (_PATH, "Workflow", "a workflow"),
+            (_VERSION, "WorkflowVersion", "one version of a workflow"),
+        )
+        for verb, endpoint, body, summary in (
+            ("pause", pause, PauseRequest, "Let {} begin nothing; starts are accepted and wait."),
+            ("resume", resume, ResumeRequest, "Let {} that is paused go on."),
         )
     ),
     *(

@@ -6,46 +6,23 @@ import asyncio
 import logging
 import secrets
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Self
 
 from flunq.api.tasks.desk import Desk
-from flunq.log.select import StreamSettings, database, event_stream
+from flunq.log.select import database, event_stream
 from flunq.services.courier import Courier
 
 if TYPE_CHECKING:
     from flunq.client import Client
+    from flunq.services.control import ControlSettings
 
 _log = logging.getLogger(__name__)
-
-
-class Connecting(Protocol):
-    """What the settings of a process say of the cluster."""
-
-    @property
-    def nats_url(self) -> str:
-        """Where the cluster is."""
-        ...
-
-    @property
-    def user(self) -> str | None:
-        """As whom."""
-        ...
-
-    @property
-    def password(self) -> str | None:
-        """And with which password."""
-        ...
-
-    @property
-    def node(self) -> str:
-        """What this process is called."""
-        ...
 
 
 class Desks:
     """Desks by tenant. Use it with ``async with``."""
 
-    def __init__(self, settings: Connecting) -> None:
+    def __init__(self, settings: ControlSettings) -> None:
         self._settings = settings
         self._name = f"{settings.node}-{secrets.token_hex(4)}"
         self._open: dict[str, tuple[Desk, asyncio.Task[None]]] = {}
@@ -68,7 +45,7 @@ class Desks:
 
     async def _begin(self, client: Client) -> tuple[Desk, asyncio.Task[None]]:
         partitions = (await client.info()).partitions
-        settings = self._connection(client.tenant)
+        settings = self._settings.connection("tasks", tenant=client.tenant)
         stream = await self._stack.enter_async_context(event_stream(settings))
         blobs = (await self._stack.enter_async_context(database(settings))).blobs
         courier = Courier(stream, tenant=client.tenant, partitions=partitions, blobs=blobs)
@@ -81,15 +58,6 @@ class Desks:
         if running.done():
             running.result()
         return desk, running
-
-    def _connection(self, tenant: str) -> StreamSettings:
-        return StreamSettings(
-            url=self._settings.nats_url,
-            tenant=tenant,
-            user=self._settings.user,
-            password=self._settings.password,
-            name=f"{self._settings.node}-tasks",
-        )
 
 
 async def _ended(running: asyncio.Task[None]) -> None:

@@ -8,8 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flunq.cli import diagnostics, output
-from flunq.cli.engine import ExecutionArgument, as_rows, connected, find_execution, workflow_names
-from flunq.cli.options import read_json
+from flunq.cli.engine import (
+    ExecutionArgument,
+    as_rows,
+    connected,
+    find_execution,
+    for_people,
+    workflow_names,
+)
+from flunq.cli.options import parse_duration, read_json
+from flunq.cli.session import settings
 from flunq.errors import UsageError
 
 if TYPE_CHECKING:
@@ -17,7 +25,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     help="See what waits for a person, and answer.\n\n"
-    "$ flunq approvals list\n\n$ flunq approvals approve order-123"
+    "$ flunq approvals list\n\n$ flunq approvals approve order-123\n\n"
+    "$ flunq approvals link order-123"
 )
 TaskOption = Annotated[
     str | None,
@@ -29,6 +38,16 @@ DataOption = Annotated[
 ]
 ByOption = Annotated[
     str | None, typer.Option("--by", metavar="NAME", help="Who decides [you].", show_default=False)
+]
+TtlOption = Annotated[str, typer.Option("--ttl", metavar="7d", help="How long an address counts.")]
+UrlOption = Annotated[
+    str | None,
+    typer.Option(
+        "--url",
+        metavar="URL",
+        help="Where people reach the API [as the context says].",
+        show_default=False,
+    ),
 ]
 ReasonOption = Annotated[
     str, typer.Option("--reason", metavar="TEXT", help="Why; part of the answer.")
@@ -46,17 +65,65 @@ async def list_(
             autocompletion=workflow_names,
         ),
     ] = None,
+    links: Annotated[
+        bool, typer.Option("--links", help="With a one-time address for each.")
+    ] = False,
+    ttl: TtlOption = "7d",
+    url: UrlOption = None,
 ) -> None:
     """List what waits for a person, newest executions first.
 
     $ flunq approvals list
+
+    $ flunq approvals list --links -o json
     """
+    lifetime = _lifetime(ttl)
     async with connected() as client:
         found = await client.approvals.list(workflow)
+        rows = [_json(each) for each in found]
+        for each, row in zip(found, rows, strict=True):
+            if links:
+                made = await client.approvals.link_to(each, lifetime=lifetime)
+                row["link"] = _address(url) + made.path
     if as_rows():
-        _show(found)
+        _show(rows, links=links)
     else:
-        output.emit([_json(each) for each in found])
+        output.emit(rows)
+
+
+@app.command("link")
+async def link(
+    execution: ExecutionArgument,
+    task: TaskOption = None,
+    ttl: TtlOption = "7d",
+    url: UrlOption = None,
+) -> None:
+    """Make an address by which somebody without a token answers, once.
+
+    $ flunq approvals link order-123
+
+    $ flunq approvals link order-123 --ttl 12h --url https://flunq.example.com
+
+    Whoever has the address may answer, in a browser or with curl: send it to nobody else. It counts
+    for one answer to what the task waits for now.
+    """
+    from flunq.cli.rendering.access import moment
+
+    lifetime = _lifetime(ttl)
+    async with connected() as client:
+        found = await find_execution(client, execution)
+        made = await client.approvals.link(found.id, task=task, lifetime=lifetime)
+    address = _address(url) + made.path
+    members = {
+        "id": made.id,
+        "execution": made.execution,
+        "task": made.task,
+        "url": address,
+        "expires": moment(made.expires),
+    }
+    output.emit(members, plain=address)
+    if for_people():
+        diagnostics.say(f"counts until {members['expires']}, for one answer; its id is {made.id}")
 
 
 @app.command("approve")
@@ -107,18 +174,37 @@ async def _answer(
     output.emit({**members, "event": sent.event}, plain=f"{sent.execution} {sent.task} {word}")
 
 
-def _show(found: list[Approval]) -> None:
+def _address(url: str | None) -> str:
+    """Return where the API is, as whoever gets a link reaches it."""
+    known = url or settings().settings.api_url
+    if not known:
+        raise UsageError(
+            "the address of the API is not known here", hint="--url https://flunq.example.com"
+        )
+    return known.rstrip("/")
+
+
+def _lifetime(ttl: str) -> int:
+    seconds = int(parse_duration(ttl))
+    if seconds < 1:
+        raise UsageError("the link would count no more already", hint="--ttl 7d")
+    return seconds
+
+
+def _show(rows: list[dict[str, Any]], *, links: bool) -> None:
     from flunq.cli.tables import Column
 
-    columns = (
+    columns = [
         Column("execution", whole=True),
         Column("title"),
         Column("who"),
         Column("task"),
         Column("since", kind="time"),
-    )
-    output.emit([_json(each) for each in found], columns=columns)
-    if not found:
+    ]
+    if links:
+        columns.append(Column("link", whole=True))
+    output.emit(rows, columns=columns)
+    if not rows:
         diagnostics.say("nothing waits for a person")
 
 

@@ -82,6 +82,6 @@ def _moment(since: str | None) -> float | None:
     """Read ``1h`` as an hour ago: nothing that was done lies ahead."""
     if since is None:
         return None
-    ago = since if since.startswith(("-", "+")) or not since[-1:].isalpha() else f"-{since}"
-    moment: datetime = parse_time(since if since.endswith("Z") else ago)
+    is_length = since[:1].isdigit() and since[-1:] in "smhd"
+    moment: datetime = parse_time(f"-{since}" if is_length else since)
     return moment.timestamp()

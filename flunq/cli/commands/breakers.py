@@ -58,9 +58,9 @@ async def trip(
     seconds = parse_duration(length) if length is not None else 0.0
     async with connected() as client:
         changed = await client.flow.trip(target, seconds=seconds, reason=reason)
-    _show(changed, f"the breaker of {target} is open")
+    _show(changed, f"the breaker of {changed.target} is open")
     if not seconds:
-        diagnostics.say(f"close it with: flunq breakers reset {target}")
+        diagnostics.say(f"close it with: flunq breakers reset {changed.target}")
 
 
 @app.command("reset")
@@ -71,7 +71,7 @@ async def reset(target: TargetArgument) -> None:
     """
     async with connected() as client:
         changed = await client.flow.reset(target)
-    _show(changed, f"the breaker of {target} is closed")
+    _show(changed, f"the breaker of {changed.target} is closed")
 
 
 def _show(changed: TargetView, plain: str) -> None:

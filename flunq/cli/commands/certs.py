@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flunq.cli import diagnostics, output
-from flunq.cli.engine import as_rows
+from flunq.cli.engine import as_rows, for_people
 from flunq.cli.options import YesOption, confirm
 from flunq.cli.tables import Column
 
@@ -24,7 +24,7 @@ COLUMNS = [
     Column("hosts"),
     Column("expires", kind="time"),
     Column("days_left", kind="number"),
-    Column("file", whole=True),
+    Column("file", whole=True, spare=True),
 ]
 FolderOption = Annotated[
     Path | None,
@@ -75,7 +75,7 @@ def list_(folder: FolderOption = None) -> None:
     $ flunq certs list
     """
     found = _authority(folder).all()
-    output.emit([_json(each) for each in found], columns=COLUMNS)
+    output.emit([_row(each) if for_people() else _json(each) for each in found], columns=COLUMNS)
     if not found and as_rows():
         diagnostics.say("no certificates; begin with: flunq certs init")
 
@@ -106,6 +106,10 @@ def _authority(folder: Path | None) -> Authority:
 
 def _show(made: Certificate) -> None:
     output.emit(_json(made), plain=f"certificate {made.file}\nkey         {made.key}")
+
+
+def _row(each: Certificate) -> dict[str, object]:
+    return {**_json(each), "hosts": ", ".join(each.hosts)}
 
 
 def _json(each: Certificate) -> dict[str, object]:

@@ -27,7 +27,11 @@ WritesOption = Annotated[
 WaitOption = Annotated[
     float,
     typer.Option(
-        "--wait", parser=parse_duration, metavar="60s", help="How long a call waits for the end."
+        "--wait",
+        parser=parse_duration,
+        metavar="60s",
+        help="How long a call waits for the end [60s].",
+        show_default=False,
     ),
 ]
 

@@ -7,19 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flunq.cli import output
-from flunq.cli.bulk import (  # Typer reads annotations
-    Action,
-    BulkYesOption,
-    DryOption,
-    FromOption,
-    ListOption,
-    RateOption,
-    Selection,
-    WhereOption,
-    check_selection,
-    run_bulk,
-)
-from flunq.cli.controlling import control, say_how_it_goes_on
+from flunq.cli.bulk import Action, Selection, act_on, of_many
+from flunq.cli.controlling import say_how_it_goes_on
 from flunq.cli.ending import show_result
 from flunq.cli.engine import (  # Typer reads annotations
     ReasonOption,
@@ -48,18 +37,15 @@ RetryInputOption = Annotated[
 ]
 
 
+@of_many
 async def command(
     executions: SomeExecutionsArgument = None,
+    *,
+    selection: Selection,
     input: RetryInputOption = None,
     reason: ReasonOption = "",
     wait: Annotated[bool, typer.Option("--wait", help="Wait and print the output.")] = False,
     within: TimeoutOption = None,
-    where: WhereOption = None,
-    source: FromOption = None,
-    list_file: ListOption = None,
-    rate: RateOption = None,
-    dry_run: DryOption = False,
-    yes: BulkYesOption = False,
 ) -> int:
     """Let executions that faulted or were cancelled go on from the task that failed.
 
@@ -72,10 +58,6 @@ async def command(
     What was done stays done; the task that failed runs again, with the same idempotency key, and
     with -i it gets another input. Time limits begin anew.
     """
-    selection = Selection(
-        where=where, source=source, list_file=list_file, rate=rate, dry_run=dry_run, yes=yes
-    )
-    check_selection(executions, selection)
     ids = executions or []
     _check_alone(ids, selection, wait=wait, within=within)
     edited = read_edited_input(input)
@@ -83,18 +65,16 @@ async def command(
     async def act(client: Client, id_: str) -> str:
         return (await client.retry(id_, input=edited, reason=reason)).status
 
-    if selection.is_bulk:
-        action = Action(
-            verb="retry",
-            done="retried",
-            act=act,
-            eligible="status IN ('faulted', 'cancelled', 'quarantined') AND deleted_at IS NULL",
-            wanted=frozenset({"completed", "faulted"}),
-        )
-        return await run_bulk(action, selection)
-    if len(ids) > 1:
-        return await control(ids, act, allowed="completed")
-    return await _one(ids[0], edited, reason, wait=wait, within=within)
+    if len(ids) == 1:
+        return await _one(ids[0], edited, reason, wait=wait, within=within)
+    action = Action(
+        verb="retry",
+        done="retried",
+        act=act,
+        eligible="status IN ('faulted', 'cancelled', 'quarantined') AND deleted_at IS NULL",
+        wanted=frozenset({"completed", "faulted"}),
+    )
+    return await act_on(ids, selection, action, allowed="completed")
 
 
 def _check_alone(ids: list[str], selection: Selection, *, wait: bool, within: float | None) -> None:

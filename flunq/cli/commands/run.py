@@ -7,8 +7,15 @@ from typing import Annotated
 
 import typer
 
-from flunq.cli.engine import TagsOption, read_tags
-from flunq.cli.options import FileArgument, InputOption, NewIdOption, TimeoutOption  # noqa: TC001 - Typer reads annotations
+from flunq.cli.engine import PriorityOption, TagsOption, read_tags
+from flunq.cli.options import (
+    FileArgument,
+    InputOption,
+    NewIdOption,
+    TimeoutOption,
+    TraceparentOption,
+    trace_context,
+)
 from flunq.errors import UsageError
 
 DetachOption = Annotated[
@@ -50,6 +57,7 @@ async def command(
     input: InputOption = None,
     id: NewIdOption = None,
     tag: TagsOption = None,
+    priority: PriorityOption = None,
     within: TimeoutOption = None,
     detach: DetachOption = False,
     trace: TraceOption = False,
@@ -58,6 +66,7 @@ async def command(
     events: EventsOption = None,
     secrets: SecretsOption = None,
     private: PrivateOption = None,
+    traceparent: TraceparentOption = None,
 ) -> int:
     """Run a workflow document and print its output.
 
@@ -80,6 +89,7 @@ async def command(
         input=input,
         id=id,
         tags=read_tags(tag),
+        priority=priority,
         within=within,
         detach=detach,
         trace=trace,
@@ -88,5 +98,6 @@ async def command(
         events=events,
         secrets=secrets,
         private=private,
+        traceparent=trace_context(traceparent),
     )
     return await run_document(options)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -33,7 +33,6 @@ app = typer.Typer(
 _OVERLAPS = ("allow", "skip", "queue", "cancel")
 _MISSED = ("all", "last", "none")
 _FILES = (".yaml", ".yml", ".json")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MOST = 1_000
 
 
@@ -117,6 +116,53 @@ async def resume(name: NameArgument) -> None:
         _say(await client.schedules.resume(name))
 
 
+@app.command("skip")
+async def skip(
+    name: NameArgument,
+    count: Annotated[
+        int | None,
+        typer.Option("-n", "--count", min=1, max=_MOST, metavar="N", help="So many fires [1]."),
+    ] = None,
+    until: Annotated[
+        datetime | None,
+        typer.Option(
+            "--until", parser=parse_time, metavar="TIME", help="All fires up to this moment."
+        ),
+    ] = None,
+) -> None:
+    """Skip the next fire of a schedule, or some; those after them come as always.
+
+    $ flunq schedules skip nightly-report
+
+    $ flunq schedules skip nightly-report --count 3
+
+    $ flunq schedules skip nightly-report --until 2026-12-27T00:00Z
+
+    It replaces what was asked before: twice the same is once. Only fires of cron and every can be
+    skipped; backfill makes up for them.
+    """
+    from flunq.core.cron import micros_of
+    from flunq.core.events import timestamp
+
+    if count is not None and until is not None:
+        raise UsageError("say --count or --until, not both", hint="flunq schedules skip --help")
+    last = None if until is None else micros_of(until)
+    async with connected() as client:
+        view = await client.schedules.skip(name, count=count or 1, until=last)
+    _say(view, f"skips its fires up to {timestamp(view.skip_upto or 0)}{_then(view)}")
+
+
+@app.command("unskip")
+async def unskip(name: NameArgument) -> None:
+    """Skip no fire that is still to come.
+
+    $ flunq schedules unskip nightly-report
+    """
+    async with connected() as client:
+        view = await client.schedules.unskip(name)
+    _say(view, f"skips nothing{_then(view)}")
+
+
 @app.command("trigger")
 async def trigger(name: NameArgument, input: InputOption = None, id: NewIdOption = None) -> None:
     """Start the workflow now, whatever its schedule says, and print the id of the execution.
@@ -157,11 +203,13 @@ async def backfill(
     A fire that has started its execution, then or in an earlier backfill, is left alone. The
     executions run at the same time; their tag scheduled-at tells which fire each stands for.
     """
+    from flunq.core.cron import micros_of
+
     last = end or datetime.now(UTC)
     if last < begin:
         raise UsageError("--to is before --from")
     async with connected() as client:
-        fires = client.schedules.backfill(name, _micros(begin), _micros(last), dry_run=dry_run)
+        fires = client.schedules.backfill(name, micros_of(begin), micros_of(last), dry_run=dry_run)
         fired = [each async for each in fires]
     _show_fired(fired, dry_run=dry_run)
     refused = sum(each.outcome == "refused" for each in fired)
@@ -194,17 +242,20 @@ async def next_(
     """
     from flunq.cli.rendering.schedules import FIRE_COLUMNS, fire_json
 
+    skipped: list[int] = []
     if name == "-" or name.endswith(_FILES):
         due, zone = _fires_of_file(Path(name), count)
     else:
         async with connected() as client:
             view = await client.schedules.get(name, count=count)
-        due, zone = view.next, view.timezone
+        skipped, zone = view.skipping, view.timezone
+        due = sorted({*skipped, *view.next})[:count]
         if view.status == "paused":
             diagnostics.warn(
                 f"{name} is paused; nothing fires until: flunq schedules resume {name}"
             )
-    output.emit([fire_json(each, zone) for each in due], columns=FIRE_COLUMNS)
+    rows = [fire_json(each, zone, skipped=each in skipped) for each in due]
+    output.emit(rows, columns=FIRE_COLUMNS if skipped else FIRE_COLUMNS[:3])
     if not due and for_people():
         diagnostics.say("no fires are known in advance")
 
@@ -270,11 +321,8 @@ async def update(
     _show(view, runs=False)
 
 
-def _micros(moment: datetime) -> int:
-    return (moment - _EPOCH) // timedelta(microseconds=1)
-
-
 def _fires_of_file(path: Path, count: int) -> tuple[list[int], str]:
+    from flunq.core.cron import micros_of
     from flunq.core.reading import InvalidDocument, read_document
     from flunq.core.scheduling.fires import fires
     from flunq.core.scheduling.plan import compile_plan
@@ -289,7 +337,7 @@ def _fires_of_file(path: Path, count: int) -> tuple[list[int], str]:
         raise RejectedError("\n".join([f"{name} is rejected", *lines])) from None
     except ScheduleError as error:
         raise RejectedError(str(error), where=name) from None
-    now = _micros(datetime.now(UTC))
+    now = micros_of(datetime.now(UTC))
     due = [now] if plan.after is not None else []
     return [*due, *fires(plan, now, now, count)][:count], plan.policies.timezone
 
@@ -305,11 +353,19 @@ def _show(view: ScheduleView, *, runs: bool) -> None:
     output.emit(schedule_json(view), lines=lines)
 
 
-def _say(view: ScheduleView) -> None:
+def _say(view: ScheduleView, what: str = "") -> None:
     from flunq.cli.rendering.schedules import schedule_json
 
     name = f"{view.namespace}/{view.name}"
-    output.emit(schedule_json(view), plain=f"{name} {view.status}")
+    output.emit(schedule_json(view), plain=f"{name} {what or view.status}")
+
+
+def _then(view: ScheduleView) -> str:
+    from flunq.core.events import timestamp
+
+    if view.status != "active":
+        return f"; it is {view.status}"
+    return f"; the next is {timestamp(view.next[0])}" if view.next else ""
 
 
 def _show_fired(fired: Sequence[Fired], *, dry_run: bool) -> None:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from flunq.cli.options import BodyLimitOption, CorsOption  # noqa: TC001 - Typer reads them
 from flunq.cli.session import settings
-from flunq.errors import UsageError
+from flunq.errors import RejectedError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from flunq.services.control import ControlSettings
 
 CONFIG_VARIABLE = "FLUNQ_NODE_CONFIG"
+SECRETS_KEY_VARIABLE = "FLUNQ_SECRETS_KEY"
 
 
 class ServiceRole(StrEnum):
@@ -94,15 +96,6 @@ _Authority = Annotated[
         rich_help_panel="Connection",
     ),
 ]
-_Origins = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--cors-origin", metavar="ORIGIN", help="Web pages that may call the API; repeatable."
-    ),
-]
-_BodyLimit = Annotated[
-    int, typer.Option("--body-limit", min=1, metavar="MIB", help="Largest body of a request.")
-]
 
 
 def command(
@@ -118,8 +111,8 @@ def command(
     tls_cert: _Certificate = None,
     tls_key: _PrivateKey = None,
     tls_ca: _Authority = None,
-    cors_origin: _Origins = None,
-    body_limit: _BodyLimit = 8,
+    cors_origin: CorsOption = None,
+    body_limit: BodyLimitOption = None,
 ) -> int:
     """Run one service of the cluster in this process, until SIGTERM or Ctrl-C.
 
@@ -131,7 +124,7 @@ def command(
 
     Roles: node (worker and executor), worker, executor, timer, historian, api, control (api,
     timer and historian). Of several historians one works and the others stand by; they need the
-    same folder.
+    same folder. FLUNQ_SECRETS_KEY opens the vault, for nodes and control alike: 32 bytes in base64.
     """
     given = _given_settings()
     if given is None:
@@ -174,8 +167,6 @@ def _own_settings(role: ServiceRole, **given: Any) -> dict[str, Any]:
     from flunq.services.identity.settings import identity_settings
     from flunq.services.supervising.plan import split_credentials
 
-    if (given["tls_cert"] is None) != (given["tls_key"] is None):
-        raise UsageError("--tls-cert and --tls-key go together")
     loaded = settings(
         nats_url=given["nats"],
         functions=tuple(given["functions"]) if given["functions"] else None,
@@ -183,6 +174,8 @@ def _own_settings(role: ServiceRole, **given: Any) -> dict[str, Any]:
         programs=given["programs"],
         api_port=given["port"],
         ca=given["tls_ca"] and str(given["tls_ca"].absolute()),
+        cors_origins=tuple(given["cors_origin"]) if given["cors_origin"] else None,
+        body_limit=given["body_limit"] and given["body_limit"] << 20,
     )
     if loaded.settings.ca is not None:
         # Every connection of this process reads it there.
@@ -219,14 +212,35 @@ def _own_settings(role: ServiceRole, **given: Any) -> dict[str, Any]:
         "host": given["host"],
         "port": chosen.api_port,
         "identity": identity_settings(chosen, token_key=os.environ.get("FLUNQ_TOKEN_KEY")),
+        "secrets_key": secrets_key(),
         "proof": _proof(os.environ.get("FLUNQ_TOKEN_KEY")),
-        "tls_cert": given["tls_cert"] and str(given["tls_cert"].absolute()),
-        "tls_key": given["tls_key"] and str(given["tls_key"].absolute()),
-        "cors_origins": given["cors_origin"] or [],
-        "body_limit": given["body_limit"] << 20,
+        **_certificate(given["tls_cert"], given["tls_key"]),
+        "cors_origins": chosen.cors_origins,
+        "body_limit": chosen.body_limit,
         "log_level": chosen.log_level,
         "log_style": chosen.log_format,
     }
+
+
+def _certificate(cert: Path | None, key: Path | None) -> dict[str, str]:
+    if cert is None and key is None:
+        return {}
+    if cert is None or key is None:
+        raise UsageError("--tls-cert and --tls-key go together")
+    return {"tls_cert": str(cert.absolute()), "tls_key": str(key.absolute())}
+
+
+def secrets_key() -> str | None:
+    """Return the key of the vault; a damaged one is told before anything starts."""
+    from flunq.services.vault import read_key
+
+    key = os.environ.get(SECRETS_KEY_VARIABLE)
+    if key:
+        try:
+            read_key(key)
+        except RejectedError as error:
+            raise UsageError(f"{SECRETS_KEY_VARIABLE}: {error.message}", hint=error.hint) from None
+    return key
 
 
 def _proof(token_key: str | None) -> str:
@@ -272,10 +286,10 @@ async def _control(given: dict[str, Any], lifecycle: Lifecycle) -> None:
     from flunq.services.control import (
         ControlSettings,
         Health,
-        control_roles,
         nats_reachable,
         run_control,
     )
+    from flunq.services.roles import control_roles
 
     chosen: ControlSettings = _convert(given, ControlSettings)
     health = Health()
@@ -291,13 +305,14 @@ async def _control(given: dict[str, Any], lifecycle: Lifecycle) -> None:
 
 
 async def _historian(given: dict[str, Any], lifecycle: Lifecycle) -> None:
-    from flunq.services.control import ControlSettings, historian_role
+    from flunq.services.control import ControlSettings
+    from flunq.services.roles import historian_role
 
     chosen: ControlSettings = _convert(given, ControlSettings)
     if chosen.data_dir is None:
         raise UsageError("where is the archive?", hint="name its folder with --data DIR")
     lifecycle.ready()
-    await historian_role(chosen)(lifecycle.stop)
+    await historian_role(chosen, chosen.data_dir)(lifecycle.stop)
 
 
 def _convert(given: dict[str, Any], kind: type[Any]) -> Any:

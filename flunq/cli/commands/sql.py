@@ -44,6 +44,16 @@ OutputFileOption = Annotated[
     Path | None,
     typer.Option("--output-file", metavar="FILE", help="Write it there.", rich_help_panel="Output"),
 ]
+VerticalOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--vertical/--no-vertical",
+        "-x",
+        help="A line for each column [where a table has no room].",
+        show_default=False,
+        rich_help_panel="Output",
+    ),
+]
 ParametersOption = Annotated[
     list[str] | None,
     typer.Option("-p", "--param", metavar="NAME=VALUE", help="A value for $NAME; repeatable."),
@@ -63,6 +73,19 @@ TimeoutOption = Annotated[
     ),
 ]
 
+MaxRowsOption = Annotated[
+    int, typer.Option("-n", "--max-rows", min=0, metavar="N", help="At most so many; 0 is all.")
+]
+MemoryOption = Annotated[
+    int, typer.Option("--memory", min=64, metavar="MIB", help="What it may use.")
+]
+ArchiveOption = Annotated[
+    bool, typer.Option("--archive", help="Read the archive only; ask no cluster.")
+]
+SchemaOption = Annotated[
+    bool, typer.Option("--schema", help="Print the tables, or the columns of the table QUERY.")
+]
+
 
 def command(
     query: Annotated[
@@ -72,22 +95,15 @@ def command(
     query_file: QueryFileOption = None,
     form: FormOption = None,
     output_file: OutputFileOption = None,
+    vertical: VerticalOption = None,
     parameters: ParametersOption = None,
     as_of: AsOfOption = None,
-    max_rows: Annotated[
-        int, typer.Option("-n", "--max-rows", min=0, metavar="N", help="At most so many; 0 is all.")
-    ] = 0,
+    max_rows: MaxRowsOption = 0,
     timeout: TimeoutOption = 60.0,
-    memory: Annotated[
-        int, typer.Option("--memory", min=64, metavar="MIB", help="What it may use.")
-    ] = 1024,
-    archive: Annotated[
-        bool, typer.Option("--archive", help="Read the archive only; ask no cluster.")
-    ] = False,
+    memory: MemoryOption = 1024,
+    archive: ArchiveOption = False,
     export: ExportOption = None,
-    schema: Annotated[
-        bool, typer.Option("--schema", help="Print the tables, or the columns of the table QUERY.")
-    ] = False,
+    schema: SchemaOption = False,
 ) -> int | None:
     """Ask anything about the past, in SQL.
 
@@ -96,7 +112,8 @@ def command(
     $ flunq sql "from tasks where execution_id = $id" -p id=order-123 -o json
 
     Without a query it is a shell. Events that were committed before the query started are seen,
-    archived or not. What the tables are: flunq sql --schema
+    archived or not. Answers that are too wide for the terminal have a line for each column, unless
+    -o says something. What the tables are: flunq sql --schema
     """
     from flunq.cli.sqlshell.asking import Asking, Options, read_as_of, read_parameters
 
@@ -115,6 +132,7 @@ def command(
         export=export,
         parquet=form is SqlFormat.PARQUET,
         output_file=output_file,
+        vertical=_is_vertical(vertical, form),
     )
     asking = Asking(options)
     sql = _read_query(query, query_file)
@@ -130,6 +148,12 @@ def _choose(form: SqlFormat | None) -> None:
         update(output=OutputFormat.TABLE)
     elif form is not None:
         update(output=OutputFormat(form.value))
+
+
+def _is_vertical(wanted: bool | None, form: SqlFormat | None) -> bool | None:
+    if wanted and form not in (None, SqlFormat.TABLE):
+        raise UsageError(f"--vertical is a way to show tables, not {form}")
+    return False if wanted is None and form is SqlFormat.TABLE else wanted
 
 
 def _read_query(query: str | None, query_file: Path | None) -> str | None:

@@ -62,10 +62,11 @@ def command(
 
     $ flunq tail --status faulted -o jsonl | jq -c '{id: .subject, error: .data.error}'
     """
-    from flunq.cli.rendering.filters import EventFilter
+    from flunq.cli.rendering.filters import EventFilter, check_statuses
 
     if execution is None and not follow:
         raise UsageError("--no-follow needs an execution", hint="flunq history ID")
+    check_statuses(status or ())
     chosen = EventFilter(statuses=status or (), types=type or (), workflows=workflow or ())
     run_async(_tail(execution, chosen, follow=follow), on_interrupt=0)
 

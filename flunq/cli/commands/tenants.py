@@ -26,50 +26,31 @@ NameArgument = Annotated[
     str,
     typer.Argument(metavar="NAME", help="The tenant.", autocompletion=completion.tenants),
 ]
+
+
+def _limit(flag: str, metavar: str, help: str, panel: str) -> Any:
+    return typer.Option(flag, metavar=metavar, help=help, rich_help_panel=panel)
+
+
 ExecutionsOption = Annotated[
     str | None,
-    typer.Option(
-        "--quota-executions",
-        metavar="N|none",
-        help="Executions that may be open at once.",
-        rich_help_panel="Quotas",
-    ),
+    _limit("--quota-executions", "N|none", "Executions that may be open at once.", "Quotas"),
 ]
 StartsOption = Annotated[
     str | None,
-    typer.Option(
-        "--quota-starts",
-        metavar="N|none",
-        help="Executions that may start in a second.",
-        rich_help_panel="Quotas",
-    ),
+    _limit("--quota-starts", "N|none", "Executions that may start in a second.", "Quotas"),
 ]
 BytesOption = Annotated[
     str | None,
-    typer.Option(
-        "--quota-bytes",
-        metavar="10GiB|none",
-        help="Bytes of its journal and large values.",
-        rich_help_panel="Quotas",
-    ),
+    _limit("--quota-bytes", "10GiB|none", "Bytes of its journal and large values.", "Quotas"),
 ]
 AfterOption = Annotated[
     str | None,
-    typer.Option(
-        "--retention-after",
-        metavar="30d|none",
-        help="How long ended executions stay.",
-        rich_help_panel="Retention",
-    ),
+    _limit("--retention-after", "30d|none", "How long ended executions stay.", "Retention"),
 ]
 KeepOption = Annotated[
     str | None,
-    typer.Option(
-        "--retention-keep",
-        metavar="N|none",
-        help="How many ended ones of each workflow stay.",
-        rich_help_panel="Retention",
-    ),
+    _limit("--retention-keep", "N|none", "How many ended ones of each workflow stay.", "Retention"),
 ]
 
 
@@ -258,6 +239,7 @@ def _save_context(access: Access) -> str | None:
         password=access.password,
         token=None,
         data_dir=None,
+        follows=used.data_dir or used.follows,
     )
     ContextStore().save(context)
     return context.name

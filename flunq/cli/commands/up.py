@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flunq.cli import diagnostics, output, text
+from flunq.cli.options import BodyLimitOption, CorsOption  # noqa: TC001 - Typer reads them
 from flunq.cli.session import OutputFormat, current, settings
 
 if TYPE_CHECKING:
@@ -67,6 +68,10 @@ EncryptOption = Annotated[
     bool | None,
     typer.Option("--encrypt", help="Encrypt what is stored, from now on [no]."),
 ]
+CollectorOption = Annotated[
+    str | None,
+    typer.Option("--otel-endpoint", metavar="URL", help="Send traces to this OTLP collector."),
+]
 DemoOption = Annotated[
     bool, typer.Option("--demo", help="In a temporary folder, with a workflow to look at.")
 ]
@@ -85,6 +90,9 @@ def command(
     nats_port: NatsPortOption = None,
     tls: TlsOption = None,
     encrypt: EncryptOption = None,
+    cors_origin: CorsOption = None,
+    body_limit: BodyLimitOption = None,
+    otel_endpoint: CollectorOption = None,
     demo: DemoOption = False,
 ) -> int:
     """Start a local cluster and show its state until Ctrl-C.
@@ -110,7 +118,10 @@ def command(
         nats_port=nats_port,
         tls=tls,
         encrypt=encrypt,
+        cors_origins=tuple(cors_origin) if cors_origin else None,
+        body_limit=body_limit and body_limit << 20,
     )
+    _trace_to(otel_endpoint)
     options = _options(loaded)
     if demo:
         from flunq.cli.cluster_demo import run_demo
@@ -159,8 +170,19 @@ def _options(loaded: Loaded) -> ClusterOptions:
         hosts=chosen.tls_hosts,
         encrypt=chosen.encrypt,
         identity=identity_settings(chosen),
+        cors_origins=chosen.cors_origins,
+        body_limit=chosen.body_limit,
         log_level=chosen.log_level,
     )
+
+
+def _trace_to(endpoint: str | None) -> None:
+    """Check where traces go to; the processes of the cluster read it where others do."""
+    from flunq.telemetry.otlp import ENDPOINT, trace_settings
+
+    if endpoint is not None:
+        os.environ[ENDPOINT] = endpoint
+    trace_settings(os.environ)
 
 
 def _absolute(named: str) -> str:

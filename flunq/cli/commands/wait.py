@@ -9,6 +9,7 @@ import typer
 
 from flunq.cli import diagnostics, output
 from flunq.cli.controlling import ENDED
+from flunq.cli.ending import SILENCE_SECONDS
 from flunq.cli.engine import ExecutionArgument, connected, find_execution
 from flunq.cli.exits import ExitCode
 from flunq.cli.options import TimeoutOption  # noqa: TC001 - Typer reads annotations
@@ -69,7 +70,8 @@ async def _reach(
     client: Client, execution: str, statuses: tuple[str, ...], within: float | None
 ) -> str:
     if set(statuses) <= set(ENDED):
-        return (await client.result(execution, timeout=within)).status
+        ended = await client.result(execution, timeout=within, patience=SILENCE_SECONDS)
+        return ended.status
     try:
         async with asyncio.timeout(within):
             while True:

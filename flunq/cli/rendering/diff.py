@@ -10,6 +10,7 @@ import msgspec
 from flunq.cli import text
 from flunq.cli.output import compact_json
 from flunq.cli.rendering.events import task_name
+from flunq.core.amounts import render_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -54,13 +55,19 @@ def _name(task: TaskDifference) -> str:
 
 
 def _took(duration: float | None) -> str:
-    return "" if duration is None else f"  {duration:.1f} ms"
+    return "" if duration is None else f"  {_time(duration)}"
+
+
+def _time(milliseconds: float | None) -> str:
+    if milliseconds is None:
+        return "-"
+    return render_duration(milliseconds / 1000) if milliseconds >= 1 else "<1ms"
 
 
 def _task_lines(task: TaskDifference) -> Iterator[str]:
     one, other = task.status
     status = f"{one or 'not there'} -> {other or 'not there'}" if one != other else str(one)
-    times = " -> ".join("-" if each is None else f"{each:.1f} ms" for each in task.duration_ms)
+    times = " -> ".join(map(_time, task.duration_ms))
     tries = ""
     if task.tries[0] != task.tries[1] and None not in task.tries:
         tries = f", tried {task.tries[0]} -> {task.tries[1]} times"

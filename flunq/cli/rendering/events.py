@@ -11,7 +11,7 @@ import msgspec
 from flunq.cli import text
 from flunq.cli.session import OutputFormat, TimeFormat, current
 from flunq.cli.tables import Column, render_time
-from flunq.core.events import ENGINE, TASK, WORKFLOW
+from flunq.core.events import short_type
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,15 +72,6 @@ def event_time(moment: str) -> str:
         local = datetime.fromisoformat(moment).astimezone()
         return f"{local:%H:%M:%S}.{local.microsecond // 1000:03d}"
     return render_time(moment)
-
-
-def short_type(type_name: str) -> str:
-    """Return ``task.completed`` for ``io.serverlessworkflow.task.completed.v1``."""
-    for prefix in (WORKFLOW, TASK):
-        if type_name.startswith(prefix):
-            family = prefix.rstrip(".").rpartition(".")[2]
-            return f"{family}.{type_name.removeprefix(prefix).removesuffix('.v1')}"
-    return type_name.removeprefix(ENGINE)
 
 
 def task_name(reference: str) -> str:

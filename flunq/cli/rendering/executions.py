@@ -28,12 +28,13 @@ WORKFLOW_COLUMNS = (
     Column("workflow", whole=True),
     Column("version", whole=True),
     Column("latest"),
+    Column("paused"),
     Column("created_at", "registered", kind="time"),
     Column("digest"),
     Column("title"),
 )
 _QUEUED = ("", "queue")
-_TIMERS = {"w": "wait", "r": "retry", "t": "timeout", "a": "timeout of the attempt"}
+_TIMERS = {"w": "wait", "r": "retry", "t": "timeout", "a": "timeout of the attempt", "c": "starts"}
 
 
 def workflow_json(namespace: str, name: str, version: str) -> dict[str, str]:
@@ -167,10 +168,18 @@ def definition_row(definition: Definition) -> dict[str, Any]:
         "workflow": f"{definition.namespace}/{definition.name}",
         "version": definition.version,
         "latest": definition.latest,
+        "paused": _paused(definition),
         "created_at": timestamp(definition.created_at),
         "digest": definition.digest[:12],
         "title": definition.title or None,
     }
+
+
+def _paused(definition: Definition) -> str | None:
+    if not definition.paused:
+        return None
+    what = "yes" if definition.paused == "all" else "starts"
+    return f"{what}: {definition.pause_reason}" if definition.pause_reason else what
 
 
 def _milliseconds(summary: Summary | Details) -> float | None:
@@ -196,6 +205,8 @@ def _purpose(item: dict[str, Any]) -> str:
 def _waiting_text(item: dict[str, Any]) -> str:
     from flunq.cli.tables import render_time
 
+    if "starts" in item and _purpose(item) == "starts":
+        return f"collects until {render_time(timestamp(item['due']))}, {item['starts']} so far"
     if "due" in item:
         return f"{_purpose(item)}, due {render_time(timestamp(item['due']))}"
     where = f" on {item['node']}" if item.get("node") else ""

@@ -11,7 +11,7 @@ from flunq.core.events import timestamp
 from flunq.core.traffic import rate_text
 
 if TYPE_CHECKING:
-    from flunq.core.flow import LimitView, TargetView
+    from flunq.core.flow import LimitView, PauseView, TargetView
 
 TARGET_COLUMNS = (
     Column("target"),
@@ -46,6 +46,12 @@ def target_row(view: TargetView) -> dict[str, Any]:
     members = target_json(view)
     names = ("target", "state", "calls", "failures", "waiting", "since", "until", "reason")
     return {name: members[name] for name in names}
+
+
+def pause_json(view: PauseView) -> dict[str, Any]:
+    """Return a pause of a workflow; its moment is a date-time."""
+    members: dict[str, Any] = msgspec.to_builtins(view)
+    return {**members, "since": timestamp(view.since)}
 
 
 def limit_json(view: LimitView) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from flunq.cli import text
-from flunq.cli.tables import Column, render_duration, render_time
+from flunq.cli.tables import Column, render_time
+from flunq.core.amounts import render_duration
 from flunq.core.cron import time_zone
 from flunq.core.events import timestamp
 
@@ -31,6 +32,7 @@ FIRE_COLUMNS = (
     Column("local", "fires at", whole=True),
     Column("timezone"),
     Column("at", "that is", kind="time"),
+    Column("skipped"),
 )
 FIRED_COLUMNS = (
     Column("at", "fire", whole=True),
@@ -51,13 +53,14 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 def schedule_json(view: ScheduleView) -> dict[str, Any]:
     """Return a schedule with moments as date-times and lengths in seconds."""
     members: dict[str, Any] = msgspec.to_builtins(view)
-    moments = {name: _moment(members[name]) for name in ("since", "paused_at")}
+    moments = {name: _moment(members[name]) for name in ("since", "paused_at", "skip_upto")}
     problem = view.problem and {"at": timestamp(view.problem.at), "message": view.problem.message}
     return {
         **members,
         **moments,
         "catch_up": view.catch_up / 1_000_000,
         "next": [timestamp(due) for due in view.next],
+        "skipping": [timestamp(due) for due in view.skipping],
         "counts": {name: getattr(view.counts, name) for name in view.counts.__struct_fields__},
         "runs": [run_json(note) for note in view.runs],
         "problem": problem,
@@ -95,11 +98,12 @@ def describe(view: ScheduleView) -> str:
     return ", ".join(_part(kind, view.schedule.get(kind), view.timezone) for kind in view.kinds)
 
 
-def fire_json(due: int, zone: str) -> dict[str, Any]:
+def fire_json(due: int, zone: str, *, skipped: bool = False) -> dict[str, Any]:
     """Return a fire: the moment, and what the clocks of its time zone show."""
     moment = (_EPOCH + timedelta(microseconds=due)).astimezone(time_zone(zone))
     precise = "seconds" if due % 1_000_000 == 0 else "milliseconds"
-    return {"at": timestamp(due), "local": moment.isoformat(timespec=precise), "timezone": zone}
+    local = moment.isoformat(timespec=precise)
+    return {"at": timestamp(due), "local": local, "timezone": zone, "skipped": skipped}
 
 
 def fired_json(fired: Fired) -> dict[str, Any]:
@@ -131,11 +135,9 @@ def _facts(view: ScheduleView) -> Iterable[tuple[str, str]]:
     late = f"{view.missed}, up to {render_duration(view.catch_up / 1_000_000)} late"
     yield "policies", f"overlap {view.overlap}; missed fires: {late}; time zone {view.timezone}"
     if view.next:
-        shown = [
-            f"{fire_json(due, view.timezone)['local']} ({render_time(timestamp(due))})"
-            for due in view.next
-        ]
-        yield "next", ", ".join(shown)
+        yield "next", _moments(view.next, view.timezone)
+    if view.skipping:
+        yield "skips", _moments(view.skipping, view.timezone)
     waiting = [f"{view.waiting_events} events"] if view.waiting_events else []
     waiting += [f"{view.queued} is queued"] if view.queued else []
     if waiting:
@@ -148,6 +150,11 @@ def _facts(view: ScheduleView) -> Iterable[tuple[str, str]]:
     if view.problem is not None:
         when = render_time(timestamp(view.problem.at))
         yield "problem", f"{view.problem.message} ({when})"
+
+
+def _moments(due: Iterable[int], zone: str) -> str:
+    shown = [(fire_json(each, zone)["local"], render_time(timestamp(each))) for each in due]
+    return ", ".join(f"{local} ({when})" for local, when in shown)
 
 
 def _part(kind: str, value: Any, zone: str) -> str:

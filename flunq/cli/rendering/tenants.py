@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from flunq.cli.tables import Column, render_bytes, render_duration, render_time
+from flunq.cli.tables import Column, render_time
+from flunq.core.amounts import render_bytes, render_duration
 from flunq.core.events import timestamp
 
 if TYPE_CHECKING:

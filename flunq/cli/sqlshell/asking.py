@@ -44,6 +44,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """A file of ``flunq export``, which is all that there is."""
     parquet: bool = False
     output_file: Path | None = None
+    vertical: bool | None = None
+    """Whether each column of an answer has a line of its own; None: where a table has no room."""
 
 
 def read_parameters(pairs: Sequence[str]) -> dict[str, Any]:
@@ -141,7 +143,7 @@ class Asking:
         return await self._print(ask_cluster(client, self._question(sql), self._limits()))
 
     async def _print(self, replies: AsyncIterator[Reply]) -> Done:
-        printer = Printer(self.options.output_file)
+        printer = Printer(self.options.output_file, vertical=self.options.vertical)
         done = Done(rows=0)
         try:
             async for reply in replies:

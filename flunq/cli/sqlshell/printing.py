@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from flunq.cli import output
 from flunq.cli.session import OutputFormat, current
-from flunq.cli.tables import Column
+from flunq.cli.tables import Column, is_readable, render_records
 from flunq.store.query_job import Chunk, Header
 
 if TYPE_CHECKING:
@@ -22,8 +22,10 @@ _NUMBERS = ("BIGINT", "INTEGER", "DOUBLE", "HUGEINT", "SMALLINT", "TINYINT", "UB
 class Printer:
     """Takes the replies of one query. JSON lines are written as they come, the rest at the end."""
 
-    def __init__(self, target: Path | None) -> None:
+    def __init__(self, target: Path | None, *, vertical: bool | None = None) -> None:
+        """With ``vertical`` a line per column; None: where a table has no room."""
         self._target = target
+        self._vertical = vertical
         self._file: TextIO | None = None
         self._header: Header | None = None
         self._keys: list[str] = []
@@ -49,12 +51,20 @@ class Printer:
     def _write(self) -> None:
         rows, self._rows = self._rows, []
         if self._target is None:
-            output.emit(rows, columns=self._columns(), plain=self._plain(rows))
+            self._emit(rows)
             return
         if self._file is None:
             self._file = self._target.open("w", encoding="utf-8")
         with redirect_stdout(self._file):
-            output.emit(rows, columns=self._columns(), plain=self._plain(rows))
+            self._emit(rows)
+
+    def _emit(self, rows: list[dict[str, Any]]) -> None:
+        columns, plain, lines = self._columns(), self._plain(rows), None
+        if rows and plain is None and current().output is OutputFormat.TABLE:
+            wanted = self._vertical
+            if not is_readable(rows, columns) if wanted is None else wanted:
+                lines = render_records(rows, columns)
+        output.emit(rows, columns=columns, plain=plain, lines=lines)
 
     def _columns(self) -> list[Column]:
         assert self._header is not None

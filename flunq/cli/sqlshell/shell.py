@@ -20,7 +20,8 @@ from flunq.cli.session import OutputFormat, current, update
 from flunq.cli.sqlshell.completing import Completer
 from flunq.cli.sqlshell.lines import Buffer
 from flunq.cli.suggest import did_you_mean
-from flunq.cli.tables import Column, render_duration
+from flunq.cli.tables import Column
+from flunq.core.amounts import render_duration
 from flunq.errors import FlunqError, UsageError
 from flunq.store.views import VIEWS
 
@@ -39,10 +40,14 @@ _HELP = (
     (".tables", "the tables"),
     (".schema [TABLE]", "columns, types and meaning"),
     (".mode [FORMAT]", "table, json, jsonl, yaml or csv"),
+    (".vertical on|off|auto", "a line for each column; auto: where a table has no room"),
     (".timer on|off", "say how long a query took"),
     (".export FILE [QUERY]", "write the last query's answer, by its ending: csv, json, parquet"),
     (".quit", "leave; Ctrl-D too"),
 )
+
+
+_VERTICAL = {"on": True, "off": False, "auto": None}
 
 
 def as_command(line: str) -> str:
@@ -66,6 +71,7 @@ class Shell:
             ".tables": self._tables,
             ".schema": self._schema,
             ".mode": self._mode,
+            ".vertical": self._set_vertical,
             ".timer": self._set_timer,
             ".export": self._export,
         }
@@ -162,6 +168,14 @@ class Shell:
         if rest not in list(OutputFormat):
             raise UsageError(f"there is no mode {rest}", hint=f"one of {', '.join(OutputFormat)}")
         update(output=OutputFormat(rest))
+
+    def _set_vertical(self, rest: str) -> None:
+        if rest not in _VERTICAL:
+            raise UsageError(
+                f".vertical {rest} says nothing", hint=f"one of {', '.join(_VERTICAL)}"
+            )
+        options = self._asking.options
+        self._asking.options = msgspec.structs.replace(options, vertical=_VERTICAL[rest])
 
     def _set_timer(self, rest: str) -> None:
         if rest not in ("on", "off", ""):

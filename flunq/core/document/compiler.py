@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from flunq.core.collecting import CollectingError, collecting_of
 from flunq.core.document import calls, listening, messaging, policies, runs
 from flunq.core.document.addresses import DOCUMENT, function_address, function_name
 from flunq.core.document.bundle import EMPTY, Library
@@ -93,6 +94,7 @@ def compile_workflow(value: dict[str, Any], digest: str, library: Library = EMPT
         tags=_tags(document.get("tags")),
         pause=_lenient(pause_of, value, None),
         hooks=_lenient(hooks_of, value, {}),
+        collecting=_lenient(collecting_of, value, None),
     )
 
 
@@ -100,7 +102,7 @@ def _lenient(read: Callable[[Any], T], value: Any, otherwise: T) -> T:
     """Read metadata of a document that may be older than their meaning."""
     try:
         return read(value)
-    except PauseError:
+    except (PauseError, CollectingError):
         return otherwise
 
 

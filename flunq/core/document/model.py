@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import msgspec
 
+from flunq.core.collecting import Collecting
 from flunq.core.document.schemas import Schema
 from flunq.core.duration import Duration
 from flunq.core.execution.commands import WorkflowRef
@@ -352,6 +353,8 @@ class Workflow(msgspec.Struct, frozen=True, kw_only=True):
     """After how many failed attempts an execution is suspended."""
     hooks: dict[str, WorkflowRef] = {}
     """Which workflow is started about which moment of an execution."""
+    collecting: Collecting | None = None
+    """How several starts become one execution."""
 
     @property
     def namespace(self) -> str:

@@ -37,6 +37,20 @@ class Start(msgspec.Struct, frozen=True, kw_only=True, tag="start"):
     """The execution that this one repeats from the start."""
     nonce: str = ""
     """Drawn by the owner for workflows that use secrets; what others say here is replaced."""
+    priority: int | None = None
+    """That of its tasks, whatever metadata say; children inherit it."""
+    pause: str = ""
+    """The pause of its workflow, said by the owner: it does not begin before that is over."""
+    reason: str = ""
+    """The reason of the pause."""
+    group: str = ""
+    """The group of starts that it opens, said by the owner."""
+    first: str = ""
+    """The id that the first start of that group came with."""
+    fingerprint: str = ""
+    """Tells the input of that start from others."""
+    partition: int | None = None
+    """Where its group is kept; None for that of its id."""
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,6 +61,16 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     title: str | None = None
     detail: str | None = None
     instance: str | None = None
+
+
+class Join(msgspec.Struct, frozen=True, kw_only=True, tag="join"):
+    """Let another start be part of an execution that collects them."""
+
+    id: str
+    start: Start
+    """As it came, with its own id."""
+    fingerprint: str
+    """Tells its input from others."""
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True, tag="report"):
@@ -88,6 +112,8 @@ class Suspend(msgspec.Struct, frozen=True, kw_only=True, tag="suspend"):
     reason: str = ""
     request: str = ""
     """Tells a late copy of this command from another one."""
+    pause: str = ""
+    """The pause of its workflow that suspends it; its end resumes it."""
 
 
 class Resume(msgspec.Struct, frozen=True, kw_only=True, tag="resume"):
@@ -95,6 +121,10 @@ class Resume(msgspec.Struct, frozen=True, kw_only=True, tag="resume"):
 
     id: str
     request: str = ""
+    pause: str = ""
+    """Only if this pause of its workflow has suspended it."""
+    despite: str = ""
+    """A pause of its workflow that does not concern it from here on."""
 
 
 class Restore(msgspec.Struct, frozen=True, kw_only=True, tag="restore"):
@@ -149,6 +179,7 @@ class Continue(msgspec.Struct, frozen=True, kw_only=True, tag="continue"):
 
 Command = (
     Start
+    | Join
     | Report
     | Fire
     | Deliver

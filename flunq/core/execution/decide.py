@@ -13,6 +13,7 @@ import msgspec
 from flunq.core import events as types
 from flunq.core.events import CloudEvent
 from flunq.core.execution import faults
+from flunq.core.execution.collecting import begin_collecting, gather, join
 from flunq.core.execution.commands import (
     Cancel,
     Command,
@@ -21,6 +22,7 @@ from flunq.core.execution.commands import (
     Deliver,
     Failure,
     Fire,
+    Join,
     Migrate,
     Report,
     Restore,
@@ -38,6 +40,7 @@ from flunq.core.execution.fold import (
     STOPPING,
     TIMER_FIRED,
 )
+from flunq.core.execution.gathering import TIMER as COLLECTED
 from flunq.core.execution.reducing import input_source
 from flunq.core.execution.returning import Refused, migrate, restore
 from flunq.core.execution.state import (
@@ -56,7 +59,7 @@ from flunq.core.execution.state import (
     Wake,
     settle_status,
 )
-from flunq.core.execution.suspending import tell_tasks
+from flunq.core.execution.suspending import begin_paused, tell_tasks
 from flunq.core.execution.tasks import HANDLERS
 from flunq.core.execution.tasks.extension import EXTENSION, is_entered
 from flunq.core.execution.tasks.listen import LISTEN, is_known
@@ -176,20 +179,32 @@ def _start(turn: Turn, command: Start) -> None:
     if workflow.uses_secrets and command.nonce:
         data["secrets"] = {"nonce": command.nonce, "names": list(workflow.secrets)}
         state.secrets = Grant(nonce=command.nonce, names=workflow.secrets)
-    if command.parent is not None:
-        data["parent"] = command.parent
-    if command.parent_task:
-        data["parentTask"] = command.parent_task
-    if command.request:
-        data["request"] = command.request
-    if command.forked_from:
-        data["forked"] = {"from": command.forked_from, "at": 0}
+    data |= _said_of(command)
+    if command.group and workflow.collecting is not None and not workflow.problem:
+        begin_collecting(turn, data, command)
+        return
+    if command.pause and not workflow.problem:
+        begin_paused(turn, data, command)
+        return
     failure = _prepare_start(turn, data)
     turn.emit(types.WORKFLOW_STARTED, data)
     if failure is not None:
         turn.end_faulted(failure, "/input")
     elif "timeout" in data:
         turn.arm("0t")
+
+
+def _said_of(command: Start) -> dict[str, Any]:
+    """Return what the event says of who started it, and how."""
+    said: dict[str, Any] = {
+        "parent": command.parent,
+        "parentTask": command.parent_task or None,
+        "request": command.request or None,
+        "priority": command.priority,
+    }
+    if command.forked_from:
+        said["forked"] = {"from": command.forked_from, "at": 0}
+    return {name: value for name, value in said.items() if value is not None}
 
 
 def _prepare_start(turn: Turn, data: dict[str, Any]) -> Failure | None:
@@ -259,6 +274,9 @@ def _fire(turn: Turn, command: Fire) -> None:
     timer = command.timer
     if timer not in turn.state.timers:
         return
+    if timer == COLLECTED:
+        gather(turn)
+        return
     number, letter = _split_timer(timer)
     reference = turn.state.frames[number].reference
     data: dict[str, Any] = {
@@ -286,23 +304,33 @@ def _cancel(turn: Turn, command: Cancel) -> None:
 
 
 def _suspend(turn: Turn, command: Suspend) -> None:
-    if _is_settled(turn, command, turn.state.suspended):
+    state = turn.state
+    # What the pause of its workflow has suspended, others may suspend for reasons of their own.
+    held = bool(state.pause) and state.pause != command.pause
+    if _is_settled(turn, command, state.suspended and not held):
         return
     data = {"name": turn.name, "suspendedAt": turn.time}
-    if command.reason:
-        data["reason"] = command.reason
-    if command.request:
-        data["request"] = command.request
+    for member in ("reason", "request", "pause"):
+        if getattr(command, member):
+            data[member] = getattr(command, member)
     turn.emit(types.WORKFLOW_SUSPENDED, data)
-    tell_tasks(turn, types.TASK_SUSPENDED, "suspendedAt")
+    if not held:
+        tell_tasks(turn, types.TASK_SUSPENDED, "suspendedAt")
 
 
 def _resume(turn: Turn, command: Resume) -> None:
-    if _is_settled(turn, command, not turn.state.suspended):
+    state = turn.state
+    if command.pause and command.pause != state.pause:
+        return  # somebody else has suspended it, or resumed it, meanwhile
+    if state.collecting is not None and not state.suspended:
+        gather(turn, command.request)
+        return
+    if _is_settled(turn, command, not state.suspended):
         return
     data = {"name": turn.name, "resumedAt": turn.time}
-    if command.request:
-        data["request"] = command.request
+    for member in ("request", "despite"):
+        if getattr(command, member):
+            data[member] = getattr(command, member)
     turn.emit(types.WORKFLOW_RESUMED, data)
     tell_tasks(turn, types.TASK_RESUMED, "resumedAt")
 
@@ -343,6 +371,7 @@ def _deliver(turn: Turn, command: Deliver) -> None:
 
 _COMMANDS: dict[type[Any], Callable[[Turn, Any], None]] = {
     Report: _report,
+    Join: join,
     Fire: _fire,
     Cancel: _cancel,
     Suspend: _suspend,

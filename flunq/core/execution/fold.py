@@ -30,11 +30,15 @@ every task event        ``step`` number of the task instance: the sequence of it
 ``workflow.started``    ``digest``, ``input``, ``transformed``, ``tags``, ``parent``,
                         ``parentTask``, ``timeout``, ``next``; ``unprepared`` while the input's
                         transformation waits for an answer; ``secrets`` {nonce, names};
-                        ``forked`` {from, at}
+                        ``forked`` {from, at}; ``priority``; ``collects`` while further starts
+                        may join {group, kind, start, fingerprint, wait, due, latest, size, bytes}
 ``workflow.*``          ``output``, ``error``, ``reason``; ``request`` tells late copies of a
-                        command from others
+                        command from others; of a suspension ``pause`` that of its workflow, of a
+                        resumption ``despite`` a pause
 ``io.flunq.*``          ``request.noted`` (``request`` that changed nothing),
-                        ``execution.prepared`` (``transformed``, ``next``),
+                        ``execution.joined`` (another ``start``, its ``input``, ``bytes``,
+                        ``fingerprint``, ``due`` if later), ``execution.gathered`` (``input``,
+                        ``count``), ``execution.prepared`` (``transformed``, ``next``),
                         ``execution.stopping`` (``status``, ``reason``), ``timer.fired``
                         (``timer``, ``purpose``), ``task.skipped`` (as ``completed``),
                         ``task.reported`` (``output`` or ``error``, kept for later),
@@ -69,6 +73,7 @@ from flunq.core import events as types
 from flunq.core.execution import faults
 from flunq.core.execution.branching import open_graph
 from flunq.core.execution.commands import WorkflowRef
+from flunq.core.execution.gathering import GATHERED, JOINED, begin_gathering, gathered, joined
 from flunq.core.execution.reducing import (
     Data,
     arm,
@@ -201,13 +206,16 @@ def _workflow_started(state: State, seq: int, now: int, data: Data) -> None:
     state.parent = data.get("parent")
     state.request = data.get("request", "")
     state.parent_task = data.get("parentTask", "")
+    state.priority = data.get("priority")
     if "secrets" in data:
         grant = data["secrets"]
         state.secrets = Grant(nonce=grant["nonce"], names=tuple(grant["names"]))
     root = Frame(parent=-1, reference="", kind="workflow", input=state.input, source=seq)
     root.started_at = now
     state.frames[ROOT] = root
-    if "unprepared" in data:
+    if "collects" in data:
+        begin_gathering(state, data)
+    elif "unprepared" in data:
         _limit(state, data)
         state.ready.append(Begin())
     else:
@@ -220,13 +228,13 @@ def _limit(state: State, data: Data) -> None:
 
 
 def _prepared(state: State, seq: int, now: int, data: Data) -> None:
-    take(state, data)
+    item = take(state, data)
     _limit(state, data)
     source = seq
     if "transformed" in data:
         state.transformed = data["transformed"]
     elif seq > 1:
-        source = 1
+        source = item.source if type(item) is Begin else 1
     value = state.input if state.transformed is msgspec.UNSET else state.transformed
     if "next" in data:
         state.ready.append(Enter(ROOT, data["next"], value, source, now))
@@ -248,12 +256,14 @@ def _workflow_suspended(state: State, seq: int, now: int, data: Data) -> None:
     _remember(state, data)
     state.suspended = True
     state.reason = data.get("reason", "")
+    state.pause = data.get("pause", "")
 
 
 def _workflow_resumed(state: State, seq: int, now: int, data: Data) -> None:
     _remember(state, data)
     state.suspended = False
-    state.reason = ""
+    state.reason = state.pause = ""
+    state.despite = data.get("despite", "")
     state.failed = []
     for item in state.ready:
         if type(item) is Enter or type(item) is Spread:
@@ -268,6 +278,8 @@ def _end(state: State, now: int, status: str) -> None:
     state.status = status
     state.ended_at = now
     state.suspended = False
+    state.pause = state.despite = ""
+    state.collecting = None
     for collection in (state.frames, state.tasks, state.timers, state.listeners):
         collection.clear()
     state.ready.clear()
@@ -758,6 +770,8 @@ REDUCERS: dict[str, Reducer] = {
     FORKED: _restored,
     MIGRATED: _migrated,
     CARRIED: _noted,
+    JOINED: joined,
+    GATHERED: gathered,
     PREPARED: _prepared,
     STOPPING: _stopping,
     TIMER_FIRED: _timer_fired,

@@ -11,7 +11,7 @@ from flunq.core.execution.faults import TaskError
 from flunq.core.execution.matching import fits
 from flunq.core.execution.state import Listening
 from flunq.core.execution.turn import Environment, Turn
-from flunq.core.expressions import NeedsEvaluation
+from flunq.core.expressions import Expression, NeedsEvaluation
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -50,13 +50,15 @@ class NearMiss(msgspec.Struct, frozen=True, kw_only=True):
         return [part for part in self.parts if part.meets is False]
 
 
-def filters_of(state: State, workflow: Workflow, step: int) -> list[dict[str, Any]]:
-    """Return what a listener waits for: the attributes of each open filter."""
+def filters_of(state: State, workflow: Workflow, step: int, now: int = 0) -> list[dict[str, Any]]:
+    """Return what a listener waits for: the attributes and correlations of each open filter."""
     spec = _spec(state, workflow, step)
+    look = _Look(state, workflow, step, now) if spec else None
     return [
         {
             "with": {each.name: each.value for each in one.attributes},
             "correlate": [each.key for each in one.correlations],
+            "expected": [look.expected(each) for each in one.correlations] if look else [],
         }
         for number, one in enumerate(spec.filters if spec else ())
         if not _is_filled(state, step, spec, number)
@@ -145,16 +147,27 @@ class _Look:
             return None
         return value is True or (value not in (None, False) and value == found)
 
-    def _correlated(self, correlation: Correlation, event: dict[str, Any]) -> Part:
-        name = f"correlate.{correlation.key}"
+    def expected(self, correlation: Correlation) -> dict[str, Any]:
+        """Return where an event has the value that correlates it, and that value if it is known."""
+        known, wanted = self._wanted(correlation)
+        at = correlation.value.text if isinstance(correlation.value, Expression) else ""
+        return {"at": at, **({"value": wanted} if known is True else {})}
+
+    def _wanted(self, correlation: Correlation) -> tuple[bool | None, Any]:
+        """Return whether the value that is wanted can be told (None: any is), and the value."""
+        if correlation.expected is not None:
+            return self._evaluated(correlation.expected, self._step.input)
         local = self._state.frames[self._number].local
         expected = local.expected if isinstance(local, Listening) else {}
+        known = True if correlation.key in expected else None
+        return known, expected.get(correlation.key)
+
+    def _correlated(self, correlation: Correlation, event: dict[str, Any]) -> Part:
+        name = f"correlate.{correlation.key}"
         known, found = self._evaluated(correlation.value, event)
-        wanted: Any = expected.get(correlation.key)
-        if correlation.expected is not None:
-            also, wanted = self._evaluated(correlation.expected, self._step.input)
-            known = known and also
-        elif correlation.key not in expected:
+        also, wanted = self._wanted(correlation)
+        known = known and also is not False
+        if also is None:
             return Part(name=name, wanted="any", found=found, meets=known and found is not None)
         alike = wanted == found or (isinstance(wanted, str) and wanted == str(found))
         return Part(name=name, wanted=wanted, found=found, meets=alike if known else None)

@@ -67,7 +67,8 @@ def from_start(state: State) -> None:
     root.reentries, root.scope = 0, root.path
     state.transformed = msgspec.UNSET
     state.context = None
-    state.ready = [Begin()]
+    state.collecting = None
+    state.ready = [Begin(source=root.source)]
 
 
 def renew(state: State, *, now: int, at: int, attempt: int | None = None, redo: int = ROOT) -> None:
@@ -246,7 +247,7 @@ def _renumber_item(item: Ready, steps: Mapping[int, int], events: Mapping[int, i
     item.step = steps.get(item.step, item.step)
     if isinstance(item, Stop):
         item.origin = steps[item.origin]
-    elif isinstance(item, (Enter, Return)):
+    elif isinstance(item, (Enter, Return)) or (isinstance(item, Begin) and item.source > 1):
         item.source = events.get(item.source, item.source)
 
 

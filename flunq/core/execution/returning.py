@@ -48,6 +48,7 @@ def restore(turn: Turn, command: Restore) -> None:
         _fork(turn, command, past)
         return
     past.suspended = command.kind == "rewound" and state.suspended
+    past.pause, past.despite = state.pause if past.suspended else "", state.despite
     past.workflow = command.workflow
     # A parent that has heard of the end is not told again.
     past.parent_task = state.parent_task
@@ -173,6 +174,7 @@ def _fork(turn: Turn, command: Restore, past: State) -> None:
         raise Refused(409, "Too much is open", detail)
     past.id, past.workflow = command.id, command.workflow
     past.suspended, past.requests, past.request = False, [], command.request
+    past.pause = past.despite = ""
     past.parent, past.parent_task, past.traceparent = None, "", None
     past.started_at = past.frames[ROOT].started_at = turn.now
     restoring.renew(past, now=turn.now, at=command.at, redo=command.redo)
@@ -197,6 +199,8 @@ def _begin_fork(turn: Turn, command: Restore, past: State, origin: dict[str, Any
     }
     if past.tags:
         data["tags"] = past.tags
+    if past.priority is not None:
+        data["priority"] = past.priority
     if past.secrets is not None:
         data["secrets"] = msgspec.to_builtins(past.secrets)
     if command.request:

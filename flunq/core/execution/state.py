@@ -15,6 +15,7 @@ from flunq.core import ids
 from flunq.core.execution.commands import Failure, WorkflowRef
 from flunq.core.execution.effects import Dispatch
 from flunq.core.markers import Grant
+from flunq.core.tracing import context_for
 from flunq.core.traffic import Traffic
 
 ROOT = 0
@@ -57,11 +58,16 @@ class OpenTask(msgspec.Struct, kw_only=True, omit_defaults=True):
             delivery=self.delivery,
             arguments=self.arguments,
             deadline=self.deadline,
-            traceparent=traceparent,
+            traceparent=traceparent and self._trace(execution, traceparent),
             secrets=self.secrets,
             workflow=f"{workflow.namespace}/{workflow.name}",
             traffic=self.traffic,
         )
+
+    def _trace(self, execution: str, traceparent: str) -> str | None:
+        """All that an attempt asks for belongs to its span, also when it asks again for more."""
+        step = ids.task_id(execution, self.reference, self.path, self.attempt)
+        return context_for(traceparent, execution, step)
 
 
 class Looping(msgspec.Struct, kw_only=True, omit_defaults=True, tag="for"):
@@ -184,6 +190,8 @@ class Begin(msgspec.Struct, omit_defaults=True, tag="begin"):
     """Prepare the workflow's input and enter the first task."""
 
     step: int = ROOT
+    source: int = 1
+    """Sequence of the event that has the input."""
 
 
 class Enter(msgspec.Struct, omit_defaults=True, tag="enter"):
@@ -264,6 +272,25 @@ class Stop(msgspec.Struct, omit_defaults=True, tag="stop"):
 Ready = Begin | Enter | Spread | Return | Fail | Settle | Consider | Wake | Expire | Stop
 
 
+class Gathering(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What an execution knows that collects starts and has not begun."""
+
+    group: str
+    kind: str
+    """``debounce`` or ``batch``."""
+    wait: int
+    """Microseconds."""
+    latest: int
+    """When it begins at the latest."""
+    size: int = 0
+    """With so many starts a batch is complete; 0 for no bound."""
+    count: int = 1
+    bytes: int = 0
+    """Of all inputs together."""
+    starts: list[str] = []
+    """The starts that it is made of, by short names."""
+
+
 class State(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Everything that is known about one execution."""
 
@@ -295,6 +322,14 @@ class State(msgspec.Struct, kw_only=True, omit_defaults=True):
     suspended: bool = False
     failed: list[int] = []
     """When attempts failed that were followed by another, the newest since it was resumed."""
+    pause: str = ""
+    """The pause of its workflow that has suspended it; empty if somebody else did."""
+    despite: str = ""
+    """A pause of its workflow that does not concern it: somebody resumed it meanwhile."""
+    priority: int | None = None
+    """That of its tasks, if its start said one."""
+    collecting: Gathering | None = None
+    """It has not begun: further starts may join it."""
     frames: dict[int, Frame] = {}
     tasks: dict[str, OpenTask] = {}
     timers: dict[str, int] = {}

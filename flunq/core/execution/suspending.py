@@ -28,18 +28,33 @@ def tell_tasks(turn: Turn, type: str, when: str) -> None:
         turn.emit_task(type, when, turn.state.frames[step].reference, step)
 
 
+def begin_paused(turn: Turn, data: dict[str, Any], start: Start) -> None:
+    """Record a start whose workflow is paused: nothing of it happens before that is over.
+
+    ``data`` is that of the event, without what preparing the input adds to it.
+    """
+    turn.emit(types.WORKFLOW_STARTED, {**data, "unprepared": True})
+    hold(turn, start)
+
+
+def hold(turn: Turn, start: Start) -> None:
+    """Suspend an execution that was just started, for its workflow is paused."""
+    held = {"name": turn.name, "suspendedAt": turn.time, "pause": start.pause}
+    if start.reason:
+        held["reason"] = start.reason
+    turn.emit(types.WORKFLOW_SUSPENDED, held)
+
+
 def pause_after_errors(turn: Turn) -> None:
     """Suspend the execution if as many attempts have failed as its workflow bears."""
     pause, state = turn.env.workflow.pause, turn.state
-    if pause is None or state.suspended:
+    if pause is None or pause.scope != "execution" or state.suspended:
         return
     since = 0 if pause.within is None else turn.now - pause.within
     count = sum(at >= since for at in state.failed)
     if count < pause.after:
         return
-    attempts = "1 attempt" if count == 1 else f"{count} attempts"
-    reason = f"{attempts} failed" + (f" within {pause.text}" if pause.text else "")
-    data = {"name": turn.name, "suspendedAt": turn.time, "reason": reason}
+    data = {"name": turn.name, "suspendedAt": turn.time, "reason": pause.reason(count)}
     number = turn.emit(types.WORKFLOW_SUSPENDED, data)
     tell_tasks(turn, types.TASK_SUSPENDED, "suspendedAt")
     call_hook(turn, "paused", number)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from flunq.core.collecting import CollectingError, collecting_of
 from flunq.core.cron import Cron, CronError, time_zone
 from flunq.core.duration import Duration, DurationError, parse_duration
 from flunq.core.expressions.syntax import enclosed
@@ -298,6 +299,15 @@ def check_pause(visit: Visit) -> None:
             read(visit.document)
         except PauseError as error:
             visit.complain(error.pointer, str(error), "pause", hint=hint)
+
+
+def check_collecting(visit: Visit) -> None:
+    """Check what the metadata of the document say about collecting starts."""
+    try:
+        collecting_of(visit.document)
+    except CollectingError as error:
+        hint = "such as start: {debounce: {for: PT5S}} or start: {batch: {for: PT2S, size: 100}}"
+        visit.complain(error.pointer, str(error), "start", hint=hint)
 
 
 def check_document_traffic(visit: Visit) -> None:

@@ -58,6 +58,7 @@ class Visit:
         rules.check_evaluation(self)
         rules.check_retention(self)
         rules.check_pause(self)
+        rules.check_collecting(self)
         rules.check_document_traffic(self)
         for pointer, target, siblings in self.unknown_targets[:MAX_PROBLEMS]:
             rules.report_unknown_target(self, pointer, target, siblings)

@@ -6,7 +6,7 @@ recognised. So a state that was stored, but whose writer never heard so, does no
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec.structs import replace
 
@@ -65,6 +65,8 @@ def adopt(
         chain=chain,
         heard=max(state.heard, bus),
         groups=(),
+        skip_after=0,
+        skip_upto=0,
     )
 
 
@@ -85,6 +87,29 @@ def resume(state: ScheduleState, now: int, bus: int) -> ScheduleState:
     return replace(
         state, paused_at=None, reason="", last=max(state.last, now), heard=max(state.heard, bus)
     )
+
+
+def skip(state: ScheduleState, upto: int, now: int) -> ScheduleState:
+    """Pass over the fires from now up to and including a moment, and over no others."""
+    return replace(state, skip_after=now, skip_upto=upto)
+
+
+def unskip(state: ScheduleState) -> ScheduleState:
+    """Pass over nothing that is still to come."""
+    return replace(state, skip_after=0, skip_upto=0)
+
+
+def skipping(state: ScheduleState, plan: Plan, now: int, count: int) -> list[int]:
+    """Return the fires to come that somebody asked to skip."""
+    if not plan.is_timed:
+        return []
+    return fires(plan, state.since, max(state.last, now), count, upto=state.skip_upto)
+
+
+def to_skip(state: ScheduleState, plan: Plan, now: int, count: int) -> int:
+    """Return the last moment of the next ``count`` fires, 0 if there are none."""
+    found = fires(plan, state.since, max(state.last, now), count)
+    return found[-1] if found else 0
 
 
 # --- fires ------------------------------------------------------------------------------------
@@ -110,8 +135,8 @@ def next_wake(state: ScheduleState, plan: Plan) -> int | None:
 
 
 def upcoming(state: ScheduleState, plan: Plan, now: int, count: int) -> list[int]:
-    """Return the next fires that are known, as if nothing were paused."""
-    after = max(state.last, now)
+    """Return the next fires that are known and not to be skipped, as if nothing were paused."""
+    after = max(state.last, now, state.skip_upto)
     known = fires(plan, state.since, after, count)
     if state.due is not None:
         known = sorted({state.due, *known})[:count]
@@ -119,16 +144,33 @@ def upcoming(state: ScheduleState, plan: Plan, now: int, count: int) -> list[int
 
 
 def _due_fires(state: ScheduleState, plan: Plan, now: int) -> ScheduleState:
+    if state.skip_upto:
+        # What was due before somebody asked may still wait for room: it is not meant.
+        asked = min(now, state.skip_after)
+        state = _due_upto(state, plan, asked, now)
+        if next_fire(plan, state.since, state.last) in range(asked + 1):
+            return state
+        state = _skip_wanted(state, plan, now)
+    return _due_upto(state, plan, now, now)
+
+
+def _due_upto(state: ScheduleState, plan: Plan, upto: int, now: int) -> ScheduleState:
     first = next_fire(plan, state.since, state.last)
-    if first is None or first > now:
+    if first is None or first > upto:
         return state
     lower = _first_wanted(state, plan, now)
     if first < lower:
-        state = _pass_over(state, plan, lower, now)
-    for due in fires(plan, state.since, state.last, BATCH, upto=now):
+        state = _pass_over(state, plan, min(lower - 1, upto), now, "missed")
+    for due in fires(plan, state.since, state.last, BATCH, upto=upto):
         found = Pending(id=fire_id(state.namespace, state.name, due), at=due)
         state = replace(admit(state, plan, found, now), last=due)
     return state
+
+
+def _skip_wanted(state: ScheduleState, plan: Plan, now: int) -> ScheduleState:
+    """Note that fires have come that somebody asked to skip."""
+    state = _pass_over(state, plan, min(now, state.skip_upto), now, "skipped")
+    return state if state.skip_upto > now else unskip(state)
 
 
 def _first_wanted(state: ScheduleState, plan: Plan, now: int) -> int:
@@ -146,17 +188,20 @@ def _first_wanted(state: ScheduleState, plan: Plan, now: int) -> int:
     return on_time if newest is None else newest
 
 
-def _pass_over(state: ScheduleState, plan: Plan, lower: int, now: int) -> ScheduleState:
-    """Note that the fires before a moment were missed."""
-    passed = fires(plan, state.since, state.last, COUNTED + 1, upto=lower - 1)
+def _pass_over(
+    state: ScheduleState, plan: Plan, upto: int, now: int, outcome: Literal["missed", "skipped"]
+) -> ScheduleState:
+    """Note that the fires up to a moment lead to nothing."""
+    passed = fires(plan, state.since, state.last, COUNTED + 1, upto=upto)
     if not passed:
         return state
     count = len(passed)
     what = f"more than {COUNTED} fires were" if count > COUNTED else f"{count} fires were"
-    detail = f"{'1 fire was' if count == 1 else what} missed, the last before {timestamp(lower)}"
-    note = Note(at=passed[0], cause="time", outcome="missed", noted_at=now, detail=detail)
-    counts = _counted(state.counts, missed=min(count, COUNTED))
-    return replace(state, last=max(state.last, lower - 1), notes=noted(state, note), counts=counts)
+    why = f"the last before {timestamp(upto + 1)}" if outcome == "missed" else "as somebody asked"
+    detail = f"{'1 fire was' if count == 1 else what} {outcome}, {why}"
+    note = Note(at=passed[0], cause="time", outcome=outcome, noted_at=now, detail=detail)
+    counts = _counted(state.counts, **{outcome: min(count, COUNTED)})
+    return replace(state, last=max(state.last, upto), notes=noted(state, note), counts=counts)
 
 
 def _due_again(state: ScheduleState, plan: Plan, now: int) -> ScheduleState:

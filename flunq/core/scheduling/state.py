@@ -89,6 +89,9 @@ class ScheduleState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     """When this block came into force; ``every`` counts from here."""
     last: int = 0
     """Fires up to and including this moment are decided."""
+    skip_after: int = 0
+    skip_upto: int = 0
+    """Fires between these moments, the second included, are skipped as somebody asked for it."""
     paused_at: int | None = None
     reason: str = ""
     pending: tuple[Pending, ...] = ()

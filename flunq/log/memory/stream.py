@@ -429,6 +429,7 @@ class MemoryRequests(_Port):
         data: bytes,
         *,
         timeout: float,  # noqa: ASYNC109 - the port's signature
+        repeatable: bool = False,
     ) -> bytes:
         """Ask and wait."""
         _check_size(data)

@@ -105,6 +105,13 @@ class DirectClient(Client):
         if queue is not None and queue.empty() and self.is_connected:
             queue.put_nowait(asyncio.get_running_loop().create_future())
 
+    async def _process_op_err(self, e: Exception) -> None:
+        # What is wrong with the connection is known: a graceful end would only wait for a peer
+        # that may be silent, for minutes.
+        if self.is_connected and self.options["allow_reconnect"]:
+            self.abort()
+        await super()._process_op_err(e)
+
     async def _process_msg(
         self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes
     ) -> None:

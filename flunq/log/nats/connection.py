@@ -9,6 +9,7 @@ import random
 import re
 import secrets
 import ssl
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -37,7 +38,8 @@ _log = logging.getLogger(__name__)
 _DENIED = re.compile(r'permissions violation for publish to "?([^"\s]+)"?', re.IGNORECASE)
 NO_RESPONDERS = b"NATS/1.0 503"
 CONNECT_TIMEOUT = 2
-PING_INTERVAL = 5.0
+PING_INTERVAL = 1.0
+"""Three pings without an answer, and the network or the server is silent: 3 to 4 s."""
 WATCH_INTERVAL = 1.0
 GIVE_UP_SECONDS = 0.2
 PATIENCE = 5.0
@@ -126,6 +128,25 @@ def _time_out(waiter: asyncio.Future[Any]) -> None:
         waiter.set_exception(TimeoutError())
 
 
+class _Repeats:
+    """Sends the same again and again until it is cancelled."""
+
+    __slots__ = ("_every", "_handle", "_send")
+
+    def __init__(self, send: Callable[[], None], every: float) -> None:
+        self._send = send
+        self._every = every
+        self._handle = asyncio.get_running_loop().call_later(every, self._again)
+
+    def cancel(self) -> None:
+        """Send no more."""
+        self._handle.cancel()
+
+    def _again(self) -> None:
+        self._handle = asyncio.get_running_loop().call_later(self._every, self._again)
+        self._send()
+
+
 class Connection:
     """A shared connection; ``acquire`` and ``release`` count its users."""
 
@@ -179,6 +200,11 @@ class Connection:
             if self._users == 0:
                 await self._close()
 
+    @property
+    def is_to_the_only_server(self) -> bool:
+        """Whether no other server is known: what lives on it cannot end without a disconnect."""
+        return len(self.client.servers) == 1
+
     async def lost(self) -> str:
         """Return, with the reason, when the connection is gone for good."""
         return await asyncio.shield(self._lost)
@@ -218,25 +244,36 @@ class Connection:
         within: float,
         headers: bytes = b"",
         patient: bool = False,
+        again_after: float | None = None,
+        repeatable: bool = False,
     ) -> Reply:
         """Ask and wait for one answer.
 
         Raises NoResponderError, NotPermittedError or RequestTimeoutError; at once as
         DisconnectedError when the connection breaks, unless ``patient``: then somebody else than
-        the server answers, who may still do so after a reconnect.
+        the server answers, who may still do so after a reconnect. With ``again_after`` the same
+        is asked again whenever so many seconds have passed, when it is ``repeatable`` after a
+        reconnect; the first answer to any of them counts.
         """
         if not self.client.is_connected:
             await self._wait_connected(subject, within)
         pending = Pending(subject, fails_on_disconnect=not patient)
         token, reply = self._expect(pending)
         handle = asyncio.get_running_loop().call_later(within, _time_out, pending.future)
+        send = partial(self.client.send, subject, data, reply=reply, headers=headers)
+        repeats = None if again_after is None else _Repeats(send, again_after)
+        forget = self.on_reconnect(send) if repeatable else None
         try:
-            self.client.send(subject, data, reply=reply, headers=headers)
+            send()
             answer = await pending.future
         except TimeoutError:
             raise RequestTimeoutError(f"{subject}: no answer within {within:g} s") from None
         finally:
             handle.cancel()
+            if repeats is not None:
+                repeats.cancel()
+            if forget is not None:
+                forget()
             self._waiting.pop(token, None)
         if answer.headers.startswith(NO_RESPONDERS):
             raise NoResponderError(f"nobody answers on {subject}")
@@ -344,6 +381,7 @@ class Connection:
             return UnavailableError(
                 f"the nats-server at {where} refuses these credentials",
                 hint="check user and password; `flunq up` writes them into its context",
+                refused=True,
             )
         if isinstance(error, ssl.SSLError):
             reason = getattr(error, "verify_message", "") or error.reason or str(error)

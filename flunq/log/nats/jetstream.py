@@ -37,8 +37,13 @@ CONSUMER_NOT_FOUND = 10014
 NAME_IN_USE = 10058
 _PLAIN_ID = re.compile(r"[!-~]{1,200}", re.ASCII)
 _FULL = frozenset({10002, 10023, 10028, 10047, 10077})
-PUBLISH_TIMEOUT = 5.0
+PUBLISH_TIMEOUT = 2.5
+"""A stream whose leader died answers nothing; what was sent to it is asked for again soon."""
+UPLOAD_RATE = 1_000_000
+"""Bytes a second that a slow network takes: a large message gets more time."""
 CALL_TIMEOUT = 5.0
+AGAIN_AFTER = 0.25
+"""A stream without a leader keeps no question: one that is unanswered is asked again after this."""
 READ_PATIENCE = 15.0
 """How long a read is tried again while the server cannot be asked."""
 _UNANSWERED = (NoResponderError, RequestTimeoutError)
@@ -124,10 +129,9 @@ class JetStream:
         Raises SequenceConflictError and StoreFullError when surely nothing was stored, and
         OutcomeUnknownError whenever the answer leaves it open.
         """
+        within = PUBLISH_TIMEOUT + len(data) / UPLOAD_RATE
         try:
-            reply = await self.connection.request(
-                subject, data, within=PUBLISH_TIMEOUT, headers=headers
-            )
+            reply = await self.connection.request(subject, data, within=within, headers=headers)
             ack = _ack_decoder.decode(reply.data)
         except (*_UNANSWERED, NotPermittedError, msgspec.DecodeError) as error:
             raise OutcomeUnknownError(f"{subject}: {error or type(error).__name__}") from error
@@ -146,7 +150,9 @@ class JetStream:
         body = msgspec.json.encode({"last_by_subj": subject})
 
         async def ask() -> Record | None:
-            reply = await self.connection.request(f"$JS.API.{operation}", body, within=CALL_TIMEOUT)
+            reply = await self.connection.request(
+                f"$JS.API.{operation}", body, within=CALL_TIMEOUT, again_after=AGAIN_AFTER
+            )
             answer = _message_decoder.decode(reply.data)
             if answer.message is not None:
                 return _from_stored(answer.message)

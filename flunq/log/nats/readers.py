@@ -28,11 +28,13 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 EXPIRES = 5.0
 """How long one pull stays open at the server."""
+QUIET_EXPIRES = 30.0
+"""The same where nothing came for a while, and a lost consumer cannot go unnoticed."""
 BATCH = 256
 BATCH_BYTES = 16 * 1024 * 1024
 _LONGEST_PAUSE = 1.0
-_QUIET_PULLS = 6
-"""Empty pulls in a row after which the consumer is asked whether it holds something back."""
+_QUIET_SECONDS = 30.0
+"""After so long without a message the consumer is asked whether it holds something back."""
 
 
 class Position(NamedTuple):
@@ -127,15 +129,14 @@ class OrderedReader:
 
     async def _pull(self, answers: Collector) -> AsyncIterator[list[Record]]:
         subject = f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{self._consumer}"
-        request = msgspec.json.encode(
-            {"batch": BATCH, "max_bytes": BATCH_BYTES, "expires": int(EXPIRES * 1e9)}
-        )
-        quiet = 0
+        quiet = unchecked = 0.0
         while True:
-            self._js.connection.ask(subject, request, answers)
+            expires = self._patience(quiet)
+            request = {"batch": BATCH, "max_bytes": BATCH_BYTES, "expires": int(expires * 1e9)}
+            self._js.connection.ask(subject, msgspec.json.encode(request), answers)
             wanted, got = BATCH, 0
             while wanted > 0:
-                batch, end = self._sort(await _take(answers))
+                batch, end = self._sort(await _take(answers, expires))
                 wanted, got = wanted - len(batch), got + len(batch)
                 if batch:
                     yield batch
@@ -143,10 +144,16 @@ class OrderedReader:
                     raise end
                 if end:
                     break
-            quiet = 0 if got else quiet + 1
-            if quiet >= _QUIET_PULLS:
-                quiet = 0
+            quiet, unchecked = (0.0, 0.0) if got else (quiet + expires, unchecked + expires)
+            if unchecked >= _QUIET_SECONDS:
+                unchecked = 0.0
                 await self._check_stalled()
+
+    def _patience(self, quiet: float) -> float:
+        """Return how long the next pull stays open: idle readers cost a pull now and then."""
+        if quiet < EXPIRES or not self._js.connection.is_to_the_only_server:
+            return EXPIRES
+        return QUIET_EXPIRES
 
     def _sort(
         self, items: list[tuple[bytes, Reply] | Exception]
@@ -211,8 +218,8 @@ def ends_pull(code: int, text: str) -> bool:
     )
 
 
-async def _take(answers: Collector) -> list[tuple[bytes, Reply] | Exception]:
+async def _take(answers: Collector, expires: float) -> list[tuple[bytes, Reply] | Exception]:
     try:
-        return await answers.take(within=EXPIRES + 2.0)
+        return await answers.take(within=expires + 2.0)
     except TimeoutError:
         raise _Restart("the pull never ended") from None

@@ -33,11 +33,17 @@ class NatsRequests:
         data: bytes,
         *,
         timeout: float,  # noqa: ASYNC109 - the port's signature
+        repeatable: bool = False,
     ) -> bytes:
         """Ask and wait; raises NoResponderError or RequestTimeoutError."""
         connection = self._connection
         reply = await connection.request(
-            subject, data, within=timeout, headers=connection.introduction, patient=True
+            subject,
+            data,
+            within=timeout,
+            headers=connection.introduction,
+            patient=True,
+            repeatable=repeatable,
         )
         return reply.data
 

@@ -209,7 +209,7 @@ class HttpClient:
         try:
             connection.send(request.on_the_wire(), request.content)
             return _Exchange(request, connection, await connection.head())
-        except BaseException:
+        except BaseException:  # also when cancelled: the pool counts its connections
             self._pool.release(request.origin, connection)
             raise
 

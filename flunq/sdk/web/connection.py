@@ -234,7 +234,7 @@ class ConnectionPool:
                     return connection
                 connection.close()
             return await self._connect(origin)
-        except BaseException:
+        except BaseException:  # also when cancelled: somebody else may have the slot
             self._free += 1
             self._slots.release()
             raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -61,13 +62,12 @@ async def restore_backup(
             raise damaged(findings, str(source), hint=hint)
         count = nodes or (findings.manifest.nodes if findings.manifest else 1)
         existed = directory.root.exists()
-        try:
+        with ExitStack() as unless_whole:
+            # Half a cluster must never be taken for one.
+            unless_whole.callback(_empty, directory, remove=not existed)
             with private_umask():
                 await _fill(directory, reader, findings, count, tell)
-        except BaseException:
-            # Half a cluster must never be taken for one.
-            _empty(directory, remove=not existed)
-            raise
+            unless_whole.pop_all()
     streams = [part for part in findings.good if part.kind == "stream"]
     return Restored(
         data=str(directory.root),

@@ -55,7 +55,6 @@ class ServerVariables(msgspec.Struct):
     server_name: str = ""
     now: str = ""
     max_payload: int = 0
-    slow_consumers: int = 0
     jetstream: _JetStream = msgspec.field(default_factory=_JetStream)
 
 

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Self
 
 from flunq.core.execution.commands import Failure, Report
@@ -16,6 +17,7 @@ from flunq.sdk.executor import ERRORS, Call, Executor, TaskError
 from flunq.services.clock import Clock, SystemClock
 from flunq.services.executor.streams import GuardedStreams
 from flunq.services.executor.watchdog import LoopWatchdog
+from flunq.services.lasting import heard
 from flunq.telemetry.catalog import note_task
 from flunq.telemetry.logs import about
 
@@ -60,7 +62,9 @@ class _Running:
     ) -> None:
         self.key = key
         self.dispatch = dispatch
-        self.secrets = CallSecrets(shared.secrets, dispatch.secrets, tell=streams.add)
+        self.secrets = CallSecrets(
+            shared.secrets_of(dispatch.execution), dispatch.secrets, tell=streams.add
+        )
         context = TaskContext(shared, self.secrets)
         self.context = context
         self.done: list[Callable[[Report], None]] = []
@@ -117,15 +121,11 @@ class ExecutorPool:
         self._watchdog = LoopWatchdog(self._names.get, lambda: bool(self._runs))
 
     async def __aenter__(self) -> Self:
-        started: list[Executor] = []
-        try:
+        async with AsyncExitStack() as unless_all:
             for executor in self._executors:
                 await executor.start(self._context)
-                started.append(executor)
-        except BaseException:
-            for executor in started:
-                await executor.aclose()
-            raise
+                unless_all.push_async_callback(executor.aclose)
+            unless_all.pop_all()
         if self._watched:
             self._watchdog.start()
             self._streams.install()
@@ -218,11 +218,7 @@ class ExecutorPool:
     async def drain(self, within: float) -> list[str]:
         """Take nothing new, wait ``within`` seconds, stop what is left and return its ids."""
         self._draining = True
-        try:
-            async with asyncio.timeout(within):
-                await self._idle.wait()
-        except TimeoutError:
-            pass
+        await heard(self._idle, within)
         return await self._abandon()
 
     async def aclose(self) -> None:

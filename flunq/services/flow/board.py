@@ -69,21 +69,27 @@ class FlowBoard:
 
     def announce(self, type_name: str, record: BreakerRecord) -> None:
         """Publish an event about a breaker on the tenant's bus."""
-        self._later(self._announce(type_name, record))
+        self.publish(type_name, "breakers", record.target, msgspec.to_builtins(record))
 
-    async def _announce(self, type_name: str, record: BreakerRecord) -> None:
+    def publish(self, type_name: str, source: str, subject: str, data: dict[str, Any]) -> None:
+        """Publish an event on the tenant's bus, some time soon."""
+        self._later(self._publish(type_name, source, subject, data))
+
+    async def _publish(
+        self, type_name: str, source: str, subject: str, data: dict[str, Any]
+    ) -> None:
         now = self.clock.now()
-        name = blake2b(f"{type_name} {record.target} {now}".encode(), digest_size=12).hexdigest()
+        name = blake2b(f"{type_name} {subject} {now}".encode(), digest_size=12).hexdigest()
         event: dict[str, Any] = {
             "specversion": "1.0",
             "id": name,
-            "source": f"/flunq/{self.tenant}/breakers",
+            "source": f"/flunq/{self.tenant}/{source}",
             "type": type_name,
-            "subject": record.target,
+            "subject": subject,
             "time": timestamp(now),
             "tenant": self.tenant,
             "datacontenttype": "application/json",
-            "data": msgspec.to_builtins(record),
+            "data": data,
         }
         await self._stream.bus.publish("eng", _encode(event), type=type_name, message_id=name)
 

@@ -18,17 +18,23 @@ from flunq.core.flow import (
     ListBreakers,
     ListHeld,
     ListLimits,
+    ListPauses,
     NamedLimit,
     NodeFlow,
+    PauseWorkflow,
     ResetBreaker,
+    ResumeWorkflow,
     SetLimit,
     TargetView,
     TripBreaker,
     view_subject,
 )
-from flunq.core.protocol import Answer
-from flunq.errors import ConflictError, FlunqError, NotFoundError
+from flunq.errors import ConflictError, NotFoundError
 from flunq.log.ports import NoResponderError, RequestTimeoutError, RevisionConflictError
+from flunq.services.answering import answered
+from flunq.services.flow.pauses import Pauses
+from flunq.services.flow.pausing import Pausing
+from flunq.services.flow.targets import as_target
 
 if TYPE_CHECKING:
     from flunq.core.flow import BreakerState
@@ -38,7 +44,6 @@ if TYPE_CHECKING:
 ASK_SECONDS = 1.0
 MOST_TRIES = 10
 MOST_SHOWN = 2_000
-_encode = msgspec.json.Encoder().encode
 _question = msgspec.json.Decoder(FlowQuestion).decode
 _view = msgspec.json.Decoder(NodeFlow).decode
 
@@ -50,17 +55,11 @@ class FlowDesk:
         self._board = board
         self._requests = stream.requests
         self._leases = database.leases
+        self._pausing = Pausing(board, Pauses(database.definitions, board.tenant), stream)
 
     async def answer(self, payload: bytes) -> bytes:
         """Answer one encoded question; never raises for what somebody asked."""
-        try:
-            body = _encode(await self._value(_question(payload)))
-        except FlunqError as error:
-            return _encode(Answer(problem=error.problem()))
-        except msgspec.MsgspecError as error:
-            problem = {"type": "urn:flunq:error:usage", "status": 400, "detail": str(error)}
-            return _encode(Answer(problem=problem))
-        return _encode(Answer(value=msgspec.Raw(body)))
+        return await answered(payload, _question, self._value)
 
     async def _value(self, question: FlowQuestion) -> Any:
         if isinstance(question, ListBreakers):
@@ -74,9 +73,17 @@ class FlowDesk:
         if isinstance(question, ListLimits):
             return await self._limits()
         if isinstance(question, SetLimit):
-            return await self._change(question.name, question.limit)
-        assert isinstance(question, DeleteLimit)
-        return await self._change(question.name, None)
+            return await self._change(question.name, _exact(question.limit))
+        if isinstance(question, DeleteLimit):
+            return await self._change(question.name, None)
+        return await self._pause(question)
+
+    async def _pause(self, question: PauseWorkflow | ResumeWorkflow | ListPauses) -> Any:
+        if isinstance(question, PauseWorkflow):
+            return await self._pausing.pause(question)
+        if isinstance(question, ResumeWorkflow):
+            return await self._pausing.resume(question.name)
+        return await self._pausing.list()
 
     # -- what the nodes see ------------------------------------------------------------------------
 
@@ -111,9 +118,10 @@ class FlowDesk:
 
     async def _trip(self, question: TripBreaker) -> TargetView:
         now = self._board.clock.now()
+        target = as_target(question.name)
         length = int(question.seconds * 1_000_000)
         record = BreakerRecord(
-            target=question.name,
+            target=target,
             state="open",
             since=now,
             until=now + length if length else None,
@@ -121,17 +129,18 @@ class FlowDesk:
             reason=question.reason or "somebody opened it",
         )
         for _ in range(MOST_TRIES):
-            kept = await self._board.breaker(question.name)
+            kept = await self._board.breaker(target)
             if await self._board.put_breaker(record, kept.revision):
                 self._board.announce(OPENED, record)
                 await self._board.flush()
                 return _of_record(record)
-        raise ConflictError(
-            f"the breaker of {question.name} changes all the time", hint="try again"
-        )
+        raise ConflictError(f"the breaker of {target} changes all the time", hint="try again")
 
-    async def _reset(self, target: str) -> TargetView:
-        kept = await self._board.breaker(target)
+    async def _reset(self, name: str) -> TargetView:
+        kept = await self._board.breaker(name)
+        target = name if kept.record is not None else as_target(name)
+        if target != name:
+            kept = await self._board.breaker(target)
         if kept.record is None:
             raise NotFoundError(
                 f"the breaker of {target} is not open", hint="list them with: flunq breakers list"
@@ -209,6 +218,12 @@ def _together(known: TargetView | None, seen: TargetView) -> TargetView:
         waiting=known.waiting + seen.waiting,
         failures=max(known.failures, seen.failures),
     )
+
+
+def _exact(limit: NamedLimit) -> NamedLimit:
+    if not limit.target:
+        return limit
+    return msgspec.structs.replace(limit, target=as_target(limit.target))
 
 
 def _of_named(limit: NamedLimit) -> LimitView:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from flunq.core.flow import CLOSED, HALF_OPENED, OPENED, BreakerRecord
 from flunq.log.ports import OutcomeUnknownError, StoreFullError
 from flunq.services.flow.health import Health
+from flunq.services.lasting import heard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -145,12 +146,8 @@ class Lane:
         return min(waits, default=0) / 1_000_000
 
     async def _sleep(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(min(seconds, LOOK_SECONDS)):
-                await self._changed.wait()
-        except TimeoutError:
-            if seconds >= LOOK_SECONDS:
-                await self._look()
+        if not await heard(self._changed, min(seconds, LOOK_SECONDS)) and seconds >= LOOK_SECONDS:
+            await self._look()
 
     async def _look(self) -> None:
         """Read the record again, in case a notice was lost."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, NamedTuple
 
 from flunq.core.flow import Notice
 from flunq.log.ports import OutcomeUnknownError, RevisionConflictError, StoreFullError
 from flunq.services.flow.ledger import LEASE
+from flunq.services.lasting import heard
 
 if TYPE_CHECKING:
     from flunq.core.traffic import LimitAsk
@@ -117,10 +119,7 @@ class KeyDesk:
                 await self._sleep(wait)
 
     async def _sleep(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(min(seconds, LONGEST_WAIT)):
-                await self._wake.wait()
-        except TimeoutError:
+        if not await heard(self._wake, within=min(seconds, LONGEST_WAIT)):
             self._known = None
 
     async def _turn(self) -> float:
@@ -179,17 +178,14 @@ class Limiter:
 
     async def acquire(self, task: str, asks: tuple[LimitAsk, ...]) -> None:
         """Return once a task may begin under all its limits."""
-        taken: list[LimitAsk] = []
-        try:
+        with ExitStack() as unless_all:
             # All take them in one order, so that no two wait for each other.
             for ask in sorted(asks, key=lambda each: each.key):
                 await self._desk(ask.key).acquire(task, ask)
-                taken.append(ask)
-        except BaseException:
-            self.release(task, taken)
-            raise
+                unless_all.callback(self.release, task, (ask,))
+            unless_all.pop_all()
 
-    def release(self, task: str, asks: list[LimitAsk] | tuple[LimitAsk, ...]) -> None:
+    def release(self, task: str, asks: tuple[LimitAsk, ...]) -> None:
         """Give back what a task had."""
         for ask in asks:
             desk = self._desks.get(ask.key)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 from flunq.client import Client
@@ -12,8 +11,11 @@ from flunq.services.clock import SystemClock
 from flunq.services.flow.board import FlowBoard
 from flunq.services.flow.desk import FlowDesk
 from flunq.services.identity.audited import AuditedStream
+from flunq.services.lasting import while_connected
 
 if TYPE_CHECKING:
+    import asyncio
+
     from flunq.log.select import StreamSettings
 
 
@@ -24,16 +26,4 @@ async def run_flow(connection: StreamSettings, stop: asyncio.Event) -> None:
         board = FlowBoard(connection.tenant, stream, store, SystemClock())
         desk = FlowDesk(board, stream, store)
         async with client.serving(flow_subject(connection.tenant), desk.answer):
-            await _until(stop, asyncio.create_task(stream.wait_lost()))
-
-
-async def _until(stop: asyncio.Event, lost: asyncio.Task[str]) -> None:
-    stopping = asyncio.create_task(stop.wait())
-    try:
-        await asyncio.wait([stopping, lost], return_when=asyncio.FIRST_COMPLETED)
-        if not stopping.done():
-            raise ConnectionError(lost.result())
-    finally:
-        for each in (stopping, lost):
-            each.cancel()
-        await asyncio.gather(stopping, lost, return_exceptions=True)
+            await while_connected(stream, stop.wait())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from flunq.errors import RejectedError
 from flunq.sdk.executor import ERRORS
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from flunq.core.execution.commands import Failure
     from flunq.core.execution.effects import Dispatch
 
-_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
+_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443, "grpc": 443}
 _COMMUNICATION = ERRORS + "communication"
 _TIMEOUT = ERRORS + "timeout"
 _SERVER_ERROR = 500
@@ -30,6 +31,19 @@ def target_of(dispatch: Dispatch) -> str:
         return ""
     found = address(dispatch.arguments)
     return found if kind == "grpc" else _origin(found)
+
+
+def as_target(text: str) -> str:
+    """Return what somebody wrote as tasks have it; raises RejectedError if none could."""
+    if text.startswith(FUNCTION) and text != FUNCTION:
+        return text
+    found = _origin(text)
+    if not found:
+        raise RejectedError(
+            f"{text!r} is no target of calls",
+            hint="such as https://api.example.com:443 or function:charge",
+        )
+    return found
 
 
 def is_broken(failure: Failure | None) -> bool:

@@ -11,7 +11,6 @@ from uuid import uuid4
 import msgspec
 
 from flunq.core.protocol import (
-    Answer,
     CompactLake,
     FlushLake,
     LakeHistory,
@@ -29,6 +28,7 @@ from flunq.log.ports import (
     RequestTimeoutError,
     StreamGoneError,
 )
+from flunq.services.answering import answered
 from flunq.services.historian.ingest import Ingest, age, put_watermark
 from flunq.services.historian.jobs import Jobs, Wanted
 from flunq.services.historian.keeping import Keeper
@@ -37,6 +37,7 @@ from flunq.services.historian.status import show_metrics, view_of
 from flunq.services.historian.tenure import Tenure
 from flunq.services.historian.workshop import Workshop
 from flunq.services.historian.writer import Writer, WriterError
+from flunq.services.lasting import heard
 from flunq.store.lake import lake_folder
 
 if TYPE_CHECKING:
@@ -48,7 +49,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_encode = msgspec.json.Encoder().encode
 _question = msgspec.json.Decoder(LakeQuestion).decode
 FOLLOWING, BEHIND, BLOCKED = "following", "behind", "blocked"
 FIRST_PAUSE = 0.05
@@ -280,11 +280,8 @@ class Historian:
             await asyncio.sleep(0.05)
             return
         ingest.flush_soon(upto)
-        try:
-            async with asyncio.timeout(0.5):
-                await ingest.flushed.wait()
-        except TimeoutError:
-            return  # the journal was not read so far, or the writer fails
+        # The journal may not be read so far, or the writer fails.
+        await heard(ingest.flushed, within=0.5)
 
     def _rebuilding(self) -> Rebuilding:
         return Rebuilding(
@@ -296,16 +293,10 @@ class Historian:
     async def answer(self, payload: bytes) -> bytes | None:
         """Answer one encoded question; never raises for what somebody asked."""
         try:
-            body = _encode(await self._value(_question(payload)))
-        except FlunqError as error:
-            return _encode(Answer(problem=error.problem()))
+            return await answered(payload, _question, self._value)
         except (OutcomeUnknownError, WriterError) as error:
             log.warning("a question to the historian stays without an answer: %s", error)
             return None
-        except msgspec.MsgspecError as error:
-            problem = {"type": "urn:flunq:error:usage", "status": 400, "detail": str(error)}
-            return _encode(Answer(problem=problem))
-        return _encode(Answer(value=msgspec.Raw(body)))
 
     async def _value(self, question: LakeQuestion) -> Any:
         if isinstance(question, LakeHistory):

@@ -57,8 +57,7 @@ class Jobs:
             except FlunqError as error:
                 hint = f"; {error.hint}" if error.hint else ""
                 self._end(number, "failed", f"{error.message}{hint}")
-            except Exception as error:
-                # The one who asked must hear of it, and the next job must run.
+            except Exception as error:  # who asked must hear of it, and the next job must run
                 log.warning("a job of the archive failed", exc_info=error)
                 self._end(number, "failed", str(error) or type(error).__name__)
             finally:

@@ -10,6 +10,7 @@ from flunq.log.ports import OutcomeUnknownError
 from flunq.log.select import database
 from flunq.services.historian.historian import Historian
 from flunq.services.identity.audited import AuditedStream
+from flunq.services.lasting import while_connected
 
 if TYPE_CHECKING:
     from flunq.log.ports import Database, EventStream
@@ -32,18 +33,7 @@ async def run_historian(
     async with AuditedStream(connection) as stream, database(connection) as store:
         if not await _ensure(stream, store, partitions, stop):
             return
-        serving = asyncio.create_task(Historian(settings, stream, store).run(stop))
-        losing = asyncio.create_task(stream.wait_lost())
-        try:
-            await asyncio.wait([serving, losing], return_when=asyncio.FIRST_COMPLETED)
-            if serving.done():
-                serving.result()
-            elif losing.done():
-                raise ConnectionError(losing.result())
-        finally:
-            for task in (serving, losing):
-                task.cancel()
-            await asyncio.gather(serving, losing, return_exceptions=True)
+        await while_connected(stream, Historian(settings, stream, store).run(stop))
 
 
 async def _ensure(

@@ -79,10 +79,13 @@ class Tenure:
         folder: Path,
         incarnation: str,
         *,
+        office: str = "historian",
         renew_seconds: float = RENEW_SECONDS,
     ) -> None:
+        """An ``office`` is held by one process of a tenant; each has a folder of its own."""
         self._state = state
-        self._key = f"{token(tenant)}.historian"
+        self._office = office
+        self._key = f"{token(tenant)}.{office}"
         self._lock = FolderLock(folder)
         self._me = Holder(
             incarnation=incarnation, host=socket.gethostname(), folder=str(folder), pid=os.getpid()
@@ -120,7 +123,7 @@ class Tenure:
                 self._lock.release()
                 return
             except OutcomeUnknownError as error:
-                log.warning("the historian's entry was not renewed: %s", error)
+                log.warning("the entry of the %s was not renewed: %s", self._office, error)
 
     async def leave(self) -> None:
         """Let another take over at once."""
@@ -129,7 +132,7 @@ class Tenure:
             try:
                 await self._put()
             except (RevisionConflictError, OutcomeUnknownError) as error:
-                log.warning("the historian's entry expires by itself: %s", error)
+                log.warning("the entry of the %s expires by itself: %s", self._office, error)
         self.holder = None
         self._lock.release()
 

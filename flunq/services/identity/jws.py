@@ -37,7 +37,7 @@ def split(token: str) -> Unverified:
     parts = token.split(".")
     if len(parts) != 3 or not all(_PART.fullmatch(part) for part in parts):
         raise TokenRefusedError("the token is damaged")
-    head, payload, signature = (_decode(part) for part in parts)
+    head, payload, signature = (decode(part) for part in parts)
     if len(head) > _LONGEST_HEADER:
         raise TokenRefusedError("the token is damaged")
     header = parse_object(head)
@@ -77,7 +77,8 @@ def encode(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
-def _decode(part: str) -> bytes:
+def decode(part: str) -> bytes:
+    """Read base64url in its one canonical spelling; raises TokenRefusedError."""
     try:
         data = base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
     except (binascii.Error, ValueError) as error:

@@ -215,6 +215,12 @@ class Registry:
         await self._touch()
         return revoked
 
+    async def revoke_all(self, tenant: str) -> None:
+        """Revoke all tokens of a tenant: another one may get its name."""
+        for view in await self.list(tenant):
+            await self._revoke(view)
+        await self._touch()
+
     async def rotate(self, request: str, *, revoke_old: bool) -> Rotated:
         """Sign with a new key from now on; old ones verify until they are revoked.
 

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from flunq.core.access import (
+    ApprovalLink,
     AuditPage,
+    CreateLink,
     CreateToken,
     IssuedToken,
     ListTokens,
@@ -27,7 +29,6 @@ from flunq.core.access import (
     tenant_of,
     tokens_subject,
 )
-from flunq.core.protocol import Answer
 from flunq.errors import FlunqError, RejectedError, UnavailableError, UsageError
 from flunq.log.ports import (
     NoResponderError,
@@ -38,13 +39,16 @@ from flunq.log.ports import (
     asker,
 )
 from flunq.log.select import database, event_stream
+from flunq.services.answering import given, refused
 from flunq.services.background import Background
 from flunq.services.identity.audit import Audit
 from flunq.services.identity.gate import Gate
 from flunq.services.identity.keys import internal_proof
+from flunq.services.identity.links import ApprovalLinks
 from flunq.services.identity.reading import read_page
 from flunq.services.identity.registry import LOCAL_NAME, AnsweredElsewhereError, Registry
 from flunq.services.identity.watching import Watch
+from flunq.services.lasting import heard
 from flunq.services.tenants.records import TenantRecords
 
 if TYPE_CHECKING:
@@ -67,7 +71,6 @@ _TROUBLE = (
     TransportLostError,
     UnavailableError,
 )
-_encode = msgspec.json.Encoder().encode
 
 
 class Identity:
@@ -94,11 +97,13 @@ class Identity:
         self._make_database = databases
         self._clock = clock
         self._changed = asyncio.Event()
+        self._records: TenantRecords
         self._stack = AsyncExitStack()
         self._streams: dict[str, EventStream] = {}
         self.registry = Registry(cluster_key=settings.token_key, tenant=self.home, clock=clock)
         self.gate = Gate(self.registry, settings, issuer=self._issuer(), clock=clock)
         self.audit = Audit(self._trail, clock=clock, node=connection.name)
+        self.links = ApprovalLinks(self.proof, clock=clock)
 
     @classmethod
     @asynccontextmanager
@@ -137,6 +142,8 @@ class Identity:
         store = await self._stack.enter_async_context(self._make_database(self._connection))
         await store.ensure()
         await self.registry.open(store.identity)
+        self.links.open(store.identity)
+        self._records = TenantRecords(store.tenants)
         self.ready.set()
         requests = (await self._stream(self.home)).requests
         watch = Watch(self.audit, tenant=None, proof=self.proof, clock=self._clock)
@@ -145,24 +152,21 @@ class Identity:
         tokens = requests.serve(any_tenant(tokens_subject), watch.over(self._about_tokens))
         audit = requests.serve(any_tenant(audit_subject), watch.over(self._about_audit))
         async with news, tokens, audit, Background() as background:
-            background.run(self._keep_trails(TenantRecords(store.tenants)))
+            background.run(self._keep_trails())
             await self._follow()
 
     async def _follow(self) -> None:
         """Read again what changed: at the news of it, and also without."""
         while True:
-            try:
-                async with asyncio.timeout(LOOK_SECONDS):
-                    await self._changed.wait()
-            except TimeoutError:
-                pass
+            await heard(self._changed, within=LOOK_SECONDS)
             self._changed.clear()
             await self.registry.refresh()
 
-    async def _keep_trails(self, records: TenantRecords) -> None:
-        """Let the trail of every tenant forget what is old."""
+    async def _keep_trails(self) -> None:
+        """Let the trail of every tenant, and the list of used links, forget what is old."""
         while True:
-            names = {self.home, *(record.name for record in await records.all())}
+            await self.links.tidy()
+            names = {self.home, *(record.name for record in await self._records.all())}
             for tenant in sorted(names):
                 try:
                     await (await self._trail(tenant)).keep(self.settings.audit_keep)
@@ -173,8 +177,10 @@ class Identity:
     # -- what the API and the answers stand on ---------------------------------------------------
 
     async def create_token(self, question: CreateToken, *, tenant: str) -> IssuedToken:
-        """Issue a token, asked for by somebody of a tenant."""
+        """Issue a token, asked for by somebody of a tenant that exists, or NotFoundError."""
         self._check(question.tenant, tenant)
+        if question.tenant != self.home:
+            await self._records.get(question.tenant)
         return await self.registry.create(
             id=question.id,
             name=question.name,
@@ -209,6 +215,10 @@ class Identity:
             name=LOCAL_NAME, role="admin", tenant=self.home, lifetime=None, by="rotation"
         )
         return msgspec.structs.replace(rotated, renewed=issued)
+
+    async def create_link(self, question: CreateLink, *, tenant: str) -> ApprovalLink:
+        """Make an address that answers a task of an execution of the tenant."""
+        return await self.links.create(question, tenant=tenant)
 
     async def read_audit(self, question: ReadAudit, *, tenant: str) -> AuditPage:
         """Return a page of a tenant's audit."""
@@ -256,6 +266,8 @@ class Identity:
                 return await self.list_tokens(question, tenant=tenant)
             if isinstance(question, RevokeToken):
                 return await self.revoke_token(question, tenant=tenant)
+            if isinstance(question, CreateLink):
+                return await self.create_link(question, tenant=tenant)
             return await self.rotate_keys(question, tenant=tenant)
 
         return await _answered(value)
@@ -272,14 +284,10 @@ class Identity:
 
 async def _answered(value: Callable[[], Awaitable[Any]]) -> bytes | None:
     try:
-        body = _encode(await value())
+        return given(await value())
     except AnsweredElsewhereError:
         return None
-    except FlunqError as error:
-        return _encode(Answer(problem=error.problem()))
-    except msgspec.MsgspecError as error:
-        return _encode(Answer(problem=UsageError(str(error)).problem()))
+    except (FlunqError, msgspec.MsgspecError) as error:
+        return refused(error)
     except (*_TROUBLE, RevisionConflictError) as error:
-        problem = UnavailableError("the cluster's store does not answer", reason=str(error))
-        return _encode(Answer(problem=problem.problem()))
-    return _encode(Answer(value=msgspec.Raw(body)))
+        return refused(UnavailableError("the cluster's store does not answer", reason=str(error)))

@@ -22,8 +22,9 @@ from flunq.core.letters import (
     Surroundings,
     read_letter,
 )
-from flunq.core.protocol import MAX_MESSAGE, Answer
-from flunq.errors import ConflictError, FlunqError, NotFoundError, RejectedError
+from flunq.core.protocol import MAX_MESSAGE
+from flunq.errors import ConflictError, NotFoundError, RejectedError
+from flunq.services.answering import answered
 from flunq.services.assignment import NodeLease
 from flunq.services.wire import claim_in, decode_commands, decode_dispatch
 
@@ -60,14 +61,7 @@ class Desk:
 
     async def answer(self, payload: bytes) -> bytes:
         """Answer one encoded question; never raises for what somebody asked."""
-        try:
-            body = _encode(await self._value(_question(payload)))
-        except FlunqError as error:
-            return _encode(Answer(problem=error.problem()))
-        except msgspec.MsgspecError as error:
-            problem = {"type": "urn:flunq:error:usage", "status": 400, "detail": str(error)}
-            return _encode(Answer(problem=problem))
-        return _encode(Answer(value=msgspec.Raw(body)))
+        return await answered(payload, _question, self._value)
 
     async def _value(self, question: LetterQuestion) -> Any:
         if isinstance(question, ListLetters):

@@ -19,7 +19,6 @@ from flunq.core.execution.restoring import RestoreError, to_value
 from flunq.core.execution.trail import WHOLE, Point
 from flunq.core.ids import partition_of
 from flunq.core.protocol import (
-    Answer,
     Fork,
     ReplayQuestion,
     Reply,
@@ -31,9 +30,11 @@ from flunq.core.protocol import (
     replay_subject,
     report_subject,
 )
-from flunq.errors import ConflictError, FlunqError, RejectedError, UnavailableError, UsageError
+from flunq.errors import ConflictError, RejectedError, UnavailableError
 from flunq.log.ports import NoResponderError, RequestTimeoutError
+from flunq.services.answering import answered
 from flunq.services.identity.audited import AuditedStream
+from flunq.services.lasting import while_connected
 from flunq.services.replaying.past import Past
 from flunq.services.replaying.sandbox import try_fork
 
@@ -62,13 +63,7 @@ class Replaying:
 
     async def answer(self, payload: bytes) -> bytes:
         """Answer one encoded question; never raises for what somebody asked."""
-        try:
-            value = await self._value(_decode(payload))
-        except FlunqError as error:
-            return _encode(Answer(problem=error.problem()))
-        except msgspec.MsgspecError as error:
-            return _encode(Answer(problem=UsageError(str(error)).problem()))
-        return _encode(Answer(value=msgspec.Raw(_encode(value))))
+        return await answered(payload, _decode, self._value)
 
     async def _value(self, question: ReplayQuestion) -> Any:
         if isinstance(question, TryFork):
@@ -123,6 +118,7 @@ class Replaying:
         ref = await wanted_version(self._client, details, question.version)
         if question.at == WHOLE:
             given = details.input if question.input is UNSET else question.input
+            origin = (await past.moment(WHOLE)).state
             start = Start(
                 id=question.new_id,
                 workflow=ref,
@@ -130,6 +126,7 @@ class Replaying:
                 tags=details.tags,
                 request=question.request,
                 forked_from=question.id,
+                priority=origin.priority,
             )
             await self._send(start)
             return Returned(id=question.new_id, point=WHOLE)
@@ -234,9 +231,9 @@ async def wanted_version(client: Client, details: Details, version: str) -> Work
 
 
 async def run_replaying(connection: StreamSettings, stop: asyncio.Event) -> None:
-    """Answer until asked to stop."""
+    """Answer until told to stop; raises ConnectionError when the connection is lost."""
     stream = AuditedStream(connection)
     async with Client(stream, tenant=connection.tenant) as client:
         replaying = Replaying(client, stream.requests)
         async with client.serving(replay_subject(connection.tenant), replaying.answer):
-            await stop.wait()
+            await while_connected(stream, stop.wait())

@@ -30,7 +30,10 @@ from flunq.core.scheduling.deciding import (
 from flunq.core.scheduling.hearing import hear, shed, types_of
 from flunq.core.scheduling.plan import Plan, compile_plan
 from flunq.core.scheduling.policies import ScheduleError
+from flunq.core.tracing import context_of_events
+from flunq.core.traffic import priority_of_events
 from flunq.log.ports import MessageTooLargeError
+from flunq.services.lasting import heard
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -275,7 +278,15 @@ class Actor:
             digest=pending.digest,
         )
         tags = {"schedule": state.full_name, "scheduled-at": timestamp(pending.at)}
-        start = Start(id=pending.id, workflow=ref, input=pending.input, tags=tags)
+        events = pending.input if pending.cause == "event" else None
+        start = Start(
+            id=pending.id,
+            workflow=ref,
+            input=pending.input,
+            tags=tags,
+            traceparent=context_of_events(events),
+            priority=priority_of_events(events),
+        )
         outcome, detail = _outcome_of(await self._tools.runs.send(start), pending)
         self._outcomes[pending.id] = (outcome, detail)
         waiter = self._waiters.pop(pending.id, None)
@@ -324,16 +335,14 @@ class Actor:
             await self._woken.wait()
             return
         delay = max((due - self._tools.clock.now()) / 1_000_000, 0.0)
-        try:
-            async with asyncio.timeout(min(delay, LONGEST)):
-                await self._woken.wait()
-        except TimeoutError:
-            return
+        await heard(self._woken, within=min(delay, LONGEST))
 
 
 def _outcome_of(reply: Reply, pending: Pending) -> tuple[Outcome, str]:
     if reply.problem is None:
-        return ("started" if reply.code == 201 else "exists"), ""
+        # A start that joins others is answered with the id of what it is part of.
+        new = reply.code == 201 or reply.id not in ("", pending.id)
+        return ("started" if new else "exists"), ""
     detail = str(reply.problem.get("detail") or reply.problem.get("title") or "")
     if reply.code == 409 and pending.cause != "trigger":
         # The same fire, started earlier by another version of the workflow.

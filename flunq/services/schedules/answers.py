@@ -9,7 +9,6 @@ import msgspec
 
 from flunq.core.cron import CronError, time_zone
 from flunq.core.protocol import (
-    Answer,
     BackfillSchedule,
     Fired,
     FiredPage,
@@ -19,7 +18,9 @@ from flunq.core.protocol import (
     ScheduleQuestion,
     ScheduleView,
     ShowSchedule,
+    SkipSchedule,
     TriggerSchedule,
+    UnskipSchedule,
     UpdateSchedule,
 )
 from flunq.core.scheduling.deciding import (
@@ -28,12 +29,17 @@ from flunq.core.scheduling.deciding import (
     override,
     pause,
     resume,
+    skip,
+    skipping,
+    to_skip,
+    unskip,
     upcoming,
 )
 from flunq.core.scheduling.fires import fire_id, fires
 from flunq.core.scheduling.policies import Overrides, laid_over
 from flunq.core.scheduling.state import Pending
-from flunq.errors import ConflictError, FlunqError, NotFoundError, RejectedError, UnavailableError
+from flunq.errors import ConflictError, NotFoundError, RejectedError, UnavailableError
+from flunq.services.answering import answered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -48,9 +54,8 @@ PAGE = 50
 PATIENCE = 8.0
 """Seconds in which the owner of an execution must have answered."""
 SHOWN = 3
-LISTED = 1
+LISTED = 20
 
-_encode = msgspec.json.Encoder().encode
 _question = msgspec.json.Decoder(ScheduleQuestion).decode
 
 
@@ -62,18 +67,11 @@ class Answers:
 
     async def answer(self, payload: bytes) -> bytes:
         """Answer one encoded question; never raises for what somebody asked."""
-        try:
-            body = _encode(await self._value(_question(payload)))
-        except FlunqError as error:
-            return _encode(Answer(problem=error.problem()))
-        except msgspec.MsgspecError as error:
-            problem = {"type": "urn:flunq:error:usage", "status": 400, "detail": str(error)}
-            return _encode(Answer(problem=problem))
-        return _encode(Answer(value=msgspec.Raw(body)))
+        return await answered(payload, _question, self._value)
 
     async def _value(self, question: ScheduleQuestion) -> Any:
         if isinstance(question, ListSchedules):
-            return await self._list(question.prefix)
+            return await self._list(question)
         actor = self._find(question.name)
         if isinstance(question, ShowSchedule):
             return self._view(actor, await _state(actor), question.count, notes=None)
@@ -81,18 +79,21 @@ class Answers:
             return await self._trigger(actor, question)
         if isinstance(question, BackfillSchedule):
             return await self._backfill(actor, question)
+        if isinstance(question, SkipSchedule | UnskipSchedule):
+            return await self._skip(actor, question)
         return await self._steer(actor, question)
 
     # -- looking -----------------------------------------------------------------------------------
 
-    async def _list(self, prefix: str) -> list[ScheduleView]:
+    async def _list(self, question: ListSchedules) -> list[ScheduleView]:
+        prefix, count = question.prefix, min(max(question.count, 1), LISTED)
         found = []
         for (namespace, name), actor in sorted(self._keeper.actors.items()):
             if not (f"{namespace}/{name}".startswith(prefix) or name.startswith(prefix)):
                 continue
             state = await actor.cell.load()
             if state is not None and state.digest:
-                found.append(self._view(actor, state, LISTED, notes=1))
+                found.append(self._view(actor, state, count, notes=count))
         return found
 
     def _find(self, name: str) -> Actor:
@@ -132,6 +133,8 @@ class Answers:
             missed=policies.missed or "",
             since=state.since,
             next=[] if plan is None else upcoming(state, plan, now, min(count, 1000)),
+            skipping=[] if plan is None else skipping(state, plan, now, min(count, 1000)),
+            skip_upto=state.skip_upto if state.skip_upto > now else None,
             paused_at=state.paused_at,
             reason=state.reason,
             pending=len(state.pending),
@@ -163,6 +166,18 @@ class Answers:
 
         state = await _change(actor, steer)
         return self._view(actor, state, SHOWN, notes=1)
+
+    async def _skip(self, actor: Actor, question: SkipSchedule | UnskipSchedule) -> ScheduleView:
+        state, shown = await _state(actor), SHOWN
+        if isinstance(question, UnskipSchedule):
+            state = await _change(actor, unskip)
+        else:
+            shown = max(shown, question.count)
+            # Found once: the change may have to be made twice, and a fire may come in between.
+            now = self._keeper.clock.now()
+            upto = _end_of_skip(state, _timed(actor, state), question, now)
+            state = await _change(actor, lambda state: skip(state, upto, now))
+        return self._view(actor, state, shown, notes=1)
 
     async def _trigger(self, actor: Actor, question: TriggerSchedule) -> Fired:
         state = await _state(actor)
@@ -234,6 +249,17 @@ def _timed(actor: Actor, state: ScheduleState) -> Plan:
             hint="only cron and every have some",
         )
     return plan
+
+
+def _end_of_skip(state: ScheduleState, plan: Plan, question: SkipSchedule, now: int) -> int:
+    if question.until is None:
+        upto = to_skip(state, plan, now, question.count)
+        if not upto:
+            raise ConflictError(f"the schedule of {state.full_name} does not fire again")
+        return upto
+    if question.until <= now:
+        raise RejectedError("fires up to a moment that has passed cannot be skipped")
+    return question.until
 
 
 def _check(overrides: Overrides) -> None:

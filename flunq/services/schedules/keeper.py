@@ -19,6 +19,7 @@ from flunq.core.scheduling.state import ScheduleState
 from flunq.errors import NotFoundError, RejectedError
 from flunq.log.ports import NoResponderError, OutcomeUnknownError, TransportLostError
 from flunq.services.background import Background
+from flunq.services.lasting import heard
 from flunq.services.schedules.actor import Actor, Tools
 from flunq.services.schedules.answers import Answers
 from flunq.services.schedules.cell import Cell, keys_of
@@ -207,11 +208,7 @@ class ScheduleKeeper:
 
     async def _follow_changes(self) -> None:
         while True:
-            try:
-                async with asyncio.timeout(SWEEP):
-                    await self._changed.wait()
-            except TimeoutError:
-                pass
+            await heard(self._changed, within=SWEEP)
             self._changed.clear()
             await self.refresh()
 

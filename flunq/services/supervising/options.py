@@ -23,6 +23,8 @@ class ClusterOptions(msgspec.Struct, kw_only=True, frozen=True):
     """An existing NATS; no server is started then."""
     nats_user: str | None = None
     nats_password: str | None = None
+    node_nats_urls: tuple[str, ...] = ()
+    """Where each node finds NATS instead of directly: behind what disturbs its network."""
     nodes: int = 1
     replicas: int | None = None
     nats_port: int = 0
@@ -48,6 +50,10 @@ class ClusterOptions(msgspec.Struct, kw_only=True, frozen=True):
     encrypt: bool = False
     """Whether what the NATS servers store is encrypted; a store that is stays so."""
     identity: IdentitySettings = IdentitySettings()
+    cors_origins: tuple[str, ...] = ()
+    """Origins of web pages that may call the API."""
+    body_limit: int = 8 << 20
+    """Bytes that the body of a request to the API may have."""
     log_level: str = "info"
     program: tuple[str, ...] = (sys.executable, "-P", "-m", "flunq", "serve")
     """What runs a role. ``-P``: files in the working directory must not shadow modules."""

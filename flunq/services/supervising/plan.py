@@ -76,7 +76,7 @@ class ClusterPlan:
         """Let every command on this machine find the cluster."""
         if self._context is not None:
             store = ContextStore()
-            store.save(self._context)
+            store.save_cluster(self._context)
             store.select(self._context.name)
 
     def clean(self) -> None:
@@ -308,6 +308,8 @@ class _Engine:
             "secrets_key": self._secrets.vault_key,
             "proof": internal_proof(self._secrets.token_key),
         }
+        if options.node_nats_urls:
+            settings["nats_url"] = options.node_nats_urls[number - 1]
         return self._service(name, "node", settings)
 
     def control(self) -> ServicePlan:
@@ -317,7 +319,10 @@ class _Engine:
             **self._shared,
             "node": "control",
             "roles": ["api", "timer", "historian"],
+            "secrets_key": self._secrets.vault_key,
             "socket": fd,
+            "cors_origins": list(self._options.cors_origins),
+            "body_limit": self._options.body_limit,
         }
         settings["identity"] = msgspec.structs.replace(
             self._options.identity, token_key=self._secrets.token_key

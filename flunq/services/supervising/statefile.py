@@ -8,7 +8,6 @@ import msgspec
 
 from flunq.services.supervising.layout import DataDirectory, is_locked, write_private
 
-Durability = Literal["strict", "fast"]
 Phase = Literal["starting", "ready", "stopping", "not running"]
 ServiceState = Literal["starting", "ready", "unhealthy", "backoff", "stopping", "stopped", "failed"]
 

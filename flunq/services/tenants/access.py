@@ -17,6 +17,7 @@ from flunq.services.supervising.secrets import ClusterSecrets
 from flunq.services.supervising.statefile import running_state
 
 if TYPE_CHECKING:
+    from flunq.log.nats.server import Credentials
     from flunq.services.supervising.statefile import ClusterState
 
 
@@ -85,11 +86,12 @@ class Servers:
         for service in state.services if state is not None else ():
             path = self._directory.run / f"{service.name}.conf"
             if path.exists() and service.pid is not None:
-                _reload(path, service.pid, users(nats))
+                reload_users(path, service.pid, nats)
 
 
-def _reload(path: Path, pid: int, known: list[dict[str, object]]) -> None:
+def reload_users(path: Path, pid: int, credentials: Credentials) -> None:
+    """Write users into the configuration of a server and let it read that, which takes a while."""
     document: dict[str, Any] = msgspec.json.decode(path.read_bytes())
-    document["authorization"]["users"] = known
+    document["authorization"]["users"] = users(credentials)
     write_private(path, msgspec.json.format(msgspec.json.encode(document)))
     os.kill(pid, signal.SIGHUP)

@@ -4,51 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Self
 
 from flunq.client.client import Client
-from flunq.log.select import StreamSettings, event_stream
+from flunq.log.select import event_stream
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
+
+    from flunq.services.control import ControlSettings
 
 MOST_OPEN = 256
 """Clients that are kept; a client of a tenant that is idle for long makes room for another."""
 
 
-class Connecting(Protocol):
-    """What the settings of a process say of the cluster."""
-
-    @property
-    def nats_url(self) -> str:
-        """Where the cluster is."""
-        ...
-
-    @property
-    def user(self) -> str | None:
-        """As whom."""
-        ...
-
-    @property
-    def password(self) -> str | None:
-        """And with which password."""
-        ...
-
-    @property
-    def proof(self) -> str:
-        """What tells the cluster's other processes that requests come from one of theirs."""
-        ...
-
-    @property
-    def node(self) -> str:
-        """What this process is called."""
-        ...
-
-
 class TenantClients:
     """Clients by tenant; all of them share one connection. Use it with ``async with``."""
 
-    def __init__(self, settings: Connecting, *, most: int = MOST_OPEN) -> None:
+    def __init__(self, settings: ControlSettings, *, most: int = MOST_OPEN) -> None:
         self._settings = settings
         self._most = most
         self._open: OrderedDict[str, Client] = OrderedDict()
@@ -91,15 +64,7 @@ class TenantClients:
         await asyncio.gather(*self._closing)
 
     async def _connect(self, tenant: str) -> Client:
-        settings = self._settings
-        connection = StreamSettings(
-            url=settings.nats_url,
-            tenant=tenant,
-            user=settings.user,
-            password=settings.password,
-            name=f"{settings.node}-clients",
-            proof=settings.proof,
-        )
+        connection = self._settings.connection("clients", tenant=tenant)
         client = Client(event_stream(connection), tenant=tenant)
         await client.__aenter__()
         self._open[tenant] = client

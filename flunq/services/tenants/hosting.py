@@ -17,6 +17,7 @@ from flunq.log.ports import OutcomeUnknownError
 from flunq.log.select import database, event_stream
 from flunq.sdk.executor import TaskError
 from flunq.services.executor.suspects import Suspects
+from flunq.services.lasting import heard
 from flunq.services.tenants.records import TenantRecords
 from flunq.services.tenants.runtime import TenantParts, TenantRuntime
 
@@ -91,11 +92,7 @@ class OtherTenants:
             while not self._closing:
                 self._changed.clear()
                 await self._follow(group)
-                try:
-                    async with asyncio.timeout(LOOK_SECONDS):
-                        await self._changed.wait()
-                except TimeoutError:
-                    pass
+                await heard(self._changed, within=LOOK_SECONDS)
 
     async def _follow(self, group: asyncio.TaskGroup) -> None:
         try:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from flunq.core.ids import token
-from flunq.core.protocol import Answer, node_subject
+from flunq.core.protocol import node_subject
 from flunq.core.tenancy import (
     ADMIN_SUBJECT,
     READY,
@@ -39,6 +39,7 @@ from flunq.log.ports import (
     StoreFullError,
     StreamGoneError,
 )
+from flunq.services.answering import answered, refused
 from flunq.services.assignment import NodeLease
 from flunq.services.tenants.lifecycle import TenantLifecycle
 from flunq.services.tenants.records import TenantRecords, check_name
@@ -52,7 +53,6 @@ log = logging.getLogger(__name__)
 
 FINISH_SECONDS = 15.0
 NODE_TIMEOUT = 2.0
-_encode = msgspec.json.Encoder().encode
 _question = msgspec.json.Decoder(AdminQuestion).decode
 _lease = msgspec.json.Decoder(NodeLease).decode
 
@@ -101,15 +101,9 @@ class TenantKeeper:
     async def answer(self, payload: bytes) -> bytes | None:
         """Answer one encoded question; never raises for what somebody asked."""
         try:
-            value = await self._value(_question(payload))
-        except FlunqError as error:
-            return _encode(Answer(problem=error.problem()))
+            return await answered(payload, _question, self._value)
         except (StoreFullError, OutcomeUnknownError, StreamGoneError) as error:
-            unknown = UnavailableError("the cluster does not answer", reason=str(error))
-            return _encode(Answer(problem=unknown.problem()))
-        except msgspec.MsgspecError as error:
-            return _encode(Answer(problem=UsageError(str(error)).problem()))
-        return _encode(Answer(value=msgspec.Raw(_encode(value))))
+            return refused(UnavailableError("the cluster does not answer", reason=str(error)))
 
     async def _value(self, question: AdminQuestion) -> Any:
         if isinstance(question, ListTenants):

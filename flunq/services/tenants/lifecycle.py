@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
+import time
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -12,9 +13,10 @@ import msgspec
 
 from flunq.core.ids import token
 from flunq.core.tenancy import CREATING, DELETING, READY, TENANTS_CHANGED, Deleted
-from flunq.errors import ConflictError
+from flunq.errors import ConflictError, UnavailableError
 from flunq.log.select import database, event_stream
 from flunq.services.assignment import NodeLease
+from flunq.services.identity.registry import Registry
 from flunq.services.schedules.cell import keys_of
 from flunq.services.tenants.records import check_name
 from flunq.store.lake import lake_folder
@@ -22,7 +24,7 @@ from flunq.store.lake import lake_folder
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from flunq.core.tenancy import TenantRecord
+    from flunq.core.tenancy import Access, TenantRecord
     from flunq.log.ports import Database, EventStream, KeyValue, Requests
     from flunq.log.select import StreamSettings
     from flunq.services.tenants.access import Servers
@@ -34,6 +36,8 @@ STREAMS = 7
 """What a tenant has of its own: the streams of its events, and the one of its large values."""
 LEAVE_SECONDS = 20.0
 LOOK_SECONDS = 0.1
+LET_IN_SECONDS = 5.0
+LOOK_AGAIN_SECONDS = 0.02
 _lease = msgspec.json.Decoder(NodeLease).decode
 
 
@@ -119,16 +123,49 @@ class TenantLifecycle:
         async with self.parts(record.name) as (stream, store):
             await stream.ensure(record.partitions)
             await store.ensure()
-        await asyncio.to_thread(self._servers.admit, record.name)
+        access = await asyncio.to_thread(self._servers.admit, record.name)
+        if access.password:
+            for url in self._connection.url.split(","):
+                await self._let_in(url, access)
         made = await self._records.change(
             record.name, lambda r: msgspec.structs.replace(r, state=READY)
         )
         await self.tell()
         return made
 
+    async def _let_in(self, url: str, access: Access) -> None:
+        """Wait until a server knows a new user: it reads its configuration when it comes to it.
+
+        One that is down reads it when it starts; one that goes on to refuse raises
+        UnavailableError.
+        """
+        connection = msgspec.structs.replace(
+            self._connection,
+            url=url,
+            tenant=access.tenant,
+            user=access.user,
+            password=access.password,
+            name=f"{self._connection.name}-user",
+            proof="",
+        )
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + LET_IN_SECONDS
+        while True:
+            try:
+                async with event_stream(connection):
+                    return
+            except UnavailableError as error:
+                if loop.time() > deadline:
+                    if error.details.get("refused"):
+                        raise
+                    log.warning("whether %s may log in is not known: %s", access.user, error)
+                    return
+            await asyncio.sleep(LOOK_AGAIN_SECONDS)
+
     async def _tear_down(self, name: str) -> Deleted:
         await self.tell()
         await asyncio.to_thread(self._servers.forget, name)
+        await self._revoke_tokens(name)
         await self._leave(name)
         await self._left_by_all(name)
         async with self.parts(name) as (stream, store):
@@ -140,6 +177,11 @@ class TenantLifecycle:
         await self._records.remove(name)
         await self._store.tenants.scour()
         return Deleted(name=name, streams=STREAMS, keys=keys, archive=archive)
+
+    async def _revoke_tokens(self, name: str) -> None:
+        registry = Registry(cluster_key=None, tenant=self._home, clock=time.time)
+        await registry.open(self._store.identity)
+        await registry.revoke_all(name)
 
     async def _left_by_all(self, name: str) -> None:
         """Wait until no process works for the tenant any more."""

@@ -24,8 +24,13 @@ class Quota:
     """Lets starts in, or says why not."""
 
     def __init__(
-        self, limits: Quotas | None = None, *, now: Callable[[], float] = time.monotonic
+        self,
+        limits: Quotas | None = None,
+        *,
+        tenant: str = "default",
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
+        self.tenant = tenant
         self.limits = limits or Quotas()
         self.used_bytes = 0
         """Of journal and large values, as last seen."""
@@ -63,20 +68,36 @@ class Quota:
         """Let one start in, or return why not."""
         limits = self.limits
         if limits.bytes is not None and self.used_bytes >= limits.bytes:
-            return _exceeded("bytes", f"{self.used_bytes:,} of {limits.bytes:,} bytes", None)
+            return self._exceeded("bytes", f"{self.used_bytes:,} of {limits.bytes:,} bytes", None)
         if limits.executions is not None and not self._has_place(limits.executions):
-            return _exceeded("executions", f"{limits.executions:,} open executions", None)
+            return self._exceeded("executions", f"{limits.executions:,} open executions", None)
         if limits.starts is not None and not self._take_token(limits.starts):
-            return _exceeded("starts", f"{limits.starts:g} starts per second", 1.0)
+            return self._exceeded("starts", f"{limits.starts:g} starts per second", 1.0)
         self._open += 1
         return None
+
+    def give_back(self) -> None:
+        """Undo :meth:`admit`: another partition lets the start in."""
+        self._open = max(self._open - 1, 0)
+        if self._tokens is not None:
+            self._tokens += 1
 
     def fits(self, more: int) -> QuotaExceededError | None:
         """Return why so many bytes more cannot be stored."""
         most = self.limits.bytes
         if most is None or self.used_bytes + more <= most:
             return None
-        return _exceeded("bytes", f"{self.used_bytes:,} of {most:,} bytes", None)
+        return self._exceeded("bytes", f"{self.used_bytes:,} of {most:,} bytes", None)
+
+    def _exceeded(self, quota: str, used: str, retry_after: float | None) -> QuotaExceededError:
+        more = {} if retry_after is None else {"retry_after": retry_after}
+        return QuotaExceededError(
+            f"the tenant's quota is used up: {used}",
+            hint=f"raise it with: flunq tenants update {self.tenant} --quota-{quota} N; "
+            "see it with: flunq tenants show",
+            quota=quota,
+            **more,
+        )
 
     def _has_place(self, most: int) -> bool:
         age = self._now() - self._counted
@@ -103,16 +124,6 @@ class Quota:
 def refusal(execution: str, error: QuotaExceededError) -> Reply:
     """Return the answer to a start that is not let in."""
     return Reply(code=error.status, id=execution, problem=error.problem())
-
-
-def _exceeded(quota: str, used: str, retry_after: float | None) -> QuotaExceededError:
-    more = {} if retry_after is None else {"retry_after": retry_after}
-    return QuotaExceededError(
-        f"the tenant's quota is used up: {used}",
-        hint="see it with: flunq tenants show",
-        quota=quota,
-        **more,
-    )
 
 
 _NONE = Quotas()

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from flunq.core.tenancy import READY, TENANTS_CHANGED
 from flunq.errors import FlunqError
 from flunq.log.ports import OutcomeUnknownError
+from flunq.services.lasting import heard
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Callable, Sequence
 
     from flunq.core.tenancy import TenantRecord
     from flunq.log.ports import Requests
+    from flunq.services.lasting import Role
     from flunq.services.tenants.records import TenantRecords
-
-    Role = Callable[[asyncio.Event], Coroutine[Any, Any, None]]
 
 log = logging.getLogger(__name__)
 
@@ -70,11 +70,7 @@ class TenantRoles:
                 while not stop.is_set():
                     changed.clear()
                     await self._follow()
-                    try:
-                        async with asyncio.timeout(LOOK_SECONDS):
-                            await changed.wait()
-                    except TimeoutError:
-                        pass
+                    await heard(changed, within=LOOK_SECONDS)
         finally:
             stopping.cancel()
             await asyncio.gather(*(self.leave(name) for name in list(self._serving)))

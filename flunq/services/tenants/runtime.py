@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -22,6 +23,7 @@ from flunq.services.executor.remote import RemoteExecutor
 from flunq.services.flow.board import FlowBoard
 from flunq.services.flow.gate import FlowGate
 from flunq.services.identity.audit import Audit
+from flunq.services.identity.links import LinkSecrets, LinkSigner, own_links
 from flunq.services.identity.watching import Watch, WatchedStream
 from flunq.services.manager import PartitionManager
 from flunq.services.schedules.keeper import ScheduleKeeper
@@ -82,6 +84,7 @@ class TenantRuntime:
         self.tenant = settings.tenant
         self.host = host
         self._audit = self._make_audit(parts.stream)
+        self._links = LinkSigner(host.proof) if host.proof else None
         self._stream = stream = self._watched(parts.stream)
         self._store = store = parts.store
         self._vault = Vault(store.secrets, self.tenant, host.secrets_key, host.clock)
@@ -94,7 +97,7 @@ class TenantRuntime:
         self.gate = FlowGate(share, board)
         self.definitions = Definitions(store.definitions, self.tenant, host.clock, store.blobs)
         self.dispatcher = self._make_dispatcher()
-        self.quota = Quota(parts.quotas)
+        self.quota = Quota(parts.quotas, tenant=self.tenant)
         context = WorkerContext(
             settings,
             stream=stream,
@@ -200,6 +203,15 @@ class TenantRuntime:
             secrets=self.secrets,
             bundled=contents.read,
             engine=self.host.engine,
+            secrets_of=self._secrets_of,
+        )
+
+    def _secrets_of(self, execution: str) -> Secrets:
+        """The tenant's secrets, and links by which people answer this execution."""
+        if self._links is None:
+            return self.secrets
+        return LinkSecrets(
+            self.secrets, partial(own_links, self._links, self.tenant, execution, self._seconds())
         )
 
     def _catalog(self, context: WorkerContext) -> Catalog:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from flunq.log.select import database
 from flunq.services.identity.audited import AuditedStream
+from flunq.services.lasting import while_connected
 from flunq.services.tenants.access import Servers
 from flunq.services.tenants.keeper import TenantKeeper
 from flunq.services.tenants.roles import TenantRoles
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from flunq.core.tenancy import TenantRecord
     from flunq.log.select import StreamSettings
-    from flunq.services.tenants.roles import Role
+    from flunq.services.lasting import Role
 
 
 async def run_tenants(
@@ -40,16 +41,19 @@ async def run_tenants(
             asyncio.create_task(keeper.run(ends)),
             asyncio.create_task(roles.run(ends)),
         ]
-        waiting = [asyncio.create_task(stop.wait()), asyncio.create_task(stream.wait_lost())]
         try:
-            await asyncio.wait([*working, *waiting], return_when=asyncio.FIRST_COMPLETED)
-            if waiting[1].done():
-                raise ConnectionError(waiting[1].result())
+            await while_connected(stream, _one_ends(working, stop))
         finally:
             ends.set()
-            for task in waiting:
-                task.cancel()
             outcomes = await asyncio.gather(*working, return_exceptions=True)
         for outcome in outcomes:
             if isinstance(outcome, BaseException):
                 raise outcome
+
+
+async def _one_ends(working: list[asyncio.Task[None]], stop: asyncio.Event) -> None:
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait([*working, stopping], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stopping.cancel()

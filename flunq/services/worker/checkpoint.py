@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -71,7 +72,6 @@ class Checkpointer:
         owner.executions.take_abandoned()  # by the fold; they are not counted below
         self._counts = owner.executions.places.per_pack()
         """For how many of them it still is the place."""
-        self._written_position = checkpoint.seq
         self._lock = asyncio.Lock()
 
     @property
@@ -83,13 +83,10 @@ class Checkpointer:
         """Write a checkpoint of everything that is committed now."""
         async with self._lock:
             drafts: list[_Draft] = []
-            try:
+            with ExitStack() as unless_written:
+                unless_written.callback(_want_again, drafts)
                 await self._write(drafts)
-            except BaseException:
-                for draft in drafts:
-                    if draft.live is not None:
-                        draft.live.dirty = True
-                raise
+                unless_written.pop_all()
 
     async def _write(self, drafts: list[_Draft]) -> None:
         owner = self._owner
@@ -99,6 +96,7 @@ class Checkpointer:
         released = owner.outbox.released_through
         # Later deletions come after this position in the journal, like the events before them.
         deleted, buried = dict(owner.executions.deleted), dict(owner.executions.buried)
+        groups, joined = dict(owner.executions.groups.open), dict(owner.executions.groups.joined)
         owner.journal_bytes = 0
         for pack in owner.executions.take_abandoned():
             self._counts[pack] -= 1
@@ -127,6 +125,8 @@ class Checkpointer:
             sizes=[self._bytes.get(pack, PACK_BYTES) for pack in packs],
             deleted=deleted,
             buried=buried,
+            groups=groups,
+            joined=joined,
         )
         crash_point("before-checkpoint")
         await self._packs.store_checkpoint(self._checkpoint)
@@ -222,6 +222,12 @@ class Checkpointer:
         for live in list(owner.executions.live.values()):
             if live.state is not None and _is_settled(live) and _may_sleep(live, idle_since, now):
                 owner.let_sleep(live.state)
+
+
+def _want_again(drafts: list[_Draft]) -> None:
+    for draft in drafts:
+        if draft.live is not None:
+            draft.live.dirty = True
 
 
 def _may_sleep(live: Live, idle_since: float, now: int) -> bool:

@@ -34,6 +34,8 @@ NONCE_HEADER = "Flunq-Nonce"
 EPOCH_HEADER = "Flunq-Epoch"
 MAX_COMMIT_BYTES = 768 * 1024
 """Stays below a server's smallest usual ``max_payload`` of 1 MiB with one call's events on top."""
+LONGEST_PAUSE = 0.25
+"""Between two tries of a commit: an election among servers takes seconds, this must add little."""
 
 
 class FencedError(Exception):
@@ -278,7 +280,7 @@ async def append_settled(
                 raise FencedError(f"partition {partition} was written by {writer or 'another'}")
         # Jitter only spreads retries; nothing depends on its value.
         await asyncio.sleep(delay * (0.5 + random.random()))  # noqa: S311 - only spreads retries
-        delay = min(delay * 2, 1.0)
+        delay = min(delay * 2, LONGEST_PAUSE)
 
 
 async def _look(journal: Journal, partition: int) -> tuple[int, str] | None:

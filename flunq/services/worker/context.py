@@ -9,6 +9,10 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from flunq.core.retention import FOR_EVER, Retention
+from flunq.services.flow.board import FlowBoard
+from flunq.services.flow.pauses import Pauses
+from flunq.services.flow.pausing import Pausing
+from flunq.services.flow.tally import Tally
 from flunq.services.tenants.quota import Quota
 from flunq.services.worker.places import PlaceBook
 from flunq.services.worker.post import Post
@@ -41,6 +45,8 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     handover_seconds: float = 5.0
     max_buffered: int = 8 * 1024 * 1024
     trim_seconds: float = 30.0
+    tracing: bool = False
+    """Whether executions that belong to no trace begin one."""
     retention: Retention = FOR_EVER
     """How long ended executions are kept whose workflow does not say it."""
     retention_seconds: float = 30.0
@@ -125,3 +131,11 @@ class WorkerContext:
         self.trials = Trials()
         self.places = PlaceBook()
         self.post = Post(stream.requests, database.blobs.put)
+        self.pauses = Pauses(database.definitions, settings.tenant)
+        self.tally = self._make_tally()
+
+    def _make_tally(self) -> Tally:
+        settings, stream = self.settings, self.stream
+        board = FlowBoard(settings.tenant, stream, self.database, self.clock, node=settings.node)
+        pausing = Pausing(board, self.pauses, stream)
+        return Tally(pausing, self.pauses, stream, self.database, board, settings.partitions)

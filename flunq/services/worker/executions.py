@@ -8,6 +8,7 @@ import msgspec
 
 from flunq.core.execution.commands import Failure, WorkflowRef
 from flunq.core.protocol import Result
+from flunq.services.worker.groups import Groups
 from flunq.services.worker.places import Place
 
 if TYPE_CHECKING:
@@ -120,6 +121,7 @@ class Executions:
         """Deleted ones, with the newest pack that holds them; older ones may hold them too."""
         self.buried: dict[str, int] = {}
         """The requests that started deleted ones, and when those were deleted, oldest first."""
+        self.groups = Groups()
         self._recalled: dict[str, tuple[Finished, int, int]] = {}
         self._abandoned: list[int] = []
 

@@ -38,6 +38,8 @@ class Job(msgspec.Struct):
     share: BusShare | None = None
     complete: bool = False
     """What a start refers to has been fetched."""
+    follows: bool = False
+    """Its sender goes to another partition itself if told to."""
 
 
 def name_of_input(command: Command) -> str:

@@ -7,15 +7,12 @@ import logging
 from base64 import b64encode
 from hashlib import shake_128
 from importlib.metadata import version
-from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from flunq.core.claims import is_reference
 from flunq.core.events import (
     DELETED,
-    QUARANTINED,
     CloudEvent,
     encode_event,
     timestamp,
@@ -41,17 +38,16 @@ from flunq.core.execution.effects import (
 from flunq.core.execution.faults import BASE
 from flunq.core.execution.turn import MAX_EVENT
 from flunq.core.protocol import Reply, Result
-from flunq.errors import (
-    FlunqError,
-)
 from flunq.log.ports import OutcomeUnknownError, StoreFullError
-from flunq.services.worker.claims import resolve_input
+from flunq.services.worker.bringing import Bringing
+from flunq.services.worker.collecting import Collector
 from flunq.services.worker.commit import EPOCH_HEADER, CommitSettings, Committer, Entry
 from flunq.services.worker.crashpoints import crash_point
 from flunq.services.worker.entries import EntryWriter
 from flunq.services.worker.executions import Executions, Finished, Live
 from flunq.services.worker.fingerprint import fingerprint, same_start
 from flunq.services.worker.hearing import Hearing
+from flunq.services.worker.heeding import Heeding
 from flunq.services.worker.jobs import (
     Job,
     Settle,
@@ -67,14 +63,12 @@ from flunq.services.worker.jobs import (
 )
 from flunq.services.worker.outbox import Outbox
 from flunq.services.worker.packs import StaleCheckpointError
-from flunq.services.worker.patience import patiently
 from flunq.services.worker.records import (
     finished_record,
-    quarantine_facts,
-    quarantined_record,
-    report_of_quarantined,
 )
-from flunq.services.worker.returning import RETURNS, Returns, completed
+from flunq.services.worker.returning import RETURNS, Returns
+from flunq.services.worker.setting_aside import SettingAside
+from flunq.services.worker.starting import drawn
 from flunq.services.worker.timers import Timers
 from flunq.services.worker.watchers import Watchers
 from flunq.telemetry.catalog import counter
@@ -86,6 +80,7 @@ if TYPE_CHECKING:
     from flunq.core.expressions import Answer, Need
     from flunq.services.worker.context import WorkerContext
     from flunq.services.worker.inbox import InboxPosition
+    from flunq.services.worker.packs import Packs
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +89,6 @@ EVENT_ROOM = 16 * 1024
 """Bytes of a message around an event: subject and headers."""
 _to_json = msgspec.json.Encoder().encode
 
-SERVER_ERROR = 500
 RETRY_SECONDS = 1.0
 WAKE_AHEAD = 20_000_000
 """Microseconds before its next timer that a sleeping execution is brought back."""
@@ -117,6 +111,7 @@ class Owner:
         number: int,
         released_through: int,
         load: Callable[[str], Any],
+        packs: Packs,
     ) -> None:
         self.context = context
         self.partition = partition
@@ -131,14 +126,17 @@ class Owner:
         """The next checkpoint is wanted now."""
         settings = context.settings
         self.source = f"/flunq/{settings.tenant}/partitions/{partition}"
-        self._load = load
-        self._loading: dict[str, list[Job]] = {}
+        self.load = load
+        self.bringing = Bringing(self)
+        self.setting_aside = SettingAside(self)
+        self.collector = Collector(self)
         self._tasks: set[asyncio.Task[None]] = set()
         self.outbox = Outbox(context, partition, released_through=released_through)
         self.committer = self._make_committer(epoch=epoch, position=position, number=number)
         self._environments: dict[str, Environment] = {}
-        self._writer = EntryWriter(settings, context.dispatcher)
+        self.writer = EntryWriter(settings, context.dispatcher)
         self._returns = Returns(self)
+        self.heeding = Heeding(self, packs)
         self._leaving = False
         self.leaving: set[str] = set()
         """Ended executions whose removal is on its way into the journal: one event is enough."""
@@ -187,13 +185,11 @@ class Owner:
         if isinstance(job.command, Start) and self.committer.full and job.inbox is None:
             self.settle(job, full(execution))
             return
-        waiting = self._loading.get(execution)
-        if waiting is not None:
-            waiting.append(job)
+        if self.bringing.queue(execution, job) or self.collector.missed(job):
             return
         live = self.executions.live.get(execution)
         if not job.complete and is_incomplete(job.command):
-            self._load_then(execution, job)
+            self.bringing.begin(execution, job)
         elif isinstance(job.command, RETURNS):
             self._returns.apply(job)
         elif live is not None:
@@ -201,7 +197,7 @@ class Owner:
         elif (ended := self.executions.ended(execution)) is not None:
             self._answer_finished(ended, job)
         elif execution in self.executions.places:
-            self._load_then(execution, job)
+            self.bringing.begin(execution, job)
         elif isinstance(job.command, Start):
             self._start(job.command, job)
         else:
@@ -218,59 +214,18 @@ class Owner:
             ref = known
         workflow = definitions.cached(ref.digest)
         if workflow is None:
-            self._load_then(start.id, job)
+            self.bringing.begin(start.id, job)
             return
-        if workflow.uses_secrets:
-            job.command = start = msgspec.structs.replace(start, nonce=token_hex(16))
+        begins = self.collector.begins(start, job, workflow)
+        if begins is None:
+            return
+        tracing = self.context.settings.tracing
+        job.command = start = drawn(begins, secrets=workflow.uses_secrets, tracing=tracing)
         live = Live(None, workflow, fingerprint(start.input), first=0, last=0)
         self.executions.live[start.id] = live
         self.decide(live, job)
 
-    async def prepare(self, job: Job) -> None:
-        """Fetch what a command needs, so that :meth:`submit` applies it at once."""
-        command = job.command
-        try:
-            if command.id in self.executions.places:
-                await self._load(command.id)
-            await self._prepare(job)
-        except FlunqError as error:
-            log.info("%s meets its error again when it is applied: %s", command.id, error)
-
-    def _load_then(self, execution: str, job: Job) -> None:
-        self._loading[execution] = [job]
-        self.spawn(self._load_and_apply(execution))
-
-    async def _load_and_apply(self, execution: str) -> None:
-        problems: dict[int, FlunqError] = {}
-        try:
-            await self._bring_in(execution, problems)
-        except StaleCheckpointError:
-            # Whoever sent them hears nothing, and asks the new owner.
-            del self._loading[execution]
-            self.doubt()
-            return
-        for position, job in enumerate(self._loading.pop(execution)):
-            if position in problems:
-                self._give_up(job, problems[position])
-            else:
-                self.apply(job)
-
-    def _give_up(self, job: Job, problem: FlunqError) -> None:
-        """Nothing can be done with a command: tell whoever waits for it."""
-        reply = Reply(code=problem.status, id=job.command.id, problem=problem.problem())
-        if not is_awaited_child(job.command):
-            self.settle(job, reply)
-        elif problem.status >= SERVER_ERROR:
-            self.spawn(self._try_again(job))
-        else:
-            self._decline(job, reply)
-
-    async def _try_again(self, job: Job) -> None:
-        """Nobody would repeat the start of a child that could not be looked into."""
-        await asyncio.sleep(RETRY_SECONDS)
-        self.submit(job)
-
-    def _decline(self, job: Job, reply: Reply) -> None:
+    def decline(self, job: Job, reply: Reply) -> None:
         """Tell the parent of a child that it cannot be started."""
         start = job.command
         assert isinstance(start, Start)
@@ -284,46 +239,11 @@ class Owner:
         )
         report = Report(id=start.parent, task=start.parent_task, failure=failure)
         entry = Entry(events=[], inbox=job.inbox)
-        entry.outbox.append(self._writer.letter(report, entry))
+        entry.outbox.append(self.writer.letter(report, entry))
         settle = job.settle
         if settle is not None:
             entry.settled = lambda _: settle(reply)
         self.committer.add(entry)
-
-    async def _bring_in(self, execution: str, problems: dict[int, FlunqError]) -> None:
-        """Load an execution, and what the starts of it name; note whose jobs have no prospects."""
-        jobs = self._loading[execution]
-        try:
-            await patiently(lambda: self._load(execution))
-        except FlunqError as error:
-            problems |= dict.fromkeys(range(len(jobs)), error)
-            return
-        for position, job in enumerate(jobs):
-            try:
-                await self._prepare(job)
-            except FlunqError as error:
-                problems[position] = error
-
-    async def _prepare(self, job: Job) -> None:
-        command = job.command
-        if isinstance(command, Start):
-            job.command, job.complete = await patiently(lambda: self._complete(command)), True
-        elif isinstance(command, RETURNS):
-            context = self.context
-            job.command = await patiently(lambda: completed(context, command))
-            job.complete = True
-
-    async def _complete(self, start: Start) -> Start:
-        """Fill in what a start leaves to the engine: the definition's digest, a large input."""
-        ref = start.workflow
-        value = start.input
-        if not self.executions.knows(start.id):
-            if not ref.digest:
-                ref = await self.context.definitions.resolve(name_of(ref))
-            await self.context.definitions.get(ref.digest)
-        if is_reference(value):
-            value = await resolve_input(value, self.context.database.blobs)
-        return msgspec.structs.replace(start, workflow=ref, input=value)
 
     def spawn(self, coroutine: Any) -> None:
         """Run something beside the inputs; it ends with the owner."""
@@ -340,6 +260,8 @@ class Owner:
 
     def decide(self, live: Live, job: Job) -> None:
         """Let the core decide about a command."""
+        if self.collector.is_over(live, job) or self.heeding.refuses(live, job):
+            return
         command = job.command
         if live.tainted:
             self.answer_behind(job, Reply(code=200, id=command.id, status="quarantined"))
@@ -356,8 +278,9 @@ class Owner:
                 live.answers,
             )
             self._note(live, decision, job)
-        except Exception as error:  # noqa: BLE001 - one execution's poison must not stop the rest
-            self._quarantine(live, job, error)
+        except Exception as error:  # one execution's poison must not stop the rest
+            log.exception("execution %s is quarantined", command.id)
+            self.setting_aside.live(live, f"{type(error).__name__}: {error}", job)
 
     def _is_settled_already(self, live: Live, command: Command, job: Job) -> bool:
         """Deal with commands that the core need not see."""
@@ -384,7 +307,9 @@ class Owner:
         state = live.state
         assert state is not None
         entry = Entry(events=[], inbox=job.inbox, share=job.share)
-        self._writer.write(live, decision, entry)
+        self.writer.write(live, decision, entry)
+        for event in decision.events:
+            self.executions.groups.note(event)
         live.seq = state.seq
         live.touched = asyncio.get_running_loop().time()
         if job.mailbox:
@@ -406,6 +331,7 @@ class Owner:
             live.first = live.first or sequence
             live.last = sequence
             self.hearing.follow_lifecycle(sequence)
+            self.heeding.committed(live, decision.events)
             if job.settle is not None:
                 job.settle(reply)
             if more:
@@ -454,58 +380,9 @@ class Owner:
         while True:
             try:
                 return await self.context.engine.evaluate(need)
-            except Exception:
-                # Nobody else would ask: the execution waits for this answer.
+            except Exception:  # the execution waits for this answer, and nobody else would ask
                 log.exception("partition %d: the expression engine failed", self.partition)
                 await asyncio.sleep(RETRY_SECONDS)
-
-    def _quarantine(self, live: Live, job: Job, error: Exception) -> None:
-        """Set one execution aside; its partition goes on."""
-        command = job.command
-        log.exception("execution %s is quarantined", command.id)
-        self.quarantine(live, f"{type(error).__name__}: {error}", job)
-
-    def quarantine_untried(self, job: Job, reason: str) -> None:
-        """Set the execution of a command aside without applying it."""
-        command = job.command
-        live = self.executions.live.get(command.id)
-        if live is not None:
-            self.quarantine(live, reason, job)
-        elif isinstance(command, Start) and not self.executions.knows(command.id):
-            value = fingerprint(command.input)
-            self.quarantine(Live(None, None, value, first=0, last=0), reason, job)
-        else:
-            self.settle(job, Reply(code=500, id=command.id))
-
-    def quarantine(self, live: Live, reason: str, job: Job) -> None:
-        """Record that an execution cannot go on, and keep what is known of it."""
-        command = job.command
-        ref = live.state.workflow if live.state else getattr(command, "workflow", None)
-        if ref is None:
-            ref = live.workflow_of().ref
-        facts = quarantine_facts(ref, reason, command, self.context.clock.now())
-        live.seq += 1
-        live.tainted = True
-        self.executions.live[command.id] = live
-        event = self._event(command.id, ref, live.seq, QUARANTINED, facts)
-        finished = quarantined_record(live.state, event, live.fingerprint)
-        entry = Entry(events=[], inbox=job.inbox, share=job.share)
-        self._writer.add_events([event], entry)
-        entry.outbox.append({"dead": [event.id, msgspec.json.decode(entry.events[0])]})
-        report = report_of_quarantined(live.state, command)
-        if report is not None:
-            entry.outbox.append(self._writer.letter(report, entry))
-
-        def settled(sequence: int) -> None:
-            self.executions.live.pop(command.id, None)
-            self.hearing.listeners.forget(command.id)
-            self.executions.finished[command.id] = (finished, live.first or sequence, sequence)
-            self._tell(finished.result())
-            if job.settle is not None:
-                job.settle(Reply(code=200, id=command.id, status="quarantined"))
-
-        entry.settled = settled
-        self.committer.add(entry)
 
     # -- answers without new events ----------------------------------------------------------------
 
@@ -585,7 +462,7 @@ class Owner:
     def _answer_conflict(self, job: Job) -> None:
         reply = conflict(job.command.id)
         if is_awaited_child(job.command):
-            self._decline(job, reply)
+            self.decline(job, reply)
         else:
             self.settle(job, reply)
 
@@ -606,13 +483,14 @@ class Owner:
             return
         self.leaving.add(finished.id)
         data |= {"request": finished.request} if finished.request else {}
-        event = self._event(finished.id, finished.workflow, finished.seq + 1, type_name, data)
+        event = self.event(finished.id, finished.workflow, finished.seq + 1, type_name, data)
         inbox = job.inbox if job else None
         self.committer.add(Entry(events=[encode_event(event)], inbox=inbox, settled=settled))
 
-    def _event(
+    def event(
         self, execution: str, ref: WorkflowRef, seq: int, type_name: str, data: dict[str, Any]
     ) -> CloudEvent:
+        """Return an event of the engine about one of its executions."""
         return CloudEvent(
             id=f"{execution}:{seq}",
             source=self.source,
@@ -684,7 +562,7 @@ class Owner:
             self.much_written.set()
         crash_point("before-release")
         for result in results:
-            self._tell(result)
+            self.tell(result)
         items = [item for entry in batch for item in entry.outbox]
         self.outbox.add(sequence, items, self.open_dispatch)
         crash_point("after-release")
@@ -728,7 +606,8 @@ class Owner:
 
     # -- results ---------------------------------------------------------------------------------
 
-    def _tell(self, result: Result) -> None:
+    def tell(self, result: Result) -> None:
+        """Tell those who wait for an execution how it ended."""
         for mailbox in self.watchers.take(result.id):
             self.context.post.add(mailbox, result)
 
@@ -758,7 +637,7 @@ class Owner:
         try:
             for execution in executions.places.due_until(self.context.clock.now() + WAKE_AHEAD):
                 if executions.place_if_asleep(execution) is not None:
-                    await self._load(execution)
+                    await self.load(execution)
         except StaleCheckpointError:
             self.doubt()
         finally:
@@ -784,6 +663,7 @@ class Owner:
 
     def close(self) -> None:
         """Stop timers and background work."""
+        self.heeding.close()
         self.timers.close()
         self.outbox.close()
         for task in list(self._tasks):

@@ -7,6 +7,7 @@ written last, by compare-and-set, and never replaces a newer one.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
@@ -18,12 +19,14 @@ from flunq.log.ports import Blobs, KeyValue, OutcomeUnknownError, RevisionConfli
 from flunq.services.worker.executions import Mark, Packed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterator, Sequence
 
 log = logging.getLogger(__name__)
 
 PACK_BYTES = 512 * 1024
 CACHED_PACKS = 16
+AHEAD = 16
+"""Indexes asked for at a time: each answer waits for the turn of a busy node's loop."""
 
 
 class Checkpoint(msgspec.Struct, kw_only=True):
@@ -43,6 +46,10 @@ class Checkpoint(msgspec.Struct, kw_only=True):
     """Deleted executions: what packs up to this number hold of them does not count any more."""
     buried: dict[str, int] = {}
     """The requests that started deleted executions, and when those were deleted."""
+    groups: dict[str, str] = {}
+    """The executions that collect starts, by group."""
+    joined: dict[str, tuple[str, str]] = {}
+    """The starts that have joined one of late: which, and the fingerprint of their input."""
     blob: str = ""
     """Where the whole record lies when it is too large for a message."""
 
@@ -152,6 +159,14 @@ class Packs:
         if entry is None:
             raise StaleCheckpointError(f"{self._prefix}.index.{number} is gone")
         return msgspec.msgpack.decode(entry.value, type=list[Mark])
+
+    async def marks_of(self, numbers: Sequence[int]) -> AsyncIterator[tuple[int, list[Mark]]]:
+        """Read the indexes of packs in their order, some of them ahead."""
+        for begin in range(0, len(numbers), AHEAD):
+            some = numbers[begin : begin + AHEAD]
+            indexes = await asyncio.gather(*(self.marks(number) for number in some))
+            for found in zip(some, indexes, strict=True):
+                yield found
 
     async def load(self, number: int) -> dict[str, Packed]:
         """Read a pack; recently read ones stay in memory."""

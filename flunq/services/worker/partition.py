@@ -28,7 +28,9 @@ from flunq.core.protocol import (
     report_subject,
     start_subject,
 )
+from flunq.errors import ConflictError
 from flunq.log.ports import OutcomeUnknownError, StoreFullError
+from flunq.services.lasting import heard
 from flunq.services.tenants.quota import refusal
 from flunq.services.wire import claim_in, decode_commands
 from flunq.services.worker.adoption import Adoption
@@ -122,6 +124,8 @@ class Partition:
                 return
             first = recovered.number == 1
             await self._suspects.look(graceful=recovered.graceful or first)
+            # Whoever pauses a workflow may have asked the last owner: this one must know by itself.
+            await self.context.pauses.refresh()
         except StaleCheckpointError:
             raise FencedError(f"partition {self.number} has another owner") from None
         except UNREACHED as error:
@@ -159,6 +163,7 @@ class Partition:
             number=recovered.number,
             released_through=recovered.released_through,
             load=self._load,
+            packs=self._packs,
         )
 
     async def _serve(self, owner: Owner, recovered: Recovered, serving: Callable[[], None]) -> None:
@@ -180,6 +185,7 @@ class Partition:
                 group.create_task(self._grow_calm(owner)),
             ]
             await self._go_on(owner, recovered)
+            owner.spawn(owner.heeding.act())
             if owner.watched is not None:
                 # Tasks that are begun before the deadly input is found die for nothing.
                 await asyncio.sleep(A_MOMENT)
@@ -218,7 +224,7 @@ class Partition:
         for execution, reason in recovered.poisoned.items():
             broken = owner.executions.live.get(execution)
             if broken is not None and broken.state is not None:
-                owner.quarantine(broken, reason, Job(Continue(id=execution)))
+                owner.setting_aside.live(broken, reason, Job(Continue(id=execution)))
         for sequence, items in recovered.outbox:
             owner.outbox.add(sequence, items, owner.open_dispatch)
 
@@ -248,7 +254,7 @@ class Partition:
         await self._room(owner)
         refused = self._refused(owner, request.commands)
         admitted = [command for command in request.commands if command.id not in refused]
-        replies = iter(await gather_replies(owner, admitted, request.mailbox))
+        replies = iter(await gather_replies(owner, admitted, request.mailbox, follows=True))
         return _encode([refused.get(command.id) or next(replies) for command in request.commands])
 
     def _refused(self, owner: Owner, commands: Sequence[Command]) -> dict[str, Reply]:
@@ -346,12 +352,12 @@ class Partition:
     async def _try(self, owner: Owner, name: str, jobs: list[Job]) -> None:
         """Apply commands under watch; what killed a process before is set aside untried."""
         for job in jobs:
-            await owner.prepare(job)
+            await owner.bringing.prepare(job)
         async with self._suspects.turn:
             killer = await self._suspects.is_killer(name)
             for job in jobs:
                 if killer:
-                    owner.quarantine_untried(job, "the process died on this input twice")
+                    owner.setting_aside.untried(job, "the process died on this input twice")
                 else:
                     owner.apply(job)
 
@@ -419,9 +425,7 @@ class Partition:
     async def _keep_checkpoints(self, owner: Owner) -> None:
         settings = self.context.settings
         while True:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(settings.checkpoint_seconds):
-                    await owner.much_written.wait()
+            await heard(owner.much_written, within=settings.checkpoint_seconds)
             owner.much_written.clear()
             if owner.journal_bytes or owner.executions.finished or owner.executions.live:
                 await self._checkpoint()
@@ -444,7 +448,17 @@ class Partition:
             await adoption.adopt()
             await requeue.look()
             await retention.look()
+            await self._look_at_pauses(owner)
             await self._set_wake(owner)
+
+    async def _look_at_pauses(self, owner: Owner) -> None:
+        """Read them again, in case that nobody could tell this owner; finish what others began."""
+        context = self.context
+        with suppress(OutcomeUnknownError, StoreFullError, ConflictError):
+            await context.pauses.keep_up(context.settings.sweep_seconds / 2)
+            if self.number == 0:
+                await context.tally.tell()
+        owner.heeding.keep_up()
 
     async def _set_wake(self, owner: Owner) -> None:
         """Let the broker remind whoever owns the partition of its next far timers."""
@@ -471,7 +485,9 @@ class Partition:
         await self._checkpoint()
 
 
-async def gather_replies(owner: Owner, commands: list[Command], mailbox: str | None) -> list[Reply]:
+async def gather_replies(
+    owner: Owner, commands: list[Command], mailbox: str | None, *, follows: bool = False
+) -> list[Reply]:
     """Apply commands; return their replies, in order, once all of them are durable."""
     done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     replies: list[Reply | None] = [None] * len(commands)
@@ -488,7 +504,8 @@ async def gather_replies(owner: Owner, commands: list[Command], mailbox: str | N
         return settle
 
     for position, command in enumerate(commands):
-        owner.submit(Job(command, settle=settle_at(position), mailbox=mailbox))
+        job = Job(command, settle=settle_at(position), mailbox=mailbox, follows=follows)
+        owner.submit(job)
         if position % BREATH == BREATH - 1:
             await asyncio.sleep(0)
     if left:

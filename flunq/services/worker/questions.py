@@ -15,10 +15,10 @@ from flunq.core.execution.state import State
 from flunq.core.protocol import (
     MAX_MESSAGE,
     MOST_PADDING,
-    Answer,
     Commits,
     Details,
     Get,
+    Heed,
     History,
     ListPage,
     Mark,
@@ -30,6 +30,7 @@ from flunq.core.protocol import (
     Watch,
 )
 from flunq.errors import FlunqError, NotFoundError, UnavailableError
+from flunq.services.answering import given, refused
 from flunq.services.worker.commit import Entry, FencedError
 from flunq.services.worker.executions import STATUS_CODES, Finished
 from flunq.services.worker.packs import StaleCheckpointError
@@ -63,21 +64,16 @@ class Questions:
         An owner that was replaced says nothing: the new one may know what it does not.
         """
         try:
-            value = await self._value(_question(payload))
-            body = _encode(value)
+            return given(await self._value(_question(payload)))
         except FencedError:
             return None
         except StaleCheckpointError:
             self._owner.doubt()
             return None
         except NotFoundError as error:
-            return _encode(Answer(problem=error.problem())) if await self._may_deny() else None
-        except FlunqError as error:
-            return _encode(Answer(problem=error.problem()))
-        except msgspec.MsgspecError as error:
-            problem = {"type": "urn:flunq:error:usage", "status": 400, "detail": str(error)}
-            return _encode(Answer(problem=problem))
-        return _encode(Answer(value=msgspec.Raw(body)))
+            return refused(error) if await self._may_deny() else None
+        except (FlunqError, msgspec.MsgspecError) as error:
+            return refused(error)
 
     async def _may_deny(self) -> bool:
         return await self._owner.still_owns()
@@ -93,7 +89,17 @@ class Questions:
             return await self._history(question)
         if isinstance(question, Mark):
             return await self._mark(question)
+        if isinstance(question, Heed):
+            return await self._heed(question)
         return await self._commits(question)
+
+    async def _heed(self, heed: Heed) -> int:
+        """Answer once nothing happens any more that a newer pause forbids."""
+        pauses = self._owner.context.pauses
+        await pauses.refresh(heed.revision)
+        # What was decided before is let happen by its commit.
+        await self._owner.committer.flushed()
+        return pauses.revision
 
     async def _mark(self, mark: Mark) -> int:
         committer = self._owner.committer
@@ -304,6 +310,8 @@ def _waiting(state: State) -> list[dict[str, Any]]:
         {"for": "timer", "task": _timer_of(state, timer), "timer": timer, "due": due}
         for timer, due in state.timers.items()
     ]
+    if state.collecting is not None:
+        timers = [{**each, "starts": state.collecting.count} for each in timers]
     listeners = [
         {"for": "event", "task": state.frames[step].reference, "listener": listener}
         for listener, step in state.listeners.items()

@@ -227,8 +227,8 @@ class Recovery:
     async def _read_marks(self, checkpoint: Checkpoint) -> None:
         self._executions.deleted = dict(checkpoint.deleted)
         self._executions.buried = dict(checkpoint.buried)
-        for number in checkpoint.packs:
-            marks = await self._packs.marks(number)
+        self._executions.groups.restore(checkpoint.groups, checkpoint.joined)
+        async for number, marks in self._packs.marks_of(checkpoint.packs):
             self._entries[number] = len(marks)
             current = [m for m in marks if checkpoint.deleted.get(m.id, -1) < number]
             self._executions.places.put(mark.place(number) for mark in current)
@@ -283,6 +283,7 @@ class Recovery:
     async def _fold_event(self, event: CloudEvent, sequence: int) -> Live | None:
         executions = self._executions
         execution = event.subject
+        executions.groups.note(event)
         if event.type in GONE:
             executions.forget(execution)
             executions.bury(event.data.get("request", ""), micros(event.time))
@@ -302,7 +303,7 @@ class Recovery:
             return None
         try:
             live.state = fold(live.state, event)
-        except Exception as error:
+        except Exception as error:  # one execution's poison must not stop the rest
             log.exception("execution %s cannot be folded", execution)
             live.tainted = True
             self._poisoned[execution] = f"{type(error).__name__}: {error}"

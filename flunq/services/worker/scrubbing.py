@@ -48,8 +48,7 @@ class Scrubber:
         async with self._turn:
             try:
                 left = await self._erase(question)
-            except Exception as error:
-                # The one who asked must hear of it.
+            except Exception as error:  # the one who asked must hear of it
                 log.warning("erasing failed", exc_info=error)
                 self._told[question] = Erased(state=FAILED, detail=str(error) or repr(error))
             else:

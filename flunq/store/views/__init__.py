@@ -162,6 +162,16 @@ _SCHEDULES = """
     last_started_at | TIMESTAMP | when the last of them started
     last_execution_id | VARCHAR | the last of them
 """
+_ALERTS = """
+    rule | VARCHAR | name of the alert
+    number | BIGINT | how often it had fired by then
+    status | VARCHAR | firing or resolved
+    time | TIMESTAMP | when it was told, UTC
+    since | TIMESTAMP | since when it held
+    delivery | VARCHAR | waiting, delivered, failed, or none without a webhook
+    tries | BIGINT | requests that were made
+    problem | VARCHAR | why the last of them failed
+"""
 _DEAD_LETTERS = f"""
     execution_id | VARCHAR | the execution
 {_WORKFLOW.strip()}
@@ -184,6 +194,7 @@ VIEWS: dict[str, View] = {
         _view("timers", "One row for each timer that was set.", _TIMERS),
         _view("workflows", "One row for each version of a workflow.", _WORKFLOWS),
         _view("schedules", "One row for each workflow that starts by itself.", _SCHEDULES),
+        _view("alerts", "The newest notices of each alert; cluster only.", _ALERTS),
         _view("dead_letters", "Executions and tasks that could not go on.", _DEAD_LETTERS),
     )
 }

@@ -102,6 +102,30 @@ async def test_a_defect_is_told_without_its_traceback() -> None:
     assert "secret" not in answer.text
 
 
+async def test_what_lets_its_owner_answer_is_not_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def broken(_: Call) -> Reply:
+        raise ValueError
+
+    route = ApiRoute(
+        method="GET", path="/approvals/{link}", endpoint=broken, summary="", name="x", role=None
+    )
+    async with calling(services(), route) as client:
+        assert (await client.get("/approvals/sTHE-LINK")).status_code == 500
+    assert "/approvals/***" in caplog.text
+    assert "THE-LINK" not in caplog.text
+
+
+async def test_without_a_cluster_no_link_is_known_and_a_browser_gets_a_page() -> None:
+    async with calling(services(), token="") as client:
+        plain = await client.get("/approvals/sabc")
+        page = await client.get("/approvals/sabc", headers={"accept": "text/html"})
+    assert (plain.status_code, plain.json()["status"]) == (503, 503)
+    assert (page.status_code, page.headers["retry-after"]) == (503, plain.headers["retry-after"])
+    assert "<h1>" in page.text
+
+
 @pytest.mark.parametrize(
     ("method", "path", "headers", "content", "status"),
     [

@@ -48,7 +48,14 @@ def test_every_operation_says_what_it_takes_and_gives(route: Any) -> None:
 
 def test_only_what_load_balancers_and_readers_need_is_open() -> None:
     public = {route.path for route in all_routes() if route.role is None}
-    assert public == {"/livez", "/readyz", "/metrics", "/openapi.json", "/docs"}
+    assert public == {
+        "/livez",
+        "/readyz",
+        "/metrics",
+        "/openapi.json",
+        "/docs",
+        "/approvals/{link}",
+    }
 
 
 def test_nothing_that_deletes_is_open_to_operators() -> None:

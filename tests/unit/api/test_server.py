@@ -15,9 +15,12 @@ from flunq.api.services import ApiSettings
 from flunq.services.base import Lifecycle
 from flunq.services.control import ControlSettings, run_control
 from tests.support.api import services
+from tests.support.chromium import chromium
+from tests.support.http_stub import Answer, HttpStub
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
+    from pathlib import Path
 
 FLOODED = asyncio.Event()
 HEAD = b"authorization: Bearer admin\r\nhost: api\r\n"
@@ -49,10 +52,10 @@ ROUTES = [
 
 
 @asynccontextmanager
-async def serving(**limits: Any) -> AsyncIterator[tuple[str, int]]:
+async def serving(origins: tuple[str, ...] = (), **limits: Any) -> AsyncIterator[tuple[str, int]]:
     """Run the API as a control process does, on a port of its own."""
     chosen = ApiLimits(**limits)
-    app = create_app(services(settings=ApiSettings(limits=chosen)), ROUTES)
+    app = create_app(services(settings=ApiSettings(limits=chosen, cors_origins=origins)), ROUTES)
     sock = socket.create_server(("127.0.0.1", 0))
     address: tuple[str, int] = sock.getsockname()
     settings = ControlSettings(nats_url="memory://none", socket=sock.detach())
@@ -136,6 +139,60 @@ async def test_two_lengths_of_one_body_are_refused() -> None:
     async with serving() as address:
         answer = await exchange(address, head + lengths + b"0\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 400 ")
+
+
+SMUGGLED = b"GET /hidden HTTP/1.1\r\nhost: api\r\n\r\n"
+FRAMINGS = {
+    "length-and-chunks": b"content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+    "two-lengths": b"content-length: 0\r\ncontent-length: 39\r\n\r\n",
+    "lengths-in-a-list": b"content-length: 0, 39\r\n\r\n",
+    "a-length-with-a-sign": b"content-length: +0\r\n\r\n",
+    "a-length-in-hexadecimal": b"content-length: 0x0\r\n\r\n",
+    "an-unknown-coding": b"transfer-encoding: xchunked\r\n\r\n0\r\n\r\n",
+    "two-codings": b"transfer-encoding: chunked, identity\r\n\r\n0\r\n\r\n",
+    "a-coding-twice": b"transfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+    "a-space-before-the-colon": b"transfer-encoding : chunked\r\n\r\n0\r\n\r\n",
+    "a-folded-header": b"x: y\r\n content-length: 0\r\nhost : b\r\n\r\n",
+    "a-chunk-of-no-number": b"transfer-encoding: chunked\r\n\r\n-1\r\n\r\n",
+    "a-return-in-a-value": b"x: y\rcontent-length: 0\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("framing", FRAMINGS.values(), ids=FRAMINGS)
+async def test_no_second_request_hides_in_the_body_of_another(framing: bytes) -> None:
+    head = b"POST /echo HTTP/1.1\r\n" + HEAD
+    async with serving(body_seconds=0.5, header_seconds=0.5) as address:
+        answer = await exchange(address, head + framing + SMUGGLED)
+    assert answer.startswith(b"HTTP/1.1 4"), answer
+    assert answer.count(b"HTTP/1.1 ") == 1
+
+
+ASK_FROM_A_PAGE = """
+window.said = null;
+fetch("%s/echo", {
+  method: "POST", body: '{"text":"four"}',
+  headers: {"authorization": "Bearer admin", "content-type": "application/json",
+            "idempotency-key": "k"},
+}).then(answer => answer.text()).catch(error => String(error)).then(text => { said = text });
+"""
+
+
+@pytest.mark.chromium
+@pytest.mark.timeout(120)
+async def test_a_page_of_a_named_origin_may_ask_and_no_other(tmp_path: Path) -> None:
+    async with HttpStub() as site, HttpStub() as stranger, chromium(tmp_path / "profile") as page:
+        for each in (site, stranger):
+            each.answer("/", Answer(body=b"<!doctype html>", headers={"content-type": "text/html"}))
+        async with serving(origins=(site.url.rstrip("/"),)) as address:
+            said = []
+            for each in (site, stranger):
+                await page.ask("Page.navigate", url=f"{each.url.rstrip('/')}/")
+                await page.until(f"location.origin == {each.url.rstrip('/')!r}")
+                await page.value(ASK_FROM_A_PAGE % f"http://{address[0]}:{address[1]}")
+                await page.until("window.said !== null")
+                said.append(await page.value("said"))
+    assert said[0] == '{"length":4}'
+    assert "Failed to fetch" in said[1]
 
 
 async def test_one_caller_more_than_there_are_places_is_sent_away() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from flunq.chaos.faults import CLUSTERED, SINGLE, draw_faults, usable
+from flunq.chaos.faults import BLACKHOLE, CLUSTERED, SINGLE, draw_faults, usable
 from flunq.chaos.options import ChaosOptions
 from flunq.chaos.runner import repeat_command
 from flunq.errors import UsageError
@@ -16,13 +16,14 @@ def test_a_seed_draws_the_same_faults_again() -> None:
 
 
 def test_every_kind_comes_before_one_comes_again() -> None:
-    row = [fault.kind for fault in draw_faults(3, SINGLE, 12)]
-    assert sorted(row[:6]) == sorted(row[6:]) == sorted(SINGLE)
+    each = len(SINGLE)
+    row = [fault.kind for fault in draw_faults(3, SINGLE, 2 * each)]
+    assert sorted(row[:each]) == sorted(row[each:]) == sorted(SINGLE)
 
 
 def test_a_kill_has_no_length_and_a_pause_has_one() -> None:
     for fault in draw_faults(1, (*SINGLE, *CLUSTERED), 30):
-        assert (fault.seconds > 0) == (fault.action == "pause")
+        assert (fault.seconds > 0) == (fault.action not in ("kill", "lose"))
 
 
 def test_a_fault_of_a_cluster_needs_one() -> None:
@@ -30,6 +31,8 @@ def test_a_fault_of_a_cluster_needs_one() -> None:
     assert "kill-nats-two" not in usable((), 1)
     with pytest.raises(UsageError, match="several nats-servers"):
         usable(("kill-nats-leader",), 1)
+    with pytest.raises(UsageError, match="one nats-server"):
+        usable((BLACKHOLE,), 3)
     with pytest.raises(UsageError, match="no fault"):
         usable(("kill-moon",), 1)
 

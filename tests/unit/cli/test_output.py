@@ -9,7 +9,8 @@ import yaml
 
 from flunq.cli import output, session
 from flunq.cli.session import OutputFormat, TimeFormat
-from flunq.cli.tables import Column, relative, render_bytes, render_duration, render_time
+from flunq.cli.tables import Column, relative, render_time
+from flunq.core.amounts import render_bytes, render_duration
 from flunq.errors import UsageError
 
 ROWS = [
@@ -93,7 +94,18 @@ def test_a_problem_never_follows_a_json_document(capsys: pytest.CaptureFixture[s
 
 @pytest.mark.parametrize(
     ("seconds", "words"),
-    [(0.2, "now"), (-3, "3s ago"), (-200, "3m ago"), (7300, "in 2h"), (-90000, "1d ago")],
+    [
+        (0.2, "now"),
+        (-3, "3s ago"),
+        (-200, "3m ago"),
+        (7300, "in 2h"),
+        (-90000, "1d ago"),
+        (30 * 86400 - 9, "in 30d"),
+        (86390, "in 1d"),
+        (3599.7, "in 1h"),
+        (59.4, "in 59s"),
+        (-30 * 86400 + 9, "29d ago"),
+    ],
 )
 def test_moments_are_told_relative_to_now(seconds: float, words: str) -> None:
     assert relative(seconds) == words

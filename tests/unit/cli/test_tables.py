@@ -7,7 +7,9 @@ import os
 from typing import TYPE_CHECKING
 
 from flunq.cli import output
+from flunq.cli.sqlshell.printing import Printer
 from flunq.cli.tables import Column
+from flunq.store.query_job import Chunk, Header
 
 if TYPE_CHECKING:
     import pytest
@@ -77,3 +79,40 @@ def test_kinds_render_durations_and_sizes(capsys: pytest.CaptureFixture[str]) ->
     columns = [Column("took", kind="duration"), Column("size", kind="bytes")]
     output.emit([{"took": 0.5, "size": 4096}], columns=columns)
     assert capsys.readouterr().out == " TOOK     SIZE\n500ms  4.0 KiB\n"
+
+
+def answered(columns: int, *, vertical: bool | None = None) -> None:
+    printer = Printer(None, vertical=vertical)
+    printer.take(Header(names=[f"c{n}" for n in range(columns)], kinds=["VARCHAR"] * columns))
+    printer.take(Chunk(rows=[[f"{row}.{n} " * 9 for n in range(columns)] for row in range(2)]))
+    printer.close()
+
+
+def test_an_answer_that_is_too_wide_has_a_line_for_each_column(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    terminal = open_terminal(monkeypatch)
+    answered(24)
+    lines = terminal.getvalue().splitlines()
+    assert (len(lines), lines[0], lines[25]) == (50, "-- 1 --", "-- 2 --")
+    assert lines[1] == "c0   " + ("0.0 " * 9).rstrip(" ") + " "
+    assert lines[49].startswith("c23  1.23 ")
+
+
+def test_an_answer_that_fits_stays_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = open_terminal(monkeypatch)
+    answered(3)
+    assert terminal.getvalue().splitlines()[0].split() == ["C0", "C1", "C2"]
+
+
+def test_whoever_asks_for_a_table_or_for_lines_gets_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = open_terminal(monkeypatch)
+    answered(24, vertical=False)
+    assert terminal.getvalue().startswith("C0")
+    answered(1, vertical=True)
+    assert "-- 1 --\nc0  0.0" in terminal.getvalue()
+
+
+def test_on_a_pipe_a_wide_answer_is_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+    answered(24)
+    assert len(capsys.readouterr().out.splitlines()) == 3

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, assert_type
 
 import pytest
 
 import flunq
 from flunq.client import blocking
 from flunq.client.access import AuditLog, Tokens
+from flunq.client.alerts import Alerts
 from flunq.client.approvals import Approvals
 from flunq.client.archive import Archive
 from flunq.client.blocking import _drain, _Loop
@@ -20,13 +22,19 @@ from flunq.client.flow import Flow
 from flunq.client.run import Run
 from flunq.client.schedules import Schedules
 from flunq.client.tenants import Tenants
+from flunq.core.events import LazyEvent
+from flunq.core.protocol import Details, Result
+from flunq.log.memory import MemoryEventStream
+from flunq.log.select import StreamSettings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+MEMORY = StreamSettings(url="memory://blocking", name="test")
 TWINS: dict[type[Any], type[Any]] = {
     Client: blocking.BlockingClient,
     Run: blocking.BlockingRun,
+    Alerts: blocking.BlockingAlerts,
     Approvals: blocking.BlockingApprovals,
     Archive: blocking.BlockingArchive,
     Control: blocking.BlockingControl,
@@ -78,6 +86,25 @@ def test_what_is_yielded_without_end_may_be_left_at_any_time() -> None:
         assert next(half) == 0
         half.close()  # type: ignore[attr-defined]
     assert closed == [True, True]
+
+
+def test_the_parts_of_a_client_are_twins_with_the_words_of_theirs() -> None:
+    assert blocking.BlockingClient.archive.__doc__ == Client.archive.__doc__
+    with _Loop() as loop:
+        client = blocking.BlockingClient(Client(MemoryEventStream(MEMORY), tenant="acme"), loop)
+        assert isinstance(client.archive, blocking.BlockingArchive)
+        assert client.tenant == "acme"
+
+
+def check_what_a_type_checker_sees(client: blocking.BlockingClient) -> None:
+    """Checked with the types of everything else; it is never run."""
+    assert_type(client.start("orders", {"id": 7}), blocking.BlockingRun)
+    assert_type(client.start("orders").wait(3.0), Result)
+    assert_type(client.start_many("orders", [1, 2]), Sequence[blocking.BlockingRun])
+    assert_type(client.get("x"), Details)
+    assert_type(client.history("x"), Iterator[LazyEvent])
+    assert_type(client.archive, blocking.BlockingArchive)
+    assert_type(client.control.retry("x", reason="again"), Details)
 
 
 def test_it_has_a_name_beside_connect() -> None:

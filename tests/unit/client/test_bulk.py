@@ -58,6 +58,15 @@ async def test_an_error_of_one_does_not_stop_the_others(error: Exception, result
     assert len(work.outcomes) == len(TARGETS)
 
 
+async def test_an_id_that_is_nobody_s_is_a_failure() -> None:
+    async def act(_: str) -> str:
+        raise NotFoundError("no execution e")
+
+    work = bulk(act)
+    await work.run([Target(id="e")])
+    assert [(each.result, each.error) for each in work.outcomes] == [("failed", "no execution e")]
+
+
 async def test_one_that_has_ended_otherwise_was_not_changed() -> None:
     async def act(_: str) -> str:
         return "completed"

@@ -32,6 +32,19 @@ def test_whoever_waits_hears_that_nothing_can_be_asked_any_more() -> None:
     in_cluster(situation)
 
 
+def test_whoever_has_patience_hears_that_nobody_answers() -> None:
+    async def situation(cluster: Cluster, client: Client) -> str:
+        await client.apply(LONG)
+        run = await client.start("long")
+        cluster.wire.storms["test"] = Weather(lost=1.0)
+        with pytest.raises(UnavailableError, match="not answered for 30 s"):
+            await client.result(run.id, patience=30)
+        cluster.wire.storms.clear()
+        return (await client.result(run.id, patience=30)).status
+
+    assert in_cluster(situation) == "completed"
+
+
 def test_a_full_inbox_does_not_keep_a_command_from_its_owner() -> None:
     async def situation(cluster: Cluster, client: Client) -> str:
         await client.apply(LONG)

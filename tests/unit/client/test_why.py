@@ -27,6 +27,13 @@ LISTENS = (
     "do:\n- l:\n    listen:\n      to:\n        one:\n"
     "          with: {type: com.paid, source: 'https://e.example', data: '${ .order == 12 }'}"
 )
+CORRELATES = (
+    "input: {from: '{order: 7}'}\ndo:\n- l:\n    listen:\n      to:\n        one:\n"
+    "          with: {type: com.paid}\n          correlate:\n"
+    "            order: {from: '${ .data.order.id }', expect: '${ .order }'}\n"
+    "            who: {from: .subject, expect: ada}\n"
+    "            any: {from: .data.any}"
+)
 PARENT = "do: [{c: {run: {workflow: {namespace: test, name: child, version: latest}}}}]"
 
 
@@ -54,7 +61,7 @@ def why_of(body: str, **steps: Any) -> Why:
     [
         (WAITS, {}, "timer", "waits for a moment", "flunq wait e1"),
         (WAITS, {"suspend": ("e1", "a move")}, "suspended", ": a move", "flunq resume e1"),
-        (WAITS, {"cancel": ("e1", "no more")}, "cancelled", ": no more", "flunq start test/flow:"),
+        (WAITS, {"cancel": ("e1", "no more")}, "cancelled", ": no more", "flunq retry e1"),
         (ALONE, {}, "unserved", "no live node runs", "flunq serve executor --functions MODULE.py"),
         (TRIES, {}, "retry", "tried again (attempt 2)", "flunq wait e1"),
         (FAILS, {}, "failed", "at /do/0/x: Tea", "flunq retry e1"),
@@ -122,3 +129,21 @@ def test_the_command_for_a_child_tells_what_the_child_waits_for() -> None:
         return [command[:12], *(cause.kind for cause in below.causes)]
 
     assert in_kept_cluster(situation) == ["flunq why e1", "unserved"]
+
+
+def test_the_event_to_publish_has_the_values_that_correlate_it() -> None:
+    why = why_of(CORRELATES)
+    words = "flunq emit com.paid --subject ada --data "
+    assert why.command == words + """'{"order":{"id":7},"any":"VALUE"}'"""
+
+
+def test_what_collects_starts_says_how_many_there_are() -> None:
+    async def situation(cluster: Cluster, client: Client) -> Why:
+        collects = "version: 1.0.0, metadata: {start: {batch: {for: PT1H}}}}"
+        await client.apply(document("flow", WAITS).replace("version: 1.0.0}", collects))
+        await client.start("flow", 1)
+        return await explain(client, (await client.start("flow", 2)).id)
+
+    why = in_kept_cluster(situation)
+    assert (why.causes[0].kind, why.command) == ("starts", f"flunq resume {why.id}")
+    assert why.headline == "it has not begun: it collects starts (2 so far)"

@@ -23,6 +23,7 @@ def document(**metadata: Any) -> dict[str, Any]:
     [
         (None, None),
         ({"after": 3}, Pause(after=3)),
+        ({"after": 3, "scope": "workflow"}, Pause(after=3, scope="workflow")),
         ({"after": 1, "within": "PT10M"}, Pause(after=1, within=600_000_000, text="PT10M")),
         (
             {"after": 1, "within": {"minutes": 2, "seconds": 1}},
@@ -43,6 +44,7 @@ def test_a_pause_is_read(value: Any, pause: Any) -> None:
         ({"after": 101}, "/after"),
         ({"after": True}, "/after"),
         ({"after": 1, "within": "soon"}, "/within"),
+        ({"after": 1, "scope": "tenant"}, "/scope"),
         ({"after": 1, "what": "task"}, "/what"),
     ],
 )
@@ -50,6 +52,19 @@ def test_a_pause_that_cannot_be_used_says_where(value: Any, pointer: str) -> Non
     with pytest.raises(PauseError) as error:
         pause_of(document(pause=value))
     assert error.value.pointer == f"/document/metadata/pause{pointer}"
+
+
+@pytest.mark.parametrize(
+    ("pause", "count", "reason"),
+    [
+        (Pause(after=1), 1, "1 attempt failed"),
+        (Pause(after=2, text="PT1M"), 2, "2 attempts failed within PT1M"),
+        (Pause(after=1, scope="workflow"), 1, "1 failure"),
+        (Pause(after=2, text="PT1M", scope="workflow"), 2, "2 failures within PT1M"),
+    ],
+)
+def test_the_reason_of_a_pause_says_what_failed(pause: Pause, count: int, reason: str) -> None:
+    assert pause.reason(count) == reason
 
 
 @pytest.mark.parametrize("value", ["x", {"began": "w"}, {"paused": 1}, {"paused": "/"}])

@@ -12,6 +12,8 @@ from flunq.core.traffic import (
     TrafficError,
     limit_key,
     parse_rate,
+    priority_of,
+    priority_of_events,
     rate_text,
     traffic_of,
 )
@@ -68,3 +70,32 @@ def test_a_key_is_counted_where_its_scope_says() -> None:
     ]
     assert keys == ['{"a":1}', 'n/w|{"a":1}', 'n/w/do/0/x|{"a":1}']
     assert len(limit_key("tenant", "x" * 5_000, "", "")) < 200
+
+
+@pytest.mark.parametrize(
+    ("value", "found"), [("high", 8), (" Normal ", 5), ("low", 2), ("0", 0), ("9", 9), (3, 3)]
+)
+def test_a_priority_is_a_word_or_a_number(value: Any, found: int) -> None:
+    assert priority_of(value) == found
+
+
+@pytest.mark.parametrize(
+    "value", ["", "highest", "10", "-1", "\u00b2", 10, -1, True, None, 1.5, [1]]
+)
+def test_what_is_no_priority_is_refused(value: Any) -> None:
+    with pytest.raises(TrafficError, match="from 0 to 9"):
+        priority_of(value)
+
+
+@pytest.mark.parametrize(
+    ("events", "found"),
+    [
+        ([{"flunqpriority": 3}, {"flunqpriority": "high"}, {}], 8),
+        ([{"flunqpriority": "urgent"}, {"type": "x"}], None),
+        ([], None),
+        ({"flunqpriority": 9}, None),
+        ([5], None),
+    ],
+)
+def test_events_ask_for_a_priority(events: Any, found: int | None) -> None:
+    assert priority_of_events(events) == found

@@ -11,7 +11,8 @@ from flunq_plugins.container import ContainerExecutor
 from flunq_plugins.docker_api import Endpoint, find_endpoint
 from flunq_plugins.docker_chunks import Chunks, Outputs, StreamError
 from tests.support.docker_stub import ERR, Container, DockerStub, RefusalError
-from tests.support.running import Runner, short, until
+from tests.support.running import Runner, short
+from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -233,14 +234,14 @@ async def test_an_image_that_cannot_be_pulled_is_an_error(run: Run) -> None:
 async def test_a_container_is_removed_when_its_lifetime_says_so(image: str, run: Run) -> None:
     run.engine.programs["failing"] = failing
     await run(image, lifetime=ALWAYS, **{"return": "code"})
-    await until(lambda: run.engine.removed == ["c1"])
+    await eventually(lambda: run.engine.removed == ["c1"])
 
 
 async def test_a_container_is_removed_later(run: Run) -> None:
     lifetime = {"cleanup": "eventually", "after": {"milliseconds": 50}}
     assert await run(lifetime=lifetime) == "hello"
     assert created(run.engine)["Labels"]["io.flunq.cleanup-after"] == "0.05"
-    await until(lambda: run.engine.removed == ["c1"])
+    await eventually(lambda: run.engine.removed == ["c1"])
 
 
 async def test_another_node_removes_what_one_has_left(engine: DockerStub) -> None:
@@ -252,13 +253,13 @@ async def test_another_node_removes_what_one_has_left(engine: DockerStub) -> Non
     assert engine.removed == ["c2"]  # which nobody awaits, so it ends with its node
     async with running(engine) as second:
         await second(task="d")
-        await until(lambda: engine.removed == ["c2", "c1"])
+        await eventually(lambda: engine.removed == ["c2", "c1"])
     assert sorted(engine.containers) == ["c3", "c4"]
 
 
 async def test_a_withdrawn_container_is_killed_and_removed(run: Run) -> None:
     task = asyncio.create_task(run("endless"))
-    await until(lambda: run.engine.asked("GET /containers/c1/logs"))
+    await eventually(lambda: run.engine.asked("GET /containers/c1/logs"))
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -279,7 +280,7 @@ async def test_nobody_waits_for_a_container_that_is_not_awaited(run: Run) -> Non
     assert await run("endless", **{"await": False}) is None  # delivered again
     assert list(run.engine.containers) == ["c1"]
     await run.engine.containers["c1"].end(0)
-    await until(lambda: run.engine.asked("POST /containers/c1/wait"))
+    await eventually(lambda: run.engine.asked("POST /containers/c1/wait"))
 
 
 async def test_endless_output_is_an_error_and_ends_the_container(engine: DockerStub) -> None:
@@ -304,10 +305,10 @@ async def test_a_task_that_is_delivered_again_goes_on_with_its_container(
 ) -> None:
     async with running(engine) as first:
         task = asyncio.create_task(first("endless", task="same"))
-        await until(lambda: engine.asked("GET /containers/c1/logs"))
+        await eventually(lambda: engine.asked("GET /containers/c1/logs"))
         async with running(engine) as second:
             again = asyncio.create_task(second("endless", task="same"))
-            await until(lambda: len(engine.asked("GET /containers/c1/logs")) == 2)
+            await eventually(lambda: len(engine.asked("GET /containers/c1/logs")) == 2)
             await engine.containers["c1"].write("over\n")
             await engine.containers["c1"].end(0)
             assert await again == "running\nover"
@@ -349,7 +350,7 @@ async def test_without_an_engine_the_error_says_what_to_do(tmp_path: Path) -> No
 
 async def test_an_engine_that_goes_away_is_a_communication_error(run: Run) -> None:
     task = asyncio.create_task(run.fails("endless"))
-    await until(lambda: run.engine.asked("GET /containers/c1/logs"))
+    await eventually(lambda: run.engine.asked("GET /containers/c1/logs"))
     await run.engine.__aexit__()
     assert short(await task)[0] == "communication"
 

@@ -15,7 +15,8 @@ from flunq.sdk.registry import load_executor
 from flunq_plugins import programs
 from flunq_plugins.programs import ProgramExecutor
 from tests.support.http_stub import Answer, HttpStub
-from tests.support.running import Runner, folders_in, is_alive, numbers_in, short, until
+from tests.support.running import Runner, folders_in, numbers_in, short
+from tests.support.waiting import eventually, is_alive
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -236,7 +237,7 @@ async def test_a_program_can_be_withdrawn_while_it_starts(
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-    await until(lambda: not folders_in(tmp_path))
+    await eventually(lambda: not folders_in(tmp_path))
     if (tmp_path / "pid").exists():
         assert not any(is_alive(int(word)) for word in (tmp_path / "pid").read_text().split())
 
@@ -272,7 +273,7 @@ async def test_a_killed_node_leaves_no_program_behind(
     processes = await numbers_in(tmp_path / "pids", 2)
     node.send_signal(signal.SIGKILL)
     await node.wait()
-    await until(lambda: not any(map(is_alive, processes)) and not folders_in(tmp_path))
+    await eventually(lambda: not any(map(is_alive, processes)) and not folders_in(tmp_path))
 
 
 @linux
@@ -285,7 +286,7 @@ async def test_a_killed_warden_takes_the_program_along(
     os.kill(warden, signal.SIGKILL)
     with pytest.raises(TaskError, match="warden was killed"):
         await task
-    await until(lambda: not is_alive(program))
+    await eventually(lambda: not is_alive(program))
     assert not folders_in(tmp_path)
 
 
@@ -304,7 +305,7 @@ async def test_a_failure_in_the_background_is_in_the_log(
     run: Runner, caplog: pytest.LogCaptureFixture
 ) -> None:
     await run.shell("echo oh no >&2; exit 4", **{"await": False})
-    await until(lambda: caplog.messages)
+    await eventually(lambda: caplog.messages)
     assert "exit code 4: oh no" in caplog.text
 
 

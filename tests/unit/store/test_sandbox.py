@@ -7,7 +7,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from flunq.errors import RejectedError
+from flunq.errors import RejectedError, WaitTimeoutError
 from flunq.store.query import QueryProcess
 from flunq.store.query_job import Header, Job, Limits, Question, Sources
 from flunq.store.sandbox import plain, refusal
@@ -32,14 +32,14 @@ ENDLESS = (
 
 @pytest.mark.parametrize("sql", BOMBS)
 async def test_a_memory_bomb_gets_one_clear_line(sql: str) -> None:
-    with pytest.raises(RejectedError) as caught:
+    with pytest.raises((RejectedError, WaitTimeoutError)) as caught:
         await ask(EMPTY, sql, memory=SMALL, seconds=15)
     assert caught.value.message.startswith(("the query needs more memory", "the query took longer"))
 
 
 @pytest.mark.parametrize("sql", ENDLESS)
 async def test_an_endless_query_is_stopped(sql: str) -> None:
-    with pytest.raises(RejectedError) as caught:
+    with pytest.raises(WaitTimeoutError) as caught:
         await ask(EMPTY, sql, seconds=0.8)
     assert caught.value.message == "the query took longer than 0.8 seconds and was stopped"
 
@@ -81,6 +81,12 @@ async def test_moments_with_a_zone_come_in_utc_under_their_name() -> None:
 async def test_parameters_are_values_and_never_sql() -> None:
     row = (await ask(EMPTY, "select $a as a, $b + 1 as b", parameters={"a": "'; --", "b": 2}))[0]
     assert row == {"a": "'; --", "b": 3}
+
+
+async def test_a_parameter_without_a_value_is_asked_for_by_name() -> None:
+    with pytest.raises(RejectedError) as caught:
+        await ask(EMPTY, "select $day as a")
+    assert caught.value.hint == "give each a value: -p day=VALUE"
 
 
 async def test_no_more_rows_come_than_were_asked_for() -> None:

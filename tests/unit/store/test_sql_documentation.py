@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -123,7 +122,7 @@ def test_the_recipe_reads_the_manifest(lake: tuple[Path, Sources], library: str)
     assert scope["files"] == sources.files
 
 
-@pytest.mark.skipif(shutil.which("jq") is None, reason="jq is not installed")
+@pytest.mark.jq
 def test_the_recipe_for_a_shell_reads_the_manifest(lake: tuple[Path, Sources]) -> None:
     folder, sources = lake
     program = folder / "duckdb"

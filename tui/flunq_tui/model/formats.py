@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, tzinfo
 
+from flunq.core.amounts import largest_unit, render_bytes, render_duration, to_come
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECONDS = 1_000_000
 
@@ -20,16 +22,7 @@ def duration(microseconds: int | None) -> str:
     """Return ``12ms``, ``3.4s``, ``2m05s``, ``3h20m`` or ``4d03h``."""
     if microseconds is None:
         return ""
-    seconds = max(microseconds, 0) / MICROSECONDS
-    if seconds < 1:
-        return f"{seconds * 1000:.0f}ms"
-    if seconds < 60:
-        return f"{seconds:.1f}s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes}m{rest:02d}s"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}h{minutes:02d}m" if hours < 24 else f"{hours // 24}d{hours % 24:02d}h"
+    return render_duration(max(microseconds, 0) / MICROSECONDS)
 
 
 def age(moment: int | None, now: int) -> str:
@@ -37,8 +30,7 @@ def age(moment: int | None, now: int) -> str:
     if not moment:
         return ""
     seconds = (now - moment) / MICROSECONDS
-    amount = _largest_unit(abs(seconds))
-    return f"in {amount}" if seconds <= -1 else amount
+    return f"in {to_come(-seconds)}" if seconds <= -1 else largest_unit(abs(seconds))
 
 
 def clock(moment: int | None, zone: tzinfo | None = None, *, precise: bool = True) -> str:
@@ -66,12 +58,7 @@ def size(count: int | None) -> str:
     """Return a number of bytes with the nearest binary unit."""
     if count is None:
         return ""
-    amount = float(count)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if amount < 1024:
-            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
-        amount /= 1024
-    return f"{amount:.1f} TiB"
+    return render_bytes(count)
 
 
 def rate(per_second: float) -> str:
@@ -91,10 +78,3 @@ def short_type(type_name: str) -> str:
 def task_name(reference: str) -> str:
     """Return the last name of a task's JSON pointer."""
     return reference.rpartition("/")[2].replace("~1", "/").replace("~0", "~")
-
-
-def _largest_unit(seconds: float) -> str:
-    for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
-        if seconds >= length:
-            return f"{int(seconds // length)}{unit}"
-    return f"{int(seconds)}s"

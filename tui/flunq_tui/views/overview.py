@@ -15,12 +15,14 @@ from flunq_tui.views.base import Parts, View
 from flunq_tui.widgets.status_lines import OneLine
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from textual.app import ComposeResult
     from textual.widget import Widget
 
     from flunq.core.protocol import LakeView, Summary
     from flunq.services.supervising.statefile import ClusterState
-    from flunq_tui.source import Events
+    from flunq_tui.source import Events, Queue
 
 _OPEN = ("running", "waiting", "suspended")
 _COUNTED = 1_000
@@ -42,6 +44,7 @@ class OverviewView(View):
         self._failed: list[Summary] = []
         self._cluster: ClusterState | None = None
         self._archive: LakeView | None = None
+        self._queues: Sequence[Queue] = ()
         self._dirty = True
         self._ticks = 0
 
@@ -73,6 +76,7 @@ class OverviewView(View):
         query = Query(statuses=("faulted", "quarantined"), limit=8)
         self._failed = list(await self.source.executions(query))
         self._archive = await self.source.archive()
+        self._queues = await self.source.queues()
         self._show()
 
     def hear(self, events: Events) -> None:
@@ -149,12 +153,25 @@ class OverviewView(View):
             lines.append(self._head("overview.services", health))
         else:
             lines.append(self._head("overview.services", (self.say("overview.elsewhere"), "dim")))
+        if self._queues:
+            lines.append(self._head("overview.queues", *self._waiting()))
         lake = self._archive
         if lake is not None:
             behind = f"{lake.state}, {self.say('overview.behind', count=lake.behind)}"
             room = f"{lake.rows:,} {self.say('overview.rows')}, {size(lake.bytes)}"
             lines.append(self._head("overview.archive", (f"{behind}; {room}", "")))
         return lines
+
+    def _waiting(self) -> Parts:
+        """Return how far all who read the queues are behind, and who is it the most."""
+        waiting = sum(each.waiting for each in self._queues)
+        taken = sum(each.unconfirmed for each in self._queues)
+        parts: Parts = [(self.say("overview.waiting", waiting=waiting, taken=taken), "")]
+        longest = max(self._queues, key=lambda each: each.waiting)
+        if longest.waiting:
+            most = self.say("overview.longest", reader=longest.reader, count=longest.waiting)
+            parts.append((f"; {most}", "$warning"))
+        return parts
 
     def _failures(self) -> list[Parts]:
         if not self._failed:

@@ -36,6 +36,8 @@ PANES = (
     "diff",
 )
 _UNSET = msgspec.UNSET
+_SHOWN_LINES = 8
+"""Lines of the source that an error is shown with."""
 
 
 class Panes:
@@ -151,7 +153,7 @@ class Panes:
         line = self.line_of(str(error.get("instance", "")))
         if line is not None:
             lines += [(("", ""),), ((self._say("error.line", line=line + 1), "dim"),)]
-            lines.append(self._source_line(line))
+            lines += [self._source_line(each) for each in self._lines_of_task(line)]
         self._pane.show_lines(lines, ("error", step, tuple(map(str, error.values()))))
 
     # -- the definition ----------------------------------------------------------------------------
@@ -163,6 +165,17 @@ class Panes:
         if reference not in self._lines:
             self._lines[reference] = _line(self.definition.text, reference)
         return self._lines[reference]
+
+    def _lines_of_task(self, first: int) -> range:
+        """Return the first lines of the task that begins at a line: what stands deeper than it."""
+        assert self.definition is not None
+        text = self.definition.text.splitlines()
+        last = first + 1
+        while last < min(len(text), first + _SHOWN_LINES) and _depth(text[last]) > _depth(
+            text[first]
+        ):
+            last += 1
+        return range(first, last)
 
     def _source_line(self, line: int) -> Plain:
         assert self.definition is not None
@@ -251,6 +264,10 @@ def graph_line(node: Any, state: tuple[str, int] | None, mark: str = "") -> Plai
 def _best_value(execution: Execution, step: int, position: int) -> Any:
     output = execution.output(step, position)
     return execution.input(step, position) if output is _UNSET else output
+
+
+def _depth(line: str) -> int:
+    return len(line) - len(line.lstrip())
 
 
 def _line(text: str, reference: str) -> int:

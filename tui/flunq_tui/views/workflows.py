@@ -5,59 +5,41 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from textual.containers import Horizontal, Vertical
-
 from flunq_tui.actions import Item
-from flunq_tui.model.filters import parse_filter
 from flunq_tui.model.formats import age, duration
 from flunq_tui.model.graph import nodes
 from flunq_tui.model.yaml_looks import looks_of
 from flunq_tui.source import Query
-from flunq_tui.views.base import Parts, View
-from flunq_tui.views.bounded import BoundedRows
+from flunq_tui.views.beside import Beside
 from flunq_tui.views.panes import graph_line
-from flunq_tui.widgets.json_pane import JsonPane
-from flunq_tui.widgets.virtual_table import Column, VirtualTable
+from flunq_tui.widgets.virtual_table import Column
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
-
-    from textual.app import ComposeResult
-    from textual.events import Resize
+    from collections.abc import Hashable, Iterable
 
     from flunq.core.protocol import Definition, DefinitionText, Summary
-    from flunq_tui.widgets.lines import Lines
-    from flunq_tui.widgets.virtual_table import Row
 
 _LOOKED_AT = 500
 """The newest executions, from which success and durations are told."""
-_FACTS = ("workflow", "title", "version")
 
 
-class WorkflowsView(View):
+class WorkflowsView(Beside):
     """A table, and the document beside it."""
 
     NAME: ClassVar[str] = "workflows"
-    DEFAULT_CSS = """
-    WorkflowsView #body { height: 1fr; layout: horizontal; }
-    WorkflowsView #body.-narrow { layout: vertical; }
-    WorkflowsView #left { width: 1fr; height: 1fr; }
-    WorkflowsView #right { width: 1fr; height: 1fr; border-left: vkey $panel; }
-    WorkflowsView .-narrow #right { border-left: none; }
-    WorkflowsView .-right-alone #left { display: none; }
-    """
+    PANE: ClassVar[str] = "document"
+    FACTS: ClassVar[tuple[str, ...]] = ("workflow", "title", "version")
 
     def __init__(self) -> None:
         super().__init__()
-        self._rows = BoundedRows()
         self._known: dict[str, Definition] = {}
         self._recent: list[Summary] = []
         self._texts: dict[str, DefinitionText] = {}
         self._graph = True
 
-    def compose(self) -> ComposeResult:
-        """Table and document."""
-        columns = [
+    def columns(self) -> list[Column]:
+        """Return the columns of the table."""
+        return [
             Column(id="workflow", title=self.say("column.workflow"), width=18, grow=2),
             Column(id="version", title=self.say("column.version"), width=10),
             Column(id="runs", title=self.say("column.runs"), width=5, right=True, drop=2),
@@ -66,15 +48,6 @@ class WorkflowsView(View):
             Column(id="age", title=self.say("column.registered"), width=10, right=True, drop=5),
             Column(id="title", title=self.say("column.title"), width=12, grow=3, drop=6),
         ]
-        with Horizontal(id="body"):
-            with Vertical(id="left"):
-                yield VirtualTable(columns, self._rows, id="workflows")
-            with Vertical(id="right"):
-                yield JsonPane(id="document")
-
-    def on_resize(self, event: Resize) -> None:
-        """Beside each other where there is room."""
-        self.query_one("#body").set_class(event.size.width < 100, "-narrow")
 
     async def enter(self) -> None:
         """Read what is registered, and the newest executions."""
@@ -84,21 +57,15 @@ class WorkflowsView(View):
         known = await self.source.workflows()
         self._recent = list(await self.source.executions(Query(limit=_LOOKED_AT)))
         self._known = {f"{each.namespace}/{each.name}:{each.version}": each for each in known}
-        self._show()
+        self.show_rows()
 
-    def _show(self) -> None:
-        wanted = parse_filter(self.filter_text, _FACTS)
-        rows: list[Row] = []
+    def entries(self) -> Iterable[tuple[str, dict[str, str], Definition]]:
+        """Return key, facts and definition of each row."""
         for key, each in self._known.items():
-            facts = {"workflow": key, "title": each.title, "version": each.version}
-            if wanted.accepts(facts):
-                rows.append((key, self._cells(each)))
-        self._rows.take(rows)
-        self.query_one("#workflows", VirtualTable).reload()
-        self._show_document()
-        self.retitle()
+            yield key, {"workflow": key, "title": each.title, "version": each.version}, each
 
-    def _cells(self, each: Definition) -> tuple[Any, ...]:
+    def cells(self, key: str, each: Definition) -> tuple[Any, ...]:
+        """Return the cells of a row."""
         mine = [
             run
             for run in self._recent
@@ -121,49 +88,22 @@ class WorkflowsView(View):
             (each.title, "dim"),
         )
 
-    def title(self) -> Parts:
-        """Return how many there are."""
-        count = self._rows.row_count()
-        parts: Parts = [(self.say("view.workflows"), "bold"), (f"  {count}", "")]
-        if self.filter_text:
-            parts.append((f"  /{self.filter_text}", "$accent"))
-        if not count:
-            parts.append((f"  {self.say('empty.workflows')}", "dim"))
-        return parts
-
-    def set_filter(self, text: str) -> None:
-        """Show only what a filter wants."""
-        parse_filter(text, _FACTS)
-        self.filter_text = text.strip()
-        self._show()
-
     def item(self, key: Hashable) -> Item | None:
         """Return a version."""
         return Item(str(key), "", "workflow", str(key)) if key in self._known else None
 
-    def items(self) -> tuple[Item, ...]:
-        """Return the chosen versions, wherever the focus is."""
-        chosen = self.query_one("#workflows", VirtualTable).chosen()
-        return tuple(item for key in chosen if (item := self.item(key)) is not None)
-
-    def on_lines_moved(self, event: Lines.Moved) -> None:
+    def show_beside(self) -> None:
         """Show the document of the row."""
-        event.stop()
-        if event.lines.id == "workflows":
-            self._show_document()
-            self.monitor.show_hints()
-
-    def _show_document(self) -> None:
-        key = self.query_one("#workflows", VirtualTable).key
+        key = self.rows.key
         if isinstance(key, str):
             self.monitor.attempt(self._read_document(key), group="document")
 
     async def _read_document(self, key: str) -> None:
         if key not in self._texts:
             self._texts[key] = await self.source.definition(key)
-        if self.query_one("#workflows", VirtualTable).key != key:
+        if self.rows.key != key:
             return
-        pane, known = self.query_one("#document", JsonPane), self._texts[key]
+        pane, known = self.pane, self._texts[key]
         if self._graph:
             lines = [graph_line(node, None) for node in nodes(known.document)]
             pane.show_lines(lines, ("graph", key))
@@ -173,23 +113,11 @@ class WorkflowsView(View):
     def do_source(self) -> None:
         """Show the source in place of the graph, or the graph again."""
         self._graph = not self._graph
-        self._show_document()
-
-    def do_zoom(self) -> None:
-        """Show the document alone."""
-        self.query_one("#body").toggle_class("-right-alone")
-
-    def on_lines_opened(self, event: Lines.Opened) -> None:
-        """Show the executions of the version."""
-        event.stop()
-        key = self.query_one("#workflows", VirtualTable).key
-        if isinstance(key, str):
-            self.monitor.show_view("executions", filter_text=f"workflow={key}")
+        self.show_beside()
 
     def text_to_copy(self) -> str:
         """Return the document as it was written."""
-        key = self.query_one("#workflows", VirtualTable).key
-        known = self._texts.get(str(key))
+        known = self._texts.get(str(self.rows.key))
         return known.text if known is not None else ""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+import msgspec
 from textual.content import Content
 from textual.message import Message
 from textual.widgets import Input, Static
@@ -11,7 +12,11 @@ from textual.widgets import Input, Static
 from flunq_tui.text import harmless, width_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from textual.events import Click
+
+Parts = list[tuple[str, str]]
 
 
 class OneLine(Static):
@@ -36,6 +41,44 @@ class OneLine(Static):
         self.update(content, layout=False)
 
 
+class Hint(msgspec.Struct, frozen=True, kw_only=True):
+    """A key and what it does."""
+
+    command: str
+    key: str
+    title: str
+    possible: bool = True
+    stays: bool = False
+    """However narrow the terminal is."""
+
+    def parts(self, *, bare: bool = False) -> Parts:
+        """Return what is shown, ``bare`` the key alone."""
+        title = " " if bare else f" {self.title} "
+        return [(f" {self.key}", "bold"), (title, "" if self.possible else "dim")]
+
+
+def arranged(hints: Sequence[Hint], width: int) -> list[tuple[str, Parts]]:
+    """Return command and parts of what is shown, from the left to the right."""
+    last = [(each.command, each.parts()) for each in hints if each.stays]
+    if _width(parts for _, parts in last) > width:
+        last = [(each.command, each.parts(bare=True)) for each in hints if each.stays]
+    room = width - _width(parts for _, parts in last)
+    first: list[tuple[str, Parts]] = []
+    for each in hints:
+        parts = each.parts()
+        if each.stays:
+            continue
+        if _width([parts]) > room:
+            break
+        room -= _width([parts])
+        first.append((each.command, parts))
+    return [*first, ("", [(" " * room, "")]), *last]
+
+
+def _width(hints: Iterable[Parts]) -> int:
+    return sum(width_of(text) for parts in hints for text, _ in parts)
+
+
 class Hints(OneLine):
     """The keys that matter now; a click does what the key does."""
 
@@ -51,25 +94,31 @@ class Hints(OneLine):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._places: list[tuple[int, int, str]] = []
+        self._hints: Sequence[Hint] = ()
 
-    def show_hints(self, hints: list[tuple[str, str, str, bool]]) -> None:
-        """Show (command, key, title, possible) as far as there is room."""
-        parts: list[tuple[str, str]] = []
+    def show_hints(self, hints: Sequence[Hint]) -> None:
+        """Show those that stay at the right end, and of the others what there is room for."""
+        self._hints = hints
+        if not self.size.width:
+            return  # it has no place yet, and will be told when it has
         self._places = []
         place = 0
-        for command, key, title, possible in hints:
-            length = width_of(key) + width_of(title) + 3
-            if place + length > max(self.size.width, 20):
-                break
-            parts += [(f" {key}", "bold"), (f" {title} ", "" if possible else "dim")]
-            self._places.append((place, place + length, command))
-            place += length
+        parts: Parts = []
+        for command, shown in arranged(hints, self.size.width):
+            end = place + _width([shown])
+            self._places.append((place, end, command))
+            place = end
+            parts += shown
         self.show_parts(*parts)
+
+    def on_resize(self) -> None:
+        """Find out anew what there is room for."""
+        self.show_hints(self._hints)
 
     def on_click(self, event: Click) -> None:
         """Find the hint under the mouse."""
         for low, high, command in self._places:
-            if low <= event.x < high:
+            if command and low <= event.x < high:
                 self.post_message(self.Chosen(command))
 
 
@@ -142,11 +191,11 @@ class Prompt(Input):
         self.past: dict[str, list[str]] = {}
         self._back = 0
 
-    def ask(self, mode: str, text: str, placeholder: str) -> None:
+    def ask(self, mode: str, text: str, example: str) -> None:
         """Open the line."""
         self.mode = mode
         self._back = 0
-        self.placeholder = placeholder
+        self.placeholder = example
         self.value = text
         self.cursor_position = len(text)
         self.add_class("-open")

@@ -60,6 +60,8 @@ class CallHandler(Handler):
             dispatch["deadline"] = step.timeout
         if step.task.traffic is not None:
             dispatch["traffic"] = _traffic(turn, step, step.task.traffic)
+        elif turn.state.priority is not None:
+            dispatch["traffic"] = to_builtins(Traffic(priority=turn.state.priority))
         return dispatch
 
 
@@ -71,7 +73,9 @@ def _traffic(turn: Turn, step: Step, spec: TrafficSpec) -> dict[str, Any]:
         ask_for(each, turn.evaluate(each.key, step.input, step), name, step.task.reference)
         for each in spec.limits
     )
-    traffic = Traffic(priority=spec.priority, limits=limits, breaker=spec.breaker)
+    wanted = turn.state.priority
+    priority = spec.priority if wanted is None else wanted
+    traffic = Traffic(priority=priority, limits=limits, breaker=spec.breaker)
     value: dict[str, Any] = to_builtins(traffic)
     return value
 

@@ -10,6 +10,7 @@ from flunq.core.execution.effects import Tell
 from flunq.core.execution.faults import problem
 from flunq.core.execution.state import CHILD
 from flunq.core.execution.tasks.base import Handler
+from flunq.core.tracing import context_for
 
 if TYPE_CHECKING:
     from flunq.core.document.model import Child
@@ -47,7 +48,8 @@ class ChildHandler(Handler):
             input=given,
             parent=turn.state.id,
             parent_task=child if spec.awaited else "",
-            traceparent=turn.state.traceparent,
+            traceparent=context_for(turn.state.traceparent, turn.state.id, child),
+            priority=turn.state.priority,
         )
         turn.effects.append(Tell(execution=turn.state.id, command=start))
 

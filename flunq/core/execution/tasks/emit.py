@@ -12,6 +12,7 @@ from flunq.core import ids
 from flunq.core.execution.effects import Publish
 from flunq.core.execution.faults import problem, too_large
 from flunq.core.execution.tasks.base import Handler
+from flunq.core.tracing import HEADER, context_for
 
 if TYPE_CHECKING:
     from flunq.core.execution.turn import Turn
@@ -33,9 +34,12 @@ class EmitHandler(Handler):
 
     def enter(self, turn: Turn, step: Step) -> None:
         """Evaluate the event, complete and publish."""
-        path = turn.state.frames[step.parent].scope
-        key = ids.step_key(turn.state.id, step.task.reference, path)
+        around = turn.state.frames[step.parent]
+        key = ids.step_key(turn.state.id, step.task.reference, around.scope)
         event: dict[str, Any] = {"specversion": "1.0", "id": key, "time": turn.time}
+        if turn.state.traceparent is not None:
+            task = turn.task_id(step.task.reference, around.scope, around.attempt)
+            event[HEADER] = context_for(turn.state.traceparent, turn.state.id, task)
         properties = turn.evaluate(step.task.spec.event, step.input, step)
         event.update(_checked(properties))
         turn.refuse_secrets(event, "an event")

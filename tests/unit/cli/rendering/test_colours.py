@@ -57,7 +57,7 @@ def test_the_sides_of_a_comparison_have_colours(capsys: pytest.CaptureFixture[st
         ids=("a", f"b{SCREAM}"),
         workflows=("shop/order:1.0.0", "shop/order:1.0.0"),
         status=("completed", "faulted"),
-        duration_ms=(1.0, None),
+        duration_ms=(1500.0, 0.04),
         equal=False,
         input=[],
         output=[],
@@ -66,5 +66,7 @@ def test_the_sides_of_a_comparison_have_colours(capsys: pytest.CaptureFixture[st
         tasks=[],
     )
     shown = written(capsys, comparison_lines(found))
+    assert "completed  1.5s" in shown
+    assert "faulted  <1ms" in shown
     assert shown.splitlines()[0].startswith("\x1b[31m- a")
     assert shown.splitlines()[1].startswith("\x1b[32m+ b\\e]0;")

@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from flunq.cli.rendering.events import event_json, event_line, event_row, short_type, task_name
+from flunq.cli.rendering.events import event_json, event_line, event_row, task_name
 from flunq.cli.rendering.filters import EventFilter
-from flunq.core.events import LazyEvent
+from flunq.core.events import LazyEvent, short_type
 
 
 def event(kind: str, data: dict[str, Any], **members: Any) -> LazyEvent:

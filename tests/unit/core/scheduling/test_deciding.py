@@ -19,7 +19,12 @@ from flunq.core.scheduling.deciding import (
     override,
     pause,
     resume,
+    skip,
+    skipping,
     tick,
+    to_skip,
+    unskip,
+    upcoming,
     watched,
 )
 from flunq.core.scheduling.fires import fires
@@ -267,6 +272,75 @@ def test_pausing_and_resuming_twice_is_once() -> None:
     assert resume(keeper.state, keeper.now, 5) == keeper.state
     paused = pause(keeper.state, "a", keeper.now)
     assert pause(paused, "b", keeper.now + 1) == paused
+
+
+def skip_next(keeper: Keeper, count: int) -> None:
+    upto = to_skip(keeper.state, keeper.plan, keeper.now, count)
+    keeper.state = skip(keeper.state, upto, keeper.now)
+
+
+def test_the_next_fires_are_skipped_and_those_after_them_come() -> None:
+    keeper = Keeper(MINUTELY)
+    skip_next(keeper, 2)
+    assert [keeper.tick(f"09:0{minute}:00") for minute in (1, 2, 3)] == [[], [], ["09:03:00"]]
+    assert keeper.state.counts.skipped == 2
+    assert [(clock(note.at), note.outcome) for note in keeper.state.notes] == [
+        ("09:01:00", "skipped"),
+        ("09:02:00", "skipped"),
+    ]
+    assert keeper.state.skip_upto == 0
+
+
+def test_to_ask_twice_for_the_next_fire_skips_one() -> None:
+    keeper = Keeper(MINUTELY)
+    skip_next(keeper, 1)
+    skip_next(keeper, 1)
+    assert [keeper.tick(f"09:0{minute}:00") for minute in (1, 2)] == [[], ["09:02:00"]]
+
+
+def test_what_is_to_be_skipped_is_told_apart_from_what_comes() -> None:
+    keeper = Keeper(MINUTELY)
+    skip_next(keeper, 2)
+    skipped = skipping(keeper.state, keeper.plan, keeper.now, 9)
+    assert [clock(each) for each in skipped] == ["09:01:00", "09:02:00"]
+    assert clock(upcoming(keeper.state, keeper.plan, keeper.now, 1)[0]) == "09:03:00"
+
+
+def test_a_skip_that_is_taken_back_skips_nothing() -> None:
+    keeper = Keeper(MINUTELY)
+    skip_next(keeper, 5)
+    assert keeper.tick("09:01:00") == []
+    keeper.state = unskip(keeper.state)
+    assert keeper.tick("09:02:00") == ["09:02:00"]
+
+
+def test_fires_to_be_skipped_are_not_made_up_for_when_the_keeper_was_away() -> None:
+    keeper = Keeper(MINUTELY, catchUp="PT1H")
+    skip_next(keeper, 2)
+    assert keeper.tick("09:04:30") == ["09:03:00", "09:04:00"]
+    assert (keeper.state.counts.skipped, keeper.state.counts.missed) == (2, 0)
+
+
+def test_what_was_due_before_somebody_asked_is_not_skipped() -> None:
+    keeper = Keeper(MINUTELY, catchUp="PT1H")
+    keeper.now = at("09:02:30")
+    skip_next(keeper, 1)
+    assert keeper.tick("09:04:00") == ["09:01:00", "09:02:00", "09:04:00"]
+
+
+def test_many_fires_skipped_at_once_are_one_note() -> None:
+    keeper = Keeper("{every: PT1S}")
+    keeper.state = skip(keeper.state, at("09:30:00"), keeper.now)
+    keeper.tick("09:30:00")
+    (note,) = keeper.state.notes
+    assert note.detail == "more than 100 fires were skipped, as somebody asked"
+
+
+def test_another_schedule_forgets_what_was_to_be_skipped() -> None:
+    keeper = Keeper(MINUTELY)
+    skip_next(keeper, 5)
+    keeper.state = adopt(keeper.state, reference("2.0.0"), {"every": "PT2M"}, {}, keeper.now, 0)
+    assert keeper.tick("09:02:00") == ["09:02:00"]
 
 
 @pytest.mark.parametrize("overlap", ["skip", "queue", "cancel"])

@@ -8,8 +8,9 @@ import pytest
 
 from flunq.core.execution.commands import Failure
 from flunq.core.execution.effects import Dispatch
+from flunq.errors import RejectedError
 from flunq.sdk.executor import ERRORS
-from flunq.services.flow.targets import is_broken, target_of
+from flunq.services.flow.targets import as_target, is_broken, target_of
 
 CALLS: list[tuple[str, Any, str]] = [
     ("http", {"endpoint": "https://u:p@api.example.com/a?b"}, "https://api.example.com:443"),
@@ -49,3 +50,23 @@ def test_an_answer_that_blames_the_caller_says_the_target_lives(
 ) -> None:
     assert is_broken(Failure(type=ERRORS + type_name, status=status)) is broken
     assert not is_broken(None)
+
+
+@pytest.mark.parametrize(
+    ("written", "target"),
+    [
+        ("https://api.example.com", "https://api.example.com:443"),
+        ("https://API.example.com:443/v1/charges?x=1", "https://api.example.com:443"),
+        ("http://[::1]:9", "http://[::1]:9"),
+        ("grpc://h", "grpc://h:443"),
+        ("function:charge", "function:charge"),
+    ],
+)
+def test_what_somebody_writes_is_the_target_that_tasks_have(written: str, target: str) -> None:
+    assert as_target(written) == target
+
+
+@pytest.mark.parametrize("written", ["", "charge", "function:", "api.example.com:443", "http://"])
+def test_what_no_task_could_call_is_no_target(written: str) -> None:
+    with pytest.raises(RejectedError, match="is no target of calls"):
+        as_target(written)

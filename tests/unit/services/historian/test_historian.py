@@ -26,7 +26,7 @@ from tests.support.lake import (
     write,
     write_executions,
 )
-from tests.support.processes import eventually
+from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import msgspec
 import pytest
 
-from flunq.core import access, flow, letters, protocol, tenancy
+from flunq.core import access, alerts, flow, letters, protocol, tenancy
 from flunq.log.memory import MemoryBroker, MemoryEventStream
 from flunq.log.ports import Asker, Record, asker
 from flunq.log.select import StreamSettings
@@ -66,18 +66,20 @@ def tags_of(module: Any) -> set[str]:
 
 WRITES = {
     "apply", "delete-workflow", "emit", "erase", "put-secret", "delete-secret", "put-blob", "mark",
-    "pause", "resume", "update", "trigger", "backfill",
+    "pause", "resume", "skip", "unskip", "update", "trigger", "backfill",
     "flush-lake", "compact-lake", "rebuild-lake", "scrub-lake",
-    "create-token", "revoke-token", "rotate-keys",
+    "create-token", "revoke-token", "rotate-keys", "create-link",
     "retry-letter", "drop-letter",
     "trip-breaker", "reset-breaker", "set-limit", "delete-limit",
+    "pause-workflow", "resume-workflow",
     "retry", "rewind", "fork",
+    "apply-alerts", "delete-alert",
     "create-tenant", "update-tenant", "delete-tenant", "tenant-access",
 }  # fmt: skip
 REPLIES = {"header", "rows", "done", "refused"}
 
 
-@pytest.mark.parametrize("module", [protocol, access, letters, flow, tenancy, query_job])
+@pytest.mark.parametrize("module", [protocol, access, alerts, letters, flow, tenancy, query_job])
 def test_every_question_is_known_to_read_or_to_write(module: Any) -> None:
     assert tags_of(module) - REPLIES <= WRITES | READS
     assert not WRITES & READS

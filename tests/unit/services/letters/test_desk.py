@@ -178,7 +178,7 @@ def test_an_execution_that_was_set_aside_cannot_be_put_back() -> None:
     async def situation(cluster: Cluster, client: Client) -> None:
         await open_task(client, cluster)
         owner = owner_of(cluster)
-        owner.quarantine(owner.executions.live["e1"], "a defect", Job(Continue(id="e1")))
+        owner.setting_aside.live(owner.executions.live["e1"], "a defect", Job(Continue(id="e1")))
         [letter] = await letters(client)
         assert (letter.origin, letter.execution, letter.reason) == ("execution", "e1", "a defect")
         with pytest.raises(ConflictError, match="was set aside"):

@@ -21,6 +21,7 @@ from flunq.errors import (
 )
 from flunq.services.replaying.service import Replaying
 from flunq.services.worker import owner as owning
+from tests.support.pausing import PauseDesk
 from tests.support.virtual import HEAD, in_cluster, owner_of, settled, stream_of
 
 if TYPE_CHECKING:
@@ -377,3 +378,37 @@ def test_a_fork_counts_against_what_the_tenant_may_use() -> None:
         return told, len(await client.list())
 
     assert replayed(situation) == ([429, 429], 1)
+
+
+def test_a_fork_from_the_start_has_the_priority_of_its_origin() -> None:
+    async def situation(cluster: Cluster, client: Client) -> list[Any]:
+        await client.apply(STEPS)
+        await (await client.start("steps", {"n": 1}, id="x1", priority="high")).wait(60)
+        await client.fork("x1", new_id="x2")
+        await client.fork("x1", at=3, new_id="x3")
+        return [[each.value() async for each in client.history(id)] for id in ("x2", "x3")]
+
+    assert [events[0]["priority"] for events in replayed(situation)] == [8, 8]
+
+
+def test_nothing_goes_back_and_on_at_once_while_its_workflow_is_paused() -> None:
+    async def situation(cluster: Cluster, client: Client) -> None:
+        await faulted(client)
+        await client.apply(PAUSE)
+        await client.start("pause", id="held")
+        desk = PauseDesk(cluster)
+        for name in ("steps", "pause"):
+            await desk.pause(name)
+        for refused in (client.retry("x1"), client.fork("x1", at=3, new_id="x2")):
+            with pytest.raises(ConflictError, match="is paused"):
+                await refused
+        with pytest.raises(NotFoundError):
+            await client.get("x2")
+        assert (await client.fork("x1", new_id="x3")).status == "suspended"
+        assert (await client.rewind("held", at=0)).status == "suspended"
+        for name in ("steps", "pause"):
+            await desk.resume(name)
+        assert (await client.result("x3", timeout=60)).status == "faulted"
+        assert (await client.retry("x1")).status == "running"
+
+    replayed(situation)

@@ -32,6 +32,12 @@ def test_without_limits_everything_is_let_in() -> None:
     assert (free.limited, admitted(free, 1000), free.fits(1 << 60)) == (False, 1000, None)
 
 
+def test_what_is_used_up_says_how_to_get_more() -> None:
+    error = Quota(Quotas(bytes=1), tenant="acme").fits(2)
+    assert error is not None
+    assert "flunq tenants update acme --quota-bytes N" in str(error.hint)
+
+
 def test_open_executions_are_counted_again_once_some_have_ended() -> None:
     hand = Hand()
     three = quota(hand, executions=3)
@@ -102,3 +108,11 @@ def test_changed_limits_hold_at_once() -> None:
     assert admitted(changing, 5) == 2
     changing.change(Quotas())
     assert not changing.limited
+
+
+def test_what_is_given_back_is_let_in_once_more() -> None:
+    quota = Quota(Quotas(executions=1, starts=1))
+    assert quota.admit() is None
+    quota.give_back()
+    assert quota.admit() is None
+    assert quota.admit() is not None

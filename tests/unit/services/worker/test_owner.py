@@ -183,14 +183,14 @@ def test_a_sleeper_that_cannot_be_read_for_a_while_wakes_later() -> None:
         await asyncio.sleep(10)
         owner = owner_of(cluster)
         assert "x1" not in owner.executions.live
-        load, failures = owner._load, [OutcomeUnknownError("no answer")] * 2
+        load, failures = owner.load, [OutcomeUnknownError("no answer")] * 2
 
         async def unsteady(execution: str) -> None:
             if failures:
                 raise failures.pop()
             await load(execution)
 
-        owner._load = unsteady
+        owner.load = unsteady
         assert await client.cancel("x1") == "cancelled"
         return (await run.wait(20)).status
 

@@ -10,7 +10,7 @@ from flunq.log.memory import MemoryBroker, MemoryDatabase
 from flunq.log.select import StreamSettings
 from flunq.services.worker.checkpoint import MERGED, small_packs
 from flunq.services.worker.executions import Executions, Mark, Packed
-from flunq.services.worker.packs import PACK_BYTES, Checkpoint, Packs, StaleCheckpointError
+from flunq.services.worker.packs import AHEAD, PACK_BYTES, Checkpoint, Packs, StaleCheckpointError
 from flunq.services.worker.places import Place, PlaceBook
 
 if TYPE_CHECKING:
@@ -41,6 +41,14 @@ async def test_a_pack_is_read_back_with_its_marks(database: Database) -> None:
     other = packs_of(database)
     assert (await other.load(7))["e2"] == packed("e2")
     assert await other.marks(7) == [mark]
+
+
+async def test_indexes_that_are_read_ahead_come_in_their_order(database: Database) -> None:
+    packs, numbers = packs_of(database), list(range(2 * AHEAD + 1, 0, -1))
+    for number in numbers:
+        await packs.store(number, [], [Mark(f"e{number}", 2, 1_000, True, 0)])
+    read = [(number, marks[0].id) async for number, marks in packs_of(database).marks_of(numbers)]
+    assert read == [(number, f"e{number}") for number in numbers]
 
 
 async def test_a_pack_that_outgrows_a_message_goes_to_the_blobs(database: Database) -> None:

@@ -1,0 +1,1 @@
+"""Alerts: rules over history and events, and who is told when one holds."""

@@ -1,0 +1,1 @@
+"""Traces: spans made from the journal, on their way to a collector."""
