@@ -155,7 +155,7 @@ with flunq.connect_blocking() as client:
     assert [event.seq for event in client.follow(runs[0].id)] == [e.seq for e in events]
     client.start("pause", {}, id="blocked")
     outcomes = client.each("cancel", ["blocked", "nobody"], reason="enough")
-    assert [each.result for each in outcomes] == ["done", "unchanged"], outcomes
+    assert [each.result for each in outcomes] == ["done", "failed"], outcomes
     answer = client.sql("select count(*) as n from executions where workflow = $w", {"w": "pause"})
     assert answer.rows()[0]["n"] >= 1
     assert client.dead_letters.list() == [] and client.schedules.list() == []
