@@ -71,6 +71,8 @@ class NodeDispatcher:
         pool.when_free(self._fill_slots)
         self._unreported: dict[str, tuple[float, Report]] = {}
         self._waits = WaitMeter(tenant)
+        # Before Python 3.12 it takes a system call to ask which loop runs.
+        self._loop = asyncio.get_running_loop()
 
     def takes(self, kind: str) -> bool:
         """Tell whether this node runs such tasks and has room, or nobody else has."""
@@ -147,7 +149,7 @@ class NodeDispatcher:
 
     def report_again(self) -> None:
         """Send outcomes again whose receipt nobody confirmed, as when a partition moved."""
-        limit = asyncio.get_running_loop().time() - UNCONFIRMED_SECONDS
+        limit = self._loop.time() - UNCONFIRMED_SECONDS
         for since, report in list(self._unreported.values()):
             if since < limit:
                 self._send(report)
@@ -179,7 +181,7 @@ class NodeDispatcher:
             self._send(report)
 
     def _send(self, report: Report) -> None:
-        self._unreported[report.task] = (asyncio.get_running_loop().time(), report)
+        self._unreported[report.task] = (self._loop.time(), report)
         self._route(report)
 
     def _fill_slots(self) -> None:

@@ -8,15 +8,11 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
 import msgspec
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _execution: ContextVar[str | None] = ContextVar("flunq_execution", default=None)
 _task: ContextVar[str | None] = ContextVar("flunq_task", default=None)
@@ -26,18 +22,11 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 _TRACEPARENT_PARTS = 4
 
 
-@contextmanager
-def about(
-    *, execution: str | None = None, task: str | None = None, traceparent: str | None = None
-) -> Iterator[None]:
-    """Name the execution and task that log lines written inside are about, and their trace."""
-    tokens = (_execution.set(execution), _task.set(task), _trace.set(trace_of(traceparent)))
-    try:
-        yield
-    finally:
-        _execution.reset(tokens[0])
-        _task.reset(tokens[1])
-        _trace.reset(tokens[2])
+def log_about(execution: str, task: str, traceparent: str | None) -> None:
+    """Name what log lines of the running asyncio task are about from here on."""
+    _execution.set(execution)
+    _task.set(task)
+    _trace.set(trace_of(traceparent))
 
 
 def trace_of(traceparent: str | None) -> str | None:

@@ -19,7 +19,7 @@ from flunq.services.executor.streams import GuardedStreams
 from flunq.services.executor.watchdog import LoopWatchdog
 from flunq.services.lasting import heard
 from flunq.telemetry.catalog import note_task
-from flunq.telemetry.logs import about
+from flunq.telemetry.logs import log_about
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -113,6 +113,7 @@ class ExecutorPool:
         """By tenant and task: executions of two tenants may have the same id."""
         self._loads: Counter[str] = Counter()
         self._on_free: list[Callable[[], None]] = []
+        self._loop: asyncio.AbstractEventLoop
         self._names: dict[asyncio.Task[object], str] = {}
         self._idle = asyncio.Event()
         self._idle.set()
@@ -129,6 +130,8 @@ class ExecutorPool:
         if self._watched:
             self._watchdog.start()
             self._streams.install()
+        # Before Python 3.12 it takes a system call to ask which loop runs.
+        self._loop = asyncio.get_running_loop()
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
@@ -246,12 +249,11 @@ class ExecutorPool:
             self._idle.clear()
         self._runs[run.key] = run
         self._loads[run.key[0]] += 1
-        loop = asyncio.get_running_loop()
-        run.task = loop.create_task(self._run(run, executor, delivery))
+        run.task = self._loop.create_task(self._run(run, executor, delivery))
         self._names[run.task] = dispatch.kind
         if dispatch.deadline is not None:
             left = (dispatch.deadline - self._clock.now()) / 1_000_000
-            run.deadline = loop.call_later(max(0.0, left) + self._grace, self._expire, run)
+            run.deadline = self._loop.call_later(max(0.0, left) + self._grace, self._expire, run)
 
     async def _run(self, run: _Running, executor: Executor, delivery: int) -> None:
         run.begun = True
@@ -262,12 +264,8 @@ class ExecutorPool:
                 arguments = run.secrets.reveal(run.dispatch.arguments)
                 call = _call(run.dispatch, delivery, arguments)
                 dispatch = run.dispatch
-                with about(
-                    execution=dispatch.execution,
-                    task=dispatch.task,
-                    traceparent=dispatch.traceparent,
-                ):
-                    output = await executor.execute(call, run.context)
+                log_about(dispatch.execution, dispatch.task, dispatch.traceparent)
+                output = await executor.execute(call, run.context)
             except TaskError as error:
                 failure = _failure(error)
             except asyncio.CancelledError:
@@ -324,12 +322,9 @@ class ExecutorPool:
         return _SELF_CANCELLED
 
     def _unexpected(self, dispatch: Dispatch, error: BaseException) -> Failure:
-        with about(
-            execution=dispatch.execution, task=dispatch.task, traceparent=dispatch.traceparent
-        ):
-            self._context.logger.warning(
-                "%s of execution %s failed", dispatch.kind, dispatch.execution, exc_info=error
-            )
+        self._context.logger.warning(
+            "%s of execution %s failed", dispatch.kind, dispatch.execution, exc_info=error
+        )
         text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         return Failure(type=ERRORS + "runtime", status=500, detail=text[:_DETAIL])
 

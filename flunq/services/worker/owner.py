@@ -145,6 +145,8 @@ class Owner:
         self.wake_at = 0
         """When the broker will remind the partition of its timers."""
         self._waking = False
+        # Before Python 3.12 it takes a system call to ask which loop runs.
+        self._loop = asyncio.get_running_loop()
         self.watched: asyncio.Queue[Job] | None = None
         """Where inputs wait to be tried one at a time, while processes die again and again."""
 
@@ -247,7 +249,7 @@ class Owner:
 
     def spawn(self, coroutine: Any) -> None:
         """Run something beside the inputs; it ends with the owner."""
-        task = asyncio.get_running_loop().create_task(coroutine)
+        task = self._loop.create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._spawned_ended)
 
@@ -311,7 +313,7 @@ class Owner:
         for event in decision.events:
             self.executions.groups.note(event)
         live.seq = state.seq
-        live.touched = asyncio.get_running_loop().time()
+        live.touched = self._loop.time()
         if job.mailbox:
             self.watchers.add(state.id, job.mailbox)
         if decision.need is not None:
@@ -648,7 +650,7 @@ class Owner:
         state = live.state
         assert state is not None
         self.executions.live[state.id] = live
-        live.touched = asyncio.get_running_loop().time()
+        live.touched = self._loop.time()
         self.hearing.listeners.note(live)
         for timer, due in state.timers.items():
             self.timers.arm(state.id, timer, due)

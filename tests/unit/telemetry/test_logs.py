@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import logging
@@ -30,9 +31,14 @@ def lines(stream: io.StringIO) -> list[dict[str, Any]]:
     return [json.loads(line) for line in stream.getvalue().splitlines()]
 
 
-def test_a_line_names_the_execution_and_task_it_is_about(stream: io.StringIO) -> None:
-    with logs.about(execution="order-1", task="order-1.a.1"):
-        logging.getLogger("x").info("charged %s", "card")
+async def charge(execution: str, traceparent: str | None = None) -> None:
+    """Write a line as a task of an execution."""
+    logs.log_about(execution, f"{execution}.a.1", traceparent)
+    logging.getLogger("x").info("charged %s", "card")
+
+
+async def test_a_line_names_the_execution_and_task_it_is_about(stream: io.StringIO) -> None:
+    await asyncio.create_task(charge("order-1"))
     logging.getLogger("x").info("idle")
     about, idle = lines(stream)
     assert (about["execution"], about["task"]) == ("order-1", "order-1.a.1")
@@ -40,11 +46,9 @@ def test_a_line_names_the_execution_and_task_it_is_about(stream: io.StringIO) ->
     assert "execution" not in idle
 
 
-def test_a_line_names_the_trace_of_its_execution(stream: io.StringIO) -> None:
-    with logs.about(execution="order-1", traceparent="00-4bf92f3577b34da6-00f067aa0ba902b7-01"):
-        logging.getLogger("x").info("charged")
-    with logs.about(execution="order-2", traceparent="nonsense"):
-        logging.getLogger("x").info("charged")
+async def test_a_line_names_the_trace_of_its_execution(stream: io.StringIO) -> None:
+    await asyncio.create_task(charge("order-1", "00-4bf92f3577b34da6-00f067aa0ba902b7-01"))
+    await asyncio.create_task(charge("order-2", "nonsense"))
     known, unknown = lines(stream)
     assert known["trace"] == "4bf92f3577b34da6"
     assert "trace" not in unknown
