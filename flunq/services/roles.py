@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from flunq.services.control import ControlSettings
     from flunq.services.lasting import Role
 
+DESKS = "desks"
+"""Those that only answer share a connection: each costs the broker memory and pings."""
+
 
 def control_roles(settings: ControlSettings) -> list[Role]:
     """Return what runs beside the API."""
@@ -89,7 +92,7 @@ def letters_role(settings: ControlSettings) -> Role:
     async def run(stop: asyncio.Event) -> None:
         from flunq.services.letters.service import run_letters
 
-        work = partial(run_letters, settings.connection("letters"), stop)
+        work = partial(run_letters, settings.connection(DESKS), stop)
         await kept_up("answering about dead letters", work, stop)
 
     return run
@@ -101,7 +104,7 @@ def flow_role(settings: ControlSettings) -> Role:
     async def run(stop: asyncio.Event) -> None:
         from flunq.services.flow.service import run_flow
 
-        work = partial(run_flow, settings.connection("flow"), stop)
+        work = partial(run_flow, settings.connection(DESKS), stop)
         await kept_up("answering about flow control", work, stop)
 
     return run
@@ -118,7 +121,7 @@ def alerts_role(settings: ControlSettings) -> Role:
             secrets_key=settings.secrets_key,
             folder=settings.machine_folder,
         )
-        work = partial(run_alerts, wanted, settings.connection("alerts"), stop)
+        work = partial(run_alerts, wanted, settings.connection(DESKS), stop)
         await kept_up("watching for alerts", work, stop)
 
     return run
@@ -146,7 +149,7 @@ def replaying_role(settings: ControlSettings) -> Role:
     async def run(stop: asyncio.Event) -> None:
         from flunq.services.replaying.service import run_replaying
 
-        work = partial(run_replaying, settings.connection("replaying"), stop)
+        work = partial(run_replaying, settings.connection(DESKS), stop)
         await kept_up("going back into histories", work, stop)
 
     return run
@@ -158,7 +161,7 @@ def queries_role(settings: ControlSettings, data_dir: str) -> Role:
     async def run(stop: asyncio.Event) -> None:
         from flunq.services.queries import run_queries
 
-        work = partial(run_queries, settings.connection("queries"), data_dir, stop)
+        work = partial(run_queries, settings.connection(DESKS), data_dir, stop)
         await kept_up("answering queries", work, stop)
 
     return run
