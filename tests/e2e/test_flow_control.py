@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.support.cluster import running_cluster
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -134,6 +135,9 @@ def test_what_cannot_be_a_pause_or_a_priority_says_so(cluster: Flunq) -> None:
 def test_a_change_of_a_pause_is_in_the_audit(cluster: Flunq) -> None:
     assert cluster("workflows", "pause", "calls:1.0.0", "--starts-only").code == 0
     assert cluster("workflows", "resume", "calls", "--version", "1.0.0").code == 0
-    noted = json.loads(cluster("audit", "-o", "json").out)
-    done = [each["what"] for each in noted if each["target"].startswith("calls")]
-    assert done == ["pause-workflow", "resume-workflow"]
+
+    def done() -> list[str]:
+        noted = cluster("audit", "-o", "json").json
+        return [each["what"] for each in noted if each["target"].startswith("calls")]
+
+    wait_until(lambda: done() == ["pause-workflow", "resume-workflow"])

@@ -32,7 +32,7 @@ MOST_BATCHES = 64
 LONGEST = 512
 """Characters of one member."""
 PAUSE = 0.2
-"""Seconds in which a batch fills."""
+"""Seconds after a write in which the next batch fills."""
 _RETRY = 1.0
 _PATIENCE = 3.0
 _OLDEST = 600.0
@@ -100,12 +100,12 @@ class Audit:
         try:
             while True:
                 await self._some.wait()
-                if len(self._waiting) < BATCH:
-                    await asyncio.sleep(PAUSE)
                 self._some.clear()
                 self._make_batches()
                 if not await self._write_batches():
                     await asyncio.sleep(_RETRY)
+                elif len(self._waiting) < BATCH:
+                    await asyncio.sleep(PAUSE)
         finally:
             await self._write_rest()
 
