@@ -45,6 +45,8 @@ class StreamSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What this process says of its user, for the record of what was done."""
     proof: str = ""
     """Tells other processes of the cluster that this one is of theirs; never shown."""
+    ping_seconds: float = 1.0
+    """How often the broker is asked for a sign of life; three that miss it end the connection."""
     ack_wait: float = 30.0
     """Seconds after which a task that nobody finished or extended is delivered again."""
 

@@ -185,7 +185,7 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     if os.environ.get("FLUNQ_UVLOOP", "1") == "0":
         return None
     try:
-        import uvloop  # an extra; not worth its import in short commands
+        import uvloop  # not there for every platform, and not worth its import in short commands
     except ImportError:
         return None
     factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop

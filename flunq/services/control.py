@@ -19,6 +19,7 @@ from flunq.log.select import StreamSettings
 from flunq.services.historian.settings import Pace
 from flunq.services.identity.keys import internal_proof
 from flunq.services.identity.settings import IdentitySettings
+from flunq.services.lasting import heard
 from flunq.services.tenants.usage import memory_bytes
 from flunq.telemetry.catalog import describe_process
 
@@ -38,6 +39,11 @@ if TYPE_CHECKING:
     ]
 
 _log = logging.getLogger(__name__)
+
+URGENT = frozenset({"api", "clients", "tasks"})
+"""Connections on which somebody waits for an answer: their silence is noticed early."""
+TICK = 1.0
+"""Seconds; the date in answers is no older."""
 
 
 class ControlSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,6 +103,7 @@ class ControlSettings(msgspec.Struct, frozen=True, kw_only=True):
             name=f"{self.node}-{part}",
             proof=self.proof,
             lease_ttl=self.lease_ttl,
+            ping_seconds=1.0 if part in URGENT else 3.0,
         )
 
 
@@ -162,6 +169,11 @@ async def run_control(
             """Signals belong to the lifecycle."""
             yield
 
+        async def main_loop(self) -> None:
+            """Wake rarely: nothing but the date changes by itself."""
+            while not await self.on_tick(0):
+                self.should_exit = await heard(lifecycle.stop, within=TICK)
+
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
             host, port = sock.getsockname()[:2]
@@ -196,8 +208,6 @@ async def run_control(
         group.create_task(server.serve(sockets=[sock]))
         for role in roles:
             group.create_task(run_later(role))
-        await lifecycle.stop.wait()
-        server.should_exit = True
 
 
 def _listening_socket(settings: ControlSettings) -> socket.socket:

@@ -131,7 +131,7 @@ class PartitionManager:
     async def _follow(self, group: asyncio.TaskGroup) -> None:
         while not self._leaving:
             # One look is enough for all tenants of this node that have what they should have.
-            calm = self._lease_ttl / 4 if self._is_settled() else LOOK_SECONDS
+            calm = self._calm() if self._is_settled() else LOOK_SECONDS
             await self._membership.look(within=calm)
             self._assign()
             self._settle(group)
@@ -140,6 +140,10 @@ class PartitionManager:
                 self._ready.set()
             await heard(self._changed, within=self._pause())
             self._changed.clear()
+
+    def _calm(self) -> float:
+        """A node that is alone has nobody to miss; whoever comes is heard at once."""
+        return self._lease_ttl if len(self._membership.live) == 1 else self._lease_ttl / 4
 
     def _pause(self) -> float:
         return self._lease_ttl / 3 if self._is_settled() else 0.02

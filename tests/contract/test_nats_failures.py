@@ -303,12 +303,11 @@ async def test_without_a_service_the_client_is_told(server: NatsServer) -> None:
 async def test_a_silent_network_is_left_even_with_much_unsent(
     server: NatsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flunq.log.nats.connection.PING_INTERVAL", 0.1)
     monkeypatch.setattr("flunq.log.nats.connection.WATCH_INTERVAL", 0.1)
     monkeypatch.setattr("flunq.log.nats.connection.PATIENCE", 0.3)
     async with proxy_to(server.config.port) as proxy:
         settings = msgspec.structs.replace(
-            settings_for(server), url=f"nats://127.0.0.1:{proxy.port}"
+            settings_for(server), url=f"nats://127.0.0.1:{proxy.port}", ping_seconds=0.1
         )
         async with NatsEventStream(settings) as stream:
             await stream.ensure(8)

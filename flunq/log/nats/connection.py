@@ -38,8 +38,8 @@ _log = logging.getLogger(__name__)
 _DENIED = re.compile(r'permissions violation for publish to "?([^"\s]+)"?', re.IGNORECASE)
 NO_RESPONDERS = b"NATS/1.0 503"
 CONNECT_TIMEOUT = 2
-PING_INTERVAL = 1.0
-"""Three pings without an answer, and the network or the server is silent: 3 to 4 s."""
+MOST_PINGS = 2
+"""One more without an answer, and the network or the server is silent."""
 WATCH_INTERVAL = 1.0
 GIVE_UP_SECONDS = 0.2
 PATIENCE = 5.0
@@ -404,8 +404,8 @@ class Connection:
             "password": settings.password,
             "connect_timeout": CONNECT_TIMEOUT,
             "reconnect_time_wait": 0.1,
-            "ping_interval": PING_INTERVAL,
-            "max_outstanding_pings": 2,
+            "ping_interval": settings.ping_seconds,
+            "max_outstanding_pings": MOST_PINGS,
             "inbox_prefix": self.inbox,
             "allow_reconnect": False,
             "max_reconnect_attempts": 1,
@@ -437,7 +437,7 @@ class Connection:
         try:
             self.client.push()
             async with asyncio.timeout(within):
-                await self.client.flush(timeout=60)
+                await self.client.flushed()
         except (nats.errors.Error, TimeoutError, OSError):
             return False
         return True
