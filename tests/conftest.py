@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.support.compiled import forget_bytecode, share_bytecode
 from tests.support.specification import SPECIFICATION
 
 if TYPE_CHECKING:
@@ -34,6 +35,9 @@ for profile, examples in (("ci", 50), ("dev", 50), ("night", 5000)):
 # Tests fork beside gRPC's threads; its own handlers would only print that they do nothing.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+# Workers of this run, and what they start, begin after this.
+_compiled = share_bytecode()
 
 LONG = (
     *("tests/simulation", "tests/integration", "tests/e2e", "tests/bench", "tests/packaging"),
@@ -121,6 +125,7 @@ def pytest_collection_finish() -> None:
 def pytest_unconfigure() -> None:
     """Let extensions clean up after themselves."""
     gc.unfreeze()
+    forget_bytecode(_compiled)
 
 
 def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:

@@ -63,6 +63,8 @@ class ExecutionView(ExecutionSummary, frozen=True, kw_only=True):
     context: Any
     error: ErrorView | None
     waiting: list[dict[str, Any]]
+    reason: str | None
+    """Why it is suspended."""
 
 
 class Started(msgspec.Struct, frozen=True, kw_only=True):
@@ -204,6 +206,7 @@ def execution_view(found: Details) -> ExecutionView:
         context=found.context,
         error=error_view(found.failure),
         waiting=found.waiting,
+        reason=found.reason or None,
     )
 
 

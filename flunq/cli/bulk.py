@@ -23,7 +23,7 @@ from flunq.cli.tables import Column
 from flunq.errors import RejectedError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 
     from flunq.client import Client
     from flunq.client.bulk import Outcome, Target
@@ -131,7 +131,11 @@ def of_many(command: Callable[..., Coroutine[Any, Any, int]]) -> Callable[..., A
 
 
 async def act_on(
-    ids: Sequence[str] | None, selection: Selection, action: Action, *, allowed: str = ""
+    ids: Sequence[str] | None,
+    selection: Selection,
+    action: Action,
+    *,
+    allowed: Collection[str] = (),
 ) -> int:
     """Do it to the executions that were named, or to those that were chosen."""
     if selection.is_bulk:

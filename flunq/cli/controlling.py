@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 from flunq.cli import diagnostics, output
 from flunq.cli.engine import as_rows, connected
 from flunq.cli.exits import ExitCode
-from flunq.errors import FlunqError, RejectedError
+from flunq.errors import ConflictError, FlunqError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Sequence
 
     from flunq.client import Client
 
@@ -18,11 +18,14 @@ ENDED = ("completed", "faulted", "cancelled", "quarantined")
 
 
 async def control(
-    ids: Sequence[str], act: Callable[[Client, str], Awaitable[str]], *, allowed: str = ""
+    ids: Sequence[str],
+    act: Callable[[Client, str], Awaitable[str]],
+    *,
+    allowed: Collection[str] = (),
 ) -> int:
     """Do something to each execution; every one is tried, the first failure is raised.
 
-    An execution that has ended cannot be steered, but to end in ``allowed`` is what was wanted.
+    An execution that has ended cannot be steered, but to end as ``allowed`` is what was wanted.
     """
     done: list[dict[str, Any]] = []
     failures: list[FlunqError] = []
@@ -53,9 +56,14 @@ def say_how_it_goes_on(execution: str, status: str) -> None:
             diagnostics.say(f"it goes on; follow it with: flunq tail {execution}")
 
 
-def _require_open(execution: str, status: str, allowed: str) -> None:
-    if status in ENDED and status != allowed:
-        raise RejectedError(f"execution {execution} is {status} already; nothing was changed")
+def ended_already(execution: str, status: str) -> ConflictError:
+    """Return the error for an execution that had ended before it was steered."""
+    return ConflictError(f"execution {execution} is {status} already; nothing was changed")
+
+
+def _require_open(execution: str, status: str, allowed: Collection[str]) -> None:
+    if status in ENDED and status not in allowed:
+        raise ended_already(execution, status)
 
 
 def _show(done: list[dict[str, Any]], *, single: bool) -> None:

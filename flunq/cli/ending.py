@@ -28,7 +28,7 @@ async def show_result(
 
     Raises WaitTimeoutError, and ExecutionFailedError unless stdout says it all.
     """
-    from flunq.cli.rendering.executions import failure_text, result_json, workflow_json
+    from flunq.cli.rendering.executions import ending_text, result_json, workflow_json
 
     try:
         async with watched(client, execution):
@@ -47,8 +47,8 @@ async def show_result(
         return ExitCode.DONE
     if current().output is OutputFormat.JSONL:
         return ExitCode.FAILED
-    why = f": {failure_text(result.failure)}" if result.failure else ""
     raise ExecutionFailedError(
-        f"execution {execution} is {result.status}{why}",
+        ending_text(result),
         hint=f"see what happened: flunq history {execution}",
+        outcome=result.status,
     )

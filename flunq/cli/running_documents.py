@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from flunq.client import Client, Run
     from flunq.core.document.bundle import Bundle
-    from flunq.core.execution.commands import Failure, WorkflowRef
+    from flunq.core.execution.commands import WorkflowRef
     from flunq.core.protocol import Result
     from flunq.core.reading import Document, Problem
     from flunq.services.private import PrivateCluster
@@ -347,31 +347,19 @@ def _show(result: Result, shown: dict[str, Any], document: Document, options: Ru
 
 
 def _failed(result: Result, document: Document, options: RunOptions) -> ExecutionFailedError:
-    lines = [f"execution {result.id} {_outcome(result)}"]
-    failure = result.failure
-    if failure is not None:
-        lines += _places(failure, document, options.name)
-    return ExecutionFailedError("\n".join(lines), outcome=result.status)
+    from flunq.cli.rendering.executions import ending_text
+
+    said = ending_text(result)
+    if result.failure is not None and result.failure.instance is not None:
+        said += f"\n{_place(result.failure.instance, document, options.name)}"
+    return ExecutionFailedError(said, outcome=result.status)
 
 
-def _outcome(result: Result) -> str:
-    failure = result.failure
-    if failure is None:
-        return f"was {result.status}" if result.status == "cancelled" else result.status
-    from flunq.cli.rendering.executions import failure_text
-
-    return f"{result.status}: {failure_text(failure)}"
-
-
-def _places(failure: Failure, document: Document, name: str) -> list[str]:
-    lines = [f"  type      {failure.type}"]
-    if failure.instance is not None:
-        source = document.source
-        line, column = source.position(failure.instance, key=True)
-        written = source.content.splitlines()[line - 1 : line]
-        lines.append(f"  instance  {failure.instance}")
-        lines.append(f"  source    {name}:{line}:{column}: {''.join(written).strip()}")
-    return lines
+def _place(instance: str, document: Document, name: str) -> str:
+    source = document.source
+    line, column = source.position(instance, key=True)
+    written = source.content.splitlines()[line - 1 : line]
+    return f"  source    {name}:{line}:{column}: {''.join(written).strip()}"
 
 
 def _show_rejection(rejected: _Rejected) -> int:

@@ -315,6 +315,7 @@ class BlockingClient(_Twin[Client]):
     result = _blocking(Client.result)
     get = _blocking(Client.get)
     list = _blocking(Client.list)
+    groups = _blocking(Client.groups)
     history = _iterating(Client.history)
     history_page = _blocking(Client.history_page)
     archived_history = _iterating(Client.archived_history)

@@ -28,6 +28,7 @@ from flunq.client.schedules import Schedules
 from flunq.client.sender import CommandSender
 from flunq.client.tenants import Tenants
 from flunq.client.values import Values
+from flunq.core.capacity import Capacity
 from flunq.core.document.bundle import Bundle, blob_key
 from flunq.core.events import TERMINAL_TYPES, LazyEvent
 from flunq.core.execution.commands import (
@@ -44,6 +45,7 @@ from flunq.core.ids import is_valid_id, partition_of
 from flunq.core.protocol import (
     Answer,
     Apply,
+    AskCapacity,
     ClusterInfo,
     Commits,
     Definition,
@@ -55,8 +57,10 @@ from flunq.core.protocol import (
     Erase,
     Erased,
     Get,
+    GroupView,
     History,
     Info,
+    ListGroups,
     ListPage,
     ListSecrets,
     Mark,
@@ -99,6 +103,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Summaries: TypeAlias = list[Summary]
+Groups: TypeAlias = list[GroupView]
 Definitions: TypeAlias = list[Definition]
 Names: TypeAlias = list[str]
 Sequences: TypeAlias = list[int]
@@ -270,6 +275,15 @@ class Client:
             limit, (item for page in pages for item in page), key=lambda s: (s.started_at, s.id)
         )
 
+    async def groups(self) -> Groups:
+        """Return the groups of starts that are collected now, those that begin first before."""
+        info = await self.info()
+        found = await asyncio.gather(
+            *(self._ask_partition(each, ListGroups(), Groups) for each in range(info.partitions))
+        )
+        groups = [group for some in found for group in some]
+        return sorted(groups, key=lambda group: (group.due or group.since, group.execution))
+
     async def history(self, execution: str, *, cursor: int = 0) -> AsyncIterator[LazyEvent]:
         """Yield the events of an execution so far, in order."""
         seen = 0
@@ -348,9 +362,12 @@ class Client:
         request = self._new_request()
         return await self._control(Suspend(id=execution, reason=reason, request=request))
 
-    async def resume(self, execution: str) -> str:
-        """Let a suspended execution go on; returns its status."""
-        return await self._control(Resume(id=execution, request=self._new_request()))
+    async def resume(self, execution: str, *, request: str = "") -> str:
+        """Let a suspended execution go on; returns its status.
+
+        Its history has the ``request`` if it went on because of this one.
+        """
+        return await self._control(Resume(id=execution, request=request or self._new_request()))
 
     async def retry(self, execution: str, *, input: Any = UNSET, reason: str = "") -> Details:
         """Let an execution that faulted or was cancelled go on from where it failed.
@@ -582,6 +599,10 @@ class Client:
     async def erase(self, question: Erase) -> Erased:
         """Let the cluster erase what was removed; ask again until it is done."""
         return await self._ask_catalog(question, Erased)
+
+    async def ask_capacity(self) -> Capacity:
+        """Return how full the tenant's streams are, and how far their consumers have come."""
+        return await self._ask_catalog(AskCapacity(), Capacity)
 
     async def ask_owner(self, number: int, question: Commits) -> Page:
         """Return raw commits of a partition from its owner."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import msgspec
 
+from flunq.core.capacity import Capacity
 from flunq.core.events import LazyEvent
 from flunq.core.protocol import Answer, Commits, Page
 from flunq.errors import UnavailableError
@@ -93,7 +94,7 @@ async def read_tail(
 
 
 async def _with_knowledge(client: Client, sources: Sources, sql: str) -> Sources:
-    """Add what the catalog and the keeper of schedules know, if the query may ask for it."""
+    """Add what the cluster knows besides the events, if the query may ask for it."""
     definitions: list[KnownDefinition] = []
     schedules: list[KnownSchedule] = []
     if re.search(r"\bworkflows\b", sql, re.IGNORECASE):
@@ -102,8 +103,11 @@ async def _with_knowledge(client: Client, sources: Sources, sql: str) -> Sources
     if re.search(r"\bschedules\b", sql, re.IGNORECASE):
         schedules = [_schedule(each) for each in await client.schedules.list()]
     alerts = await client.alerts.history() if re.search(r"\balerts\b", sql, re.IGNORECASE) else []
+    capacity = Capacity()
+    if re.search(r"\b(?:streams|consumers)\b", sql, re.IGNORECASE):
+        capacity = await client.ask_capacity()
     return msgspec.structs.replace(
-        sources, definitions=definitions, schedules=schedules, alerts=alerts
+        sources, definitions=definitions, schedules=schedules, alerts=alerts, capacity=capacity
     )
 
 

@@ -56,10 +56,18 @@ async def read_story(events: AsyncIterator[LazyEvent]) -> Story:
     whole = True
     async for event in events:
         data = event.value()
+        story.suspended_at = suspended_since(story.suspended_at, event)
         _note(story, event.type, micros(event.time), data if isinstance(data, dict) else {})
         if whole:
             whole = _fold(story, event, data)
     return story
+
+
+def suspended_since(before: int | None, event: LazyEvent) -> int | None:
+    """Return since when an execution is suspended after an event, None if it is not."""
+    if event.type == types.WORKFLOW_SUSPENDED:
+        return micros(event.time)
+    return None if event.type == types.WORKFLOW_RESUMED else before
 
 
 def _fold(story: Story, event: LazyEvent, data: Any) -> bool:
@@ -74,10 +82,6 @@ def _fold(story: Story, event: LazyEvent, data: Any) -> bool:
 
 def _note(story: Story, type_name: str, at: int, data: dict[str, Any]) -> None:
     story.last_at = at
-    if type_name == types.WORKFLOW_SUSPENDED:
-        story.suspended_at = at
-    elif type_name == types.WORKFLOW_RESUMED:
-        story.suspended_at = None
     what = _WHAT.get(type_name)
     error = data.get("error")
     if what is None or not isinstance(error, dict):

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 
 def render_duration(seconds: float) -> str:
-    """Render a length of time: ``12ms``, ``3.4s``, ``2m05s``, ``3h20m``, ``4d03h``."""
+    """Render a length of time: ``12ms``, ``3.4s``, ``2m05s``, ``3h20m``, ``4d03h``, ``30d``."""
     if seconds < 1:
         return f"{seconds * 1000:.0f}ms"
     if seconds < 60:
         return f"{seconds:.1f}s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
-        return f"{minutes}m{rest:02d}s"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}h{minutes:02d}m" if hours < 24 else f"{hours // 24}d{hours % 24:02d}h"
+        return _two_units(minutes, "m", rest, "s")
+    hours, rest = divmod(minutes, 60)
+    if hours < 24:
+        return _two_units(hours, "h", rest, "m")
+    days, rest = divmod(hours, 24)
+    return _two_units(days, "d", rest, "h")
+
+
+def _two_units(count: int, unit: str, rest: int, finer: str) -> str:
+    return f"{count}{unit}{rest:02d}{finer}" if rest else f"{count}{unit}"
 
 
 def render_bytes(count: int) -> str:

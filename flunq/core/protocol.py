@@ -185,7 +185,29 @@ class Heed(msgspec.Struct, frozen=True, kw_only=True, tag="heed"):
     """Of the record of the pauses: what it knows must be at least as new."""
 
 
-Question = Get | Mark | Watch | ListPage | History | Commits | Heed
+class ListGroups(msgspec.Struct, frozen=True, kw_only=True, tag="list-groups"):
+    """Ask which groups of starts are open: what is collected, and until when."""
+
+
+Question = Get | Mark | Watch | ListPage | History | Commits | Heed | ListGroups
+
+
+class GroupView(msgspec.Struct, frozen=True, kw_only=True):
+    """Starts of a workflow that become one execution, which has not begun yet."""
+
+    execution: str
+    workflow: str
+    """``namespace/name:version``"""
+    kind: str
+    """``debounce`` or ``batch``."""
+    key: Any = None
+    starts: int
+    size: int = 0
+    """With so many a batch is complete."""
+    since: int
+    due: int | None = None
+    """When it begins if no more starts come."""
+    status: str
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
@@ -233,6 +255,8 @@ class Details(msgspec.Struct, frozen=True, kw_only=True):
     failure: Failure | None = None
     waiting: list[dict[str, Any]] = []
     """Open tasks, timers and listeners: what the execution waits for."""
+    reason: str = ""
+    """Why it is suspended, if it is and somebody said so."""
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
@@ -346,6 +370,10 @@ class ClusterInfo(msgspec.Struct, frozen=True, kw_only=True):
     version: str
 
 
+class AskCapacity(msgspec.Struct, frozen=True, kw_only=True, tag="capacity"):
+    """Ask how full the tenant's streams are, and how far their consumers have come."""
+
+
 class Erase(msgspec.Struct, frozen=True, kw_only=True, tag="erase"):
     """Ask for nothing to be left on disk of what was removed; asked again until it is done.
 
@@ -366,6 +394,7 @@ class Erased(msgspec.Struct, frozen=True, kw_only=True):
 
 CatalogQuestion = (
     Info
+    | AskCapacity
     | Apply
     | Resolve
     | Workflows

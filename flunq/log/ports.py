@@ -17,6 +17,8 @@ import msgspec
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
+    from flunq.core.capacity import Capacity
+
 
 class SequenceConflictError(Exception):
     """Somebody else wrote to the partition since ``expected`` was read; nothing was stored."""
@@ -397,6 +399,10 @@ class EventStream(Protocol):
         """Leave nothing on disk of inputs and tasks that were taken; say what could not go yet."""
         ...
 
+    async def capacity(self) -> Capacity:
+        """Say how full the tenant's streams are, and how far their durable consumers are."""
+        ...
+
     async def wait_lost(self) -> str:
         """Return, with the reason, once the connection is lost for good."""
         ...
@@ -537,4 +543,8 @@ class Database(Protocol):
 
     async def destroy(self) -> None:
         """Delete the tenant's blobs, idempotently."""
+        ...
+
+    async def capacity(self, *, shared: bool) -> Capacity:
+        """Say how full the tenant's blobs are, and the ``shared`` buckets of all tenants."""
         ...

@@ -41,6 +41,10 @@ class McpServer:
         self._running: dict[messages.Identity, asyncio.Task[None]] = {}
         self._places = asyncio.Semaphore(_CONCURRENT)
 
+    async def check(self) -> None:
+        """Raise UsageError if the settings name what is not there: an agent would see nothing."""
+        await self._tools.check()
+
     async def serve(self, lines: asyncio.Queue[bytes | None]) -> None:
         """Answer until the last line; what is still running then is left, its executions go on."""
         async with asyncio.TaskGroup() as group:

@@ -21,7 +21,9 @@ _LONGEST = 16 << 20
 
 
 async def serve_stdio(client: Client, settings: McpSettings) -> None:
-    """Answer on stdout what comes from stdin, until that ends."""
+    """Answer on stdout what comes from stdin, until that ends; raises UsageError before."""
+    server = McpServer(client, settings, _write)
+    await server.check()
     loop = asyncio.get_running_loop()
     lines: asyncio.Queue[bytes | None] = asyncio.Queue()
 
@@ -32,7 +34,7 @@ async def serve_stdio(client: Client, settings: McpSettings) -> None:
         loop.call_soon_threadsafe(lines.put_nowait, None)
 
     threading.Thread(target=read, name="flunq-stdin", daemon=True).start()
-    await McpServer(client, settings, _write).serve(lines)
+    await server.serve(lines)
 
 
 def _write(message: Message) -> None:

@@ -71,6 +71,10 @@ class Toolbox:
         self._fixed = {tool.name: tool for tool in fixed}
         self._workflows = WorkflowTools(client, settings, taken=frozenset(self._fixed))
 
+    async def check(self) -> None:
+        """Raise UsageError if a workflow that the settings name is missing."""
+        await self._workflows.check()
+
     async def all(self) -> dict[str, Tool]:
         """Return the tools by name; workflows are those that are registered now."""
         return {**self._fixed, **await self._workflows.all()}

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 ALL = "all"
 _NAME_LENGTH = 64
+_NAMED = 20
+"""So many names of workflows are told to somebody who named one that is not there."""
 _TASK = re.compile(r"\.task\.(\w+)\.v1$")
 
 
@@ -43,12 +45,13 @@ class WorkflowTools:
         self._taken = taken
         self._made: dict[str, Tool] = {}
 
+    async def check(self) -> None:
+        """Raise UsageError if a workflow that was named is missing."""
+        await self._wanted()
+
     async def all(self) -> dict[str, Tool]:
         """Return the tools by name; raises UsageError if a workflow that was named is missing."""
-        if not self._settings.workflows:
-            return {}
-        latest = [each for each in await self._client.workflows() if each.latest]
-        wanted = latest if ALL in self._settings.workflows else list(self._named(latest))
+        latest, wanted = await self._wanted()
         tools = {}
         for definition in wanted:
             name = self._tool_name(definition, latest)
@@ -58,13 +61,19 @@ class WorkflowTools:
             tools[name] = self._made[key]
         return tools
 
+    async def _wanted(self) -> tuple[list[Definition], list[Definition]]:
+        """Return the newest version of each workflow, and which of them are tools."""
+        if not self._settings.workflows:
+            return [], []
+        latest = [each for each in await self._client.workflows() if each.latest]
+        everything = ALL in self._settings.workflows
+        return latest, latest if everything else list(self._named(latest))
+
     def _named(self, latest: list[Definition]) -> Iterable[Definition]:
         for name in self._settings.workflows:
             found = [each for each in latest if name in (each.name, _full_name(each))]
             if not found:
-                raise UsageError(
-                    f"there is no workflow {name}", hint="see them with: flunq workflows list"
-                )
+                raise UsageError(f"there is no workflow {name}", hint=_known(latest))
             yield from found
 
     def _tool_name(self, definition: Definition, latest: list[Definition]) -> str:
@@ -151,6 +160,15 @@ def shape_of(document: dict[str, Any]) -> Shape:
         return Shape({**found, "type": "object"}, wrapped=False)
     members = {"type": "object", "properties": {"input": found}, "required": ["input"]}
     return Shape(members, wrapped=True)
+
+
+def _known(latest: list[Definition]) -> str:
+    """Return the names that could have been meant."""
+    if not latest:
+        return "none is registered; do so with: flunq apply FILE"
+    names = sorted(map(_full_name, latest))
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"there are {', '.join(names[:_NAMED])}{more}; or say: --tools all"
 
 
 def _full_name(definition: Definition) -> str:

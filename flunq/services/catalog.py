@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from flunq.core.capacity import Capacity, within_quota
 from flunq.core.document.bundle import ENGINE_ROLES, Bundled, bundled_digest
 from flunq.core.document.checking import check_library
 from flunq.core.events import ENGINE, TASK, WORKFLOW, timestamp
@@ -15,6 +16,7 @@ from flunq.core.execution.commands import WorkflowRef
 from flunq.core.protocol import (
     MAX_MESSAGE,
     Apply,
+    AskCapacity,
     CatalogQuestion,
     ClusterInfo,
     Definition,
@@ -78,10 +80,13 @@ class Catalog:
         keeper: ScheduleKeeper,
         scrubber: Scrubber,
         quota: Quota | None = None,
+        is_first: bool = False,
     ) -> None:
+        """The first tenant is that of whoever runs the cluster: it sees what all of them share."""
         self.keeper = keeper
         self.scrubber = scrubber
         self._quota = quota or Quota()
+        self._is_first = is_first
         self._info = info
         self._tenant = tenant
         self._stream = stream
@@ -109,14 +114,12 @@ class Catalog:
             return None
 
     async def _value(self, question: CatalogQuestion) -> Any:
-        if isinstance(question, Info):
-            return self._info
+        if isinstance(question, Info | Workflows | AskCapacity):
+            return await self._state(question)
         if isinstance(question, Apply):
             return await self._apply(question)
         if isinstance(question, Resolve):
             return await self._text(question.name)
-        if isinstance(question, Workflows):
-            return await self._all(question.prefix)
         if isinstance(question, DeleteWorkflow):
             gone = await self._definitions.delete(question.name)
             await self._tell_others()
@@ -131,6 +134,21 @@ class Catalog:
         if isinstance(question, Erase):
             return self.scrubber.look(question)
         return await self._emit(question)
+
+    async def _state(self, question: Info | Workflows | AskCapacity) -> Any:
+        """Say how things are."""
+        if isinstance(question, Info):
+            return self._info
+        if isinstance(question, Workflows):
+            return await self._all(question.prefix)
+        return await self._capacity()
+
+    async def _capacity(self) -> Capacity:
+        streams = await self._stream.capacity()
+        buckets = await self._database.capacity(shared=self._is_first)
+        quota = self._quota.limits.bytes
+        found = [within_quota(each, quota) for each in (*streams.streams, *buckets.streams)]
+        return Capacity(streams=found, consumers=streams.consumers)
 
     async def _all(self, prefix: str) -> list[Definition]:
         await self._pauses.refresh()

@@ -238,6 +238,7 @@ class Node:
             store=self.store,
             settings=self._worker_settings(),
             secrets=EnvironmentSecrets(),
+            is_first=True,
             suspects=Suspects(Path(folder) / f"run/{self.settings.node}.suspects")
             if folder is not None
             else None,

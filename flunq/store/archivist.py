@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
-import duckdb
 import msgspec
 
 from flunq.core.events import DELETED, ENGINE
+from flunq.store.bare_duckdb import duckdb
 from flunq.store.columns import ORDER, files_sql, literal, rows_sql
 from flunq.store.lake import SCRATCH, LakeFile, sync_folder
 from flunq.store.merging import groups_of, limits, ranges
@@ -35,7 +35,7 @@ REMOVALS = f"('{DELETED}', '{ENGINE}execution.expired')"
 """Events after which an id may be used again."""
 FRESH_GROUP = 8_192
 """Rows in a group of a fresh file, which is soon merged piece by piece."""
-GROUP_BYTES = 12 << 20
+GROUP_BYTES = 8 << 20
 """A row group is in memory as a whole while it is written."""
 VECTOR = 2_048
 """Rows that DuckDB always works on together."""

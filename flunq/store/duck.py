@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import duckdb
 import msgspec
 
+from flunq.store.bare_duckdb import duckdb
 from flunq.store.columns import COLUMNS, empty_sql, files_sql, literal, rows_sql
 from flunq.store.views import VIEWS, view_sql
 
@@ -50,6 +50,29 @@ NOTICE_COLUMNS = {
     "delivery": "VARCHAR",
     "tries": "BIGINT",
     "problem": "VARCHAR",
+}
+STREAM_COLUMNS = {
+    "name": "VARCHAR",
+    "kind": "VARCHAR",
+    "messages": "BIGINT",
+    "bytes": "BIGINT",
+    "max_bytes": "BIGINT",
+    "subjects": "BIGINT",
+    "first_at": "BIGINT",
+    "last_at": "BIGINT",
+    "consumers": "BIGINT",
+    "replicas": "BIGINT",
+}
+CONSUMER_COLUMNS = {
+    "stream": "VARCHAR",
+    "name": "VARCHAR",
+    "serves": "VARCHAR",
+    "pending": "BIGINT",
+    "unacked": "BIGINT",
+    "redelivered": "BIGINT",
+    "waiting": "BIGINT",
+    "delivered_at": "BIGINT",
+    "acked_at": "BIGINT",
 }
 
 
@@ -180,11 +203,28 @@ def _create_knowledge(
             "FROM log.known_schedules"
         )
     if "alerts" in named:
-        _create_table(connection, "known_alerts", NOTICE_COLUMNS, sources.alerts)
-        connection.execute(
-            "CREATE VIEW log.alerts AS SELECT * REPLACE (make_timestamp(time) AS time, "
-            "make_timestamp(since) AS since) FROM log.known_alerts"
-        )
+        _create_live(connection, "alerts", NOTICE_COLUMNS, sources.alerts, ("time", "since"))
+    if "streams" in named:
+        streams, moments = sources.capacity.streams, ("first_at", "last_at")
+        _create_live(connection, "streams", STREAM_COLUMNS, streams, moments)
+    if "consumers" in named:
+        consumers, moments = sources.capacity.consumers, ("delivered_at", "acked_at")
+        _create_live(connection, "consumers", CONSUMER_COLUMNS, consumers, moments)
+
+
+def _create_live(
+    connection: duckdb.DuckDBPyConnection,
+    name: str,
+    columns: dict[str, str],
+    known: Iterable[msgspec.Struct],
+    moments: tuple[str, ...],
+) -> None:
+    """Create what is known to the cluster alone, with moments instead of microseconds."""
+    _create_table(connection, f"known_{name}", columns, known)
+    replaced = ", ".join(f"make_timestamp({moment}) AS {moment}" for moment in moments)
+    connection.execute(
+        f"CREATE VIEW log.{name} AS SELECT * REPLACE ({replaced}) FROM log.known_{name}"  # noqa: S608 - names of ours
+    )
 
 
 def _create_table(

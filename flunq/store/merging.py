@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
-PIECE_BYTES = 12 << 20
+PIECE_BYTES = 8 << 20
 """Bytes of rows, as JSON, that are sorted at once."""
 STEP = 512
 """So many rows one sample stands for."""

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from flunq.core.alerts import Notice
+from flunq.core.capacity import Capacity
 from flunq.core.ids import token
 from flunq.errors import FlunqError, RejectedError, WaitTimeoutError
 
@@ -64,6 +65,7 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
     definitions: list[KnownDefinition] = []
     schedules: list[KnownSchedule] = []
     alerts: list[Notice] = []
+    capacity: Capacity = Capacity()
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):

@@ -76,8 +76,7 @@ def limit_process(job: Job) -> None:
 
 
 def _answer(connection: duckdb.DuckDBPyConnection, job: Job) -> None:
-    import duckdb
-
+    from flunq.store.bare_duckdb import duckdb
     from flunq.store.duck import limit, open_history
     from flunq.store.query_rules import check
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from flunq.log.ports import Database, EventStream
 
-LEASE_TTL = 1.0
+LEASE_TTL = 2.0
 ACK_WAIT = 1.0
 
 

@@ -67,5 +67,8 @@ async def test_the_death_of_a_leader_loses_and_doubles_nothing(cluster: list[Nat
         async with asyncio.timeout(40):
             after = [await append_until_stored(stream, b"%d" % n) for n in range(20, 40)]
             records = [r async for r in stream.journal.read(0, after=0, upto=after[-1])]
+            streams = {each.kind: each for each in (await stream.capacity()).streams}
     assert [r.seq for r in records] == before + after
     assert [int(r.data) for r in records] == list(range(40))
+    assert (streams["journal"].messages, streams["journal"].replicas) == (40, 3)
+    assert len(streams) == 7

@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.canary import files_with
 from tests.support.cluster import running_cluster
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,6 +40,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flunq]:
 def start(flunq: Flunq, execution: str, **value: object) -> None:
     started = flunq("start", "orders", "--id", execution, "-i", "-", stdin=json.dumps(value))
     assert started.code == 0, started.err
+    if value.get("rest"):
+        wait_until(lambda: statuses(flunq, execution) == {execution: "waiting"})
 
 
 def statuses(flunq: Flunq, prefix: str) -> dict[str, str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.cluster import running_cluster
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,8 +73,14 @@ def test_a_parent_gets_the_error_of_its_child(cluster: Flunq) -> None:
 def test_a_child_ends_with_its_parent(cluster: Flunq) -> None:
     started = cluster("start", "parent", "-i", '{"n": 5000}', "--id", "p-1", "-o", "json")
     assert started.code == 0
-    child = cluster("history", "p-1", "-o", "json").json[-1]["data"]["dispatch"]["id"]
-    assert cluster("get", child, "-o", "json").json["status"] == "waiting"
+
+    def children() -> list[str]:
+        events = cluster("history", "p-1", "-o", "json").json
+        return [each["data"]["dispatch"]["id"] for each in events if "dispatch" in each["data"]]
+
+    wait_until(children)
+    [child] = children()
+    wait_until(lambda: cluster("get", child, "-o", "json").json["status"] == "waiting")
     cluster("cancel", "p-1")
     assert cluster("wait", child).out == "cancelled\n"
 

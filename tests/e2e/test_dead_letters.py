@@ -106,6 +106,7 @@ def test_a_letter_is_listed_shown_refused_and_dropped(cluster: Flunq) -> None:
 def test_the_letters_are_in_sql_too(cluster: Flunq) -> None:
     start(cluster, "fails", "gone-2")
     cluster("wait", "gone-2")
+    assert letters_of(cluster, "gone-2")
     query = "SELECT origin, task, attempts, reason FROM dead_letters WHERE execution_id = 'gone-2'"
     assert cluster("sql", query, "-o", "json").json == [
         {"origin": "task", "task": "/do/0/book", "attempts": 3, "reason": "retries are used up"}
@@ -122,6 +123,7 @@ def test_what_is_meant_has_to_be_said_in_one_way(cluster: Flunq, arguments: list
 
 def test_why_names_cause_and_command_and_the_event_that_nearly_fitted(cluster: Flunq) -> None:
     start(cluster, "listens", "stuck-1")
+    assert cluster("wait", "stuck-1", "--for", "status=waiting").code == 0
     cluster("emit", "com.example.paid", "--subject", "order-2")
     why = cluster("why", "stuck-1", "-o", "json").json
     assert (why["status"], why["causes"][0]["kind"]) == ("waiting", "event")

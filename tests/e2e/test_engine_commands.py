@@ -24,7 +24,8 @@ pytestmark = pytest.mark.timeout(120)
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flunq]:
     with running_cluster(tmp_path_factory.mktemp("cluster")) as flunq:
-        texts = {"hello": HELLO, "pause": PAUSE, "boom": BOOM, "double": DOUBLE}
+        brief = HELLO.replace("name: hello", "name: brief")
+        texts = {"hello": HELLO, "pause": PAUSE, "boom": BOOM, "double": DOUBLE, "brief": brief}
         for name, content in texts.items():
             (flunq.home / f"{name}.yaml").write_text(content)
         applied = flunq("apply", *(f"{name}.yaml" for name in texts), "-o", "json")
@@ -88,6 +89,19 @@ def test_a_start_can_wait(cluster: Flunq) -> None:
     failed = cluster("start", "boom", "--wait")
     assert failed.code == 1
     assert "Teapot" in failed.err
+
+
+def test_how_an_execution_failed_is_told_alike_by_whoever_waits(cluster: Flunq) -> None:
+    said = [
+        cluster("start", "boom", "--wait", "--id", "b-1").err,
+        cluster("result", "b-1").err,
+        cluster("retry", "b-1", "--wait").err,
+        cluster("run", "boom.yaml", "--id", "b-2").err.replace("b-2", "b-1"),
+    ]
+    told = {tuple(line for line in each.splitlines() if line[:5] != "hint:") for each in said[:3]}
+    (lines,) = told
+    assert [line.split()[0] for line in lines] == ["error:", "type", "instance"]
+    assert said[3].splitlines()[:3] == list(lines)
 
 
 def test_the_same_id_is_the_same_start_or_a_conflict(cluster: Flunq) -> None:
@@ -161,6 +175,19 @@ def test_suspend_resume_cancel_and_delete(cluster: Flunq) -> None:
     assert cluster("delete", "steered").code == 2
     assert cluster("delete", "steered", "--yes").code == 0
     assert cluster("get", "steered").code == 4
+
+
+def test_what_ends_as_it_is_resumed_is_told_so(cluster: Flunq) -> None:
+    cluster("workflows", "pause", "brief", "--reason", "to look at it")
+    cluster("start", "brief", "--id", "brief-1")
+    shown = cluster("get", "brief-1", "-o", "json").json
+    assert shown["reason"] == "workflow tests/brief is paused: to look at it"
+    assert shown["suspended_at"] >= shown["started_at"]
+    lines = dict(line.split(maxsplit=1) for line in cluster("get", "brief-1").out.splitlines())
+    assert (lines["reason"], "suspended" in lines) == (shown["reason"], True)
+    assert cluster("resume", "brief-1").out == "brief-1 completed\n"
+    assert cluster("get", "brief-1", "-o", "json").json["suspended_at"] is None
+    assert cluster("resume", "brief-1").code == 3
 
 
 def test_what_has_ended_cannot_be_steered(cluster: Flunq) -> None:

@@ -69,6 +69,13 @@ def test_an_agent_can_only_look_unless_it_was_allowed_more(cluster: Flunq) -> No
     assert agent.code == 0
 
 
+def test_a_tool_that_is_not_there_is_an_error_that_names_those_that_are(cluster: Flunq) -> None:
+    refused = cluster("mcp", "--tools", "add,none", stdin="")
+    assert (refused.code, refused.out) == (2, "")
+    assert "there is no workflow none" in refused.err
+    assert "tests/add, tests/boom" in refused.err
+
+
 def test_a_workflow_is_a_tool_with_the_arguments_of_its_input(cluster: Flunq) -> None:
     with Agent(cluster, "--tools", "add,boom") as agent:
         tools = {tool["name"]: tool for tool in agent.ask("tools/list")["tools"]}

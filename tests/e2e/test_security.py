@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import socket
 import ssl
-import time
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -14,9 +13,10 @@ import pytest
 from flunq.contexts import ContextStore
 from tests.support.cli import Flunq
 from tests.support.cluster import HELLO, PAUSE
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.timeout(180)
@@ -48,14 +48,16 @@ def api(flunq: Flunq, path: str = "/v1/executions", *, token: str | None = None)
     return httpx.get(f"{context.api_url}{path}", headers=headers, verify=verify, timeout=30)
 
 
-def audit(flunq: Flunq, *arguments: str, until: str = "") -> list[dict[str, Any]]:
-    """Return the audit, once it has an operation."""
-    deadline = time.monotonic() + 20
-    while True:
-        found: list[dict[str, Any]] = flunq("audit", *arguments, "-o", "json").json
-        if not until or any(entry["what"] == until for entry in found):
-            return found
-        assert time.monotonic() < deadline, f"{until} is missing in {found}"
+def audit(flunq: Flunq, *arguments: str, until: Collection[str] = ()) -> list[dict[str, Any]]:
+    """Return the audit, once it has some operations: each process writes its own, soon after."""
+    found: list[dict[str, Any]] = []
+
+    def complete() -> bool:
+        found[:] = flunq("audit", *arguments, "-o", "json").json
+        return {entry["what"] for entry in found}.issuperset(until)
+
+    wait_until(complete)
+    return found
 
 
 def test_the_api_speaks_tls_and_is_verified(cluster: Flunq) -> None:
@@ -152,8 +154,7 @@ def test_every_command_that_changes_something_is_in_the_audit(cluster: Flunq) ->
     for name, arguments in WRITES.items():
         done = cluster(*arguments, stdin="v4lue" if name == "put-secret" else None)
         assert done.code == 0, (name, done.err)
-    found = audit(cluster, until="delete-workflow")
-    assert WRITES.keys() <= {entry["what"] for entry in found}
+    found = audit(cluster, until=WRITES)
     mine = next(entry for entry in found if entry["target"] == "audited")
     assert (mine["who"], mine["via"], mine["result"]) == ("client", "nats", "ok")
     assert mine["from"].endswith(f"@{socket.gethostname()}")
@@ -162,9 +163,13 @@ def test_every_command_that_changes_something_is_in_the_audit(cluster: Flunq) ->
 
 def test_what_was_refused_is_in_the_audit_too(cluster: Flunq) -> None:
     assert cluster("cancel", "nowhere-to-be-found").code == 4
-    found = audit(cluster, "--what", "cancel")
-    refused = [entry for entry in found if entry["target"] == "nowhere-to-be-found"]
-    assert all(entry["result"] == "not-found" for entry in refused)
+
+    def refused() -> list[str]:
+        found = audit(cluster, "--what", "cancel")
+        return [each["result"] for each in found if each["target"] == "nowhere-to-be-found"]
+
+    wait_until(refused)
+    assert refused() == ["not-found"]
 
 
 def test_the_api_leaves_one_trace_with_the_name_of_its_token(cluster: Flunq) -> None:
@@ -178,9 +183,8 @@ def test_the_api_leaves_one_trace_with_the_name_of_its_token(cluster: Flunq) -> 
         timeout=30,
     )
     assert answer.status_code == 201, answer.text
-    deadline = time.monotonic() + 20
-    while not (found := audit(cluster, "--who", "tracer")):
-        assert time.monotonic() < deadline
+    wait_until(lambda: audit(cluster, "--who", "tracer"))
+    found = audit(cluster, "--who", "tracer")
     assert [(each["via"], each["role"], each["from"], each["target"]) for each in found] == [
         ("api", "operator", "127.0.0.1", "traced")
     ]

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from tests.support.cli import Flunq
 
 pytestmark = pytest.mark.timeout(120)
+OWN_STREAMS = {
+    "journal", "inbox", "tasks", "events", "schedules", "dead_letters", "audit", "blobs",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +84,18 @@ def test_sql_sees_its_own_tenant_only(cluster: Flunq) -> None:
             query = f"select * from {function}('{pattern}')"
             stolen = cluster("-c", "local-acme", "sql", query)
             assert (stolen.code, stolen.out) == (3, ""), query
+
+
+def test_a_tenant_sees_how_full_its_own_streams_are_and_no_others(cluster: Flunq) -> None:
+    query = "select name, kind, messages from streams order by name"
+    acme, first = loaded(cluster, "-c", "local-acme", "sql", query), loaded(cluster, "sql", query)
+    assert all("_ACME" in each["name"] for each in acme)
+    assert {each["kind"] for each in acme} == OWN_STREAMS
+    assert next(each for each in acme if each["kind"] == "journal")["messages"] > 0
+    assert {each["kind"] for each in first} > OWN_STREAMS | {"state", "leases"}
+    assert not [each for each in first if "_ACME" in each["name"] or "_BETA" in each["name"]]
+    readers = loaded(cluster, "-c", "local-acme", "sql", "select distinct stream from consumers")
+    assert readers == [{"stream": "FLUNQ_ACME_TASKS"}]
 
 
 @pytest.mark.parametrize("name", ["../beta", "a/b", "..", "*", ">", "a b"])

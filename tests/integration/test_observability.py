@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support.api import api_client
 from tests.support.cli import Flunq
 from tests.support.cluster import BOOM
 from tests.support.collector import Collector, collecting
@@ -30,6 +31,24 @@ alerts:
     when: .data.error.status == 418
     within: PT2S
     webhook: {{url: "{url}/events", format: json, secret: key}}
+"""
+CAPACITY = """\
+alerts:
+  - name: almost-full
+    query: |
+      select round(sum(share), 1) >= 1 as full, any_value(max_bytes) as quota from streams
+      where kind in ('journal', 'blobs') having sum(share) > 0.8
+    every: PT1S
+    webhook: {{url: "{url}/full"}}
+  - name: behind
+    query: select serves, pending from consumers where pending >= 2
+    every: PT1S
+    webhook: {{url: "{url}/behind"}}
+"""
+FAR = """\
+document: {dsl: 1.0.3, namespace: tests, name: far, version: 1.0.0}
+do:
+  - there: {call: far, with: {n: 1}}
 """
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 GIVEN = f"00-{TRACE}-00f067aa0ba902b7-01"
@@ -215,3 +234,30 @@ def test_a_rule_that_is_gone_says_nothing(cluster: Flunq) -> None:
     assert cluster("alerts", "delete", "teapots").code == 0
     assert cluster("alerts", "show", "teapots").code == 4
     assert list(statuses(cluster)) == ["any-fault"]
+
+
+def test_a_queue_that_nobody_empties_is_told_of(cluster: Flunq, collector: Collector) -> None:
+    (cluster.home / "far.yaml").write_text(FAR)
+    (cluster.home / "capacity.yaml").write_text(CAPACITY.format(url=collector.url))
+    assert cluster("apply", "far.yaml").code == 0
+    assert cluster("alerts", "apply", "capacity.yaml").code == 0
+    with api_client(cluster) as api:
+        api.post("/v1/executions", json={"workflow": "far", "id": "f0"})
+        taken = api.post("/v1/tasks/poll", json={"kinds": ["far"], "worker": "w", "wait": "20s"})
+        assert taken.json()["execution"] == "f0"
+        for id in ("f1", "f2"):
+            api.post("/v1/executions", json={"workflow": "far", "id": id})
+    collector.until(lambda: told(collector, "/behind") == ["firing"])
+    (told_of,) = collector.bodies("/behind")
+    assert told_of["data"]["rows"] == [{"serves": "function:far", "pending": 2}]
+    assert cluster("cancel", "f0", "f1", "f2", "--yes").code == 0
+    collector.until(lambda: told(collector, "/behind") == ["firing", "resolved"])
+
+
+def test_a_journal_that_is_almost_full_is_told_of(cluster: Flunq, collector: Collector) -> None:
+    assert cluster("tenants", "update", "default", "--quota-bytes", "1KiB").code == 0
+    collector.until(lambda: told(collector, "/full") == ["firing"])
+    (told_of,) = collector.bodies("/full")
+    assert told_of["data"]["rows"] == [{"full": True, "quota": 1024}]
+    assert cluster("tenants", "update", "default", "--quota-bytes", "none").code == 0
+    collector.until(lambda: told(collector, "/full") == ["firing", "resolved"])

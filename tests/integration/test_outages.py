@@ -51,7 +51,10 @@ async def test_a_killed_broker_comes_back_under_load(tmp_path: Path) -> None:
         await load.check()
 
 
-async def test_a_broker_that_stands_still_for_seconds_loses_nothing(tmp_path: Path) -> None:
+async def test_a_broker_that_stands_still_for_seconds_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flunq.services.supervisor._CHECK_INTERVAL", 0.2)
     async with (
         HttpStub() as ledger,
         running_cluster(tmp_path) as cluster,
@@ -115,8 +118,8 @@ async def test_a_commit_whose_answer_is_lost_is_recognised(tmp_path: Path) -> No
         ):
             load = Load(cluster, client, ledger)
             async with asyncio.TaskGroup() as group:
-                group.create_task(load.run(60))
-                for done in (5, 15, 25, 35, 45):
+                group.create_task(load.run(40))
+                for done in (5, 15, 25, 30):
                     await load.reached(done)
                     proxy.lose_answer_to(b"flunq.journal.")
             await load.check()

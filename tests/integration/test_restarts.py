@@ -69,7 +69,7 @@ async def test_a_restarted_cluster_goes_on_with_everything(tmp_path: Path) -> No
     ):
         for text in (BUMP, HOLD, NAP, REST):
             await client.apply(text)
-        assert await (await client.start("bump", {"n": 1}, id="done")).result(5) == {"n": 2}
+        assert await (await client.start("bump", {"n": 1}, id="done")).result(20) == {"n": 2}
         await client.start("rest", {}, id="long")
         await client.start("hold", {"path": str(go)}, id="held")
         await eventually(lambda: cluster.calls().of("held"))
@@ -82,7 +82,7 @@ async def test_a_restarted_cluster_goes_on_with_everything(tmp_path: Path) -> No
         assert await client.run("held").result(10) == {"found": str(go)}
         assert (await client.run("short").wait(10)).status == "completed"
         again = await client.start("bump", {"n": 1}, id="done")
-        assert (again.created, await again.result(5)) == (False, {"n": 2})
+        assert (again.created, await again.result(20)) == (False, {"n": 2})
         with pytest.raises(IdConflictError):
             await client.start("bump", {"n": 2}, id="done")
         assert (await client.get("done")).output == {"n": 2}
@@ -98,7 +98,7 @@ async def test_a_start_while_no_node_is_there_waits_in_the_inbox(
     monkeypatch.setattr("flunq.services.supervising.child._FIRST_BACKOFF", 2.0)
     async with running_cluster(tmp_path) as cluster, cluster.client() as client:
         await client.apply(BUMP)
-        assert await (await client.start("bump", {"n": 0})).result(5) == {"n": 1}
+        assert await (await client.start("bump", {"n": 0})).result(20) == {"n": 1}
         cluster.kill("node-1")
         await eventually(lambda: cluster.service("node-1").state == "backoff")
         runs = await asyncio.gather(

@@ -12,4 +12,4 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Register ``--seed`` and ``--seeds``."""
     group = parser.getgroup("simulation")
     group.addoption("--seed", type=int, default=None, help="simulate this seed alone")
-    group.addoption("--seeds", type=int, default=400, help="how many seeds are simulated")
+    group.addoption("--seeds", type=int, default=100, help="how many seeds are simulated")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from flunq.core.execution.commands import Start
 
 CHUNK = 20
-SEEDS = int(os.environ.get("FLUNQ_SCHEDULE_SEEDS", "100"))
+SEEDS = int(os.environ.get("FLUNQ_SCHEDULE_SEEDS", "40"))
 FOUND_WITHIN = 40
 
 pytestmark = pytest.mark.timeout(240)

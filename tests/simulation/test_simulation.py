@@ -1,4 +1,4 @@
-"""The whole engine under seeded faults: thousands of seeds, and defects that must be found."""
+"""The whole engine under seeded faults: as many seeds as wanted, and defects that must be found."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ from tests.simulation.defects import DEFECTS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-CHUNK = 50
+CHUNK = 25
+SEEDS = 100
+"""Without ``--seeds``; .ci/run tries many more."""
 FOUND_WITHIN = 2000
 KNOWN = {
-    "checkpoint_replaces_newer": 126,
-    "emitted_events_not_promised": 300,
+    "checkpoint_replaces_newer": 710,
+    "emitted_events_not_promised": 355,
     "events_folded_twice": 136,
     "events_read_from_the_end": 24,
     "lost_tasks_not_noticed": 1829,
@@ -38,7 +40,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "seeds" not in metafunc.fixturenames:
         return
     one = metafunc.config.getoption("--seed", default=None)
-    count = metafunc.config.getoption("--seeds", default=400)
+    count = metafunc.config.getoption("--seeds", default=SEEDS)
     chunks = (
         [range(first, min(first + CHUNK, count + 1)) for first in range(1, count + 1, CHUNK)]
         if one is None
@@ -85,7 +87,7 @@ def test_other_seeds_give_other_runs() -> None:
 def test_a_run_does_not_depend_on_the_hash_seed() -> None:
     code = (
         "from flunq.testing.simulate import simulate\n"
-        "print(*(simulate(seed).digest for seed in range(1, 25)))"
+        "print(*(simulate(seed).digest for seed in range(1, 13)))"
     )
     digests = {
         subprocess.run(

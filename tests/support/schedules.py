@@ -53,11 +53,11 @@ class Keeper:
         self.state = tick(self.state, self.plan, self.now)
         return [clock(new.at) for new in self.state.pending if new.id not in before]
 
-    def settle(self, outcome: Any = "started", detail: str = "") -> list[str]:
-        """Acknowledge all starts; return their ids."""
+    def settle(self, outcome: Any = "started", detail: str = "", *, part_of: str = "") -> list[str]:
+        """Acknowledge all starts, perhaps as parts of another execution; return their ids."""
         ids = [pending.id for pending in self.state.pending]
-        for execution in ids:
-            self.state = settled(self.state, self.plan, execution, outcome, detail, self.now)
+        for start in ids:
+            self.state = settled(self.state, self.plan, start, outcome, detail, self.now, part_of)
         return ids
 
     def hear(self, **event: Any) -> list[Any]:

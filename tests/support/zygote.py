@@ -8,6 +8,8 @@ the number of the process and then its exit status.
 
 from __future__ import annotations
 
+import atexit
+import gc
 import importlib
 import json
 import os
@@ -15,6 +17,7 @@ import pkgutil
 import signal
 import socket
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +36,9 @@ def preload() -> None:
     threads = Path("/proc/self/task")
     if threads.is_dir() and len(list(threads.iterdir())) != 1:
         raise RuntimeError("something that is imported starts threads: no process can be forked")
+    # A collector that looks at what was imported copies all of it into every command.
+    gc.collect()
+    gc.freeze()
 
 
 def next_request(control: socket.socket) -> dict[str, Any] | None:
@@ -74,7 +80,21 @@ def become(request: dict[str, Any]) -> None:
     sys.argv = ["flunq", *request["arguments"]]
     from flunq.cli.main import main
 
-    main()
+    try:
+        main()
+    except SystemExit as end:
+        if isinstance(end.code, int):
+            _leave(end.code)
+        raise
+
+
+def _leave(code: int) -> None:
+    """End as the interpreter does, but take no module apart: that is most of a short command."""
+    for orderly in (getattr(threading, "_shutdown"), getattr(atexit, "_run_exitfuncs")):  # noqa: B009 - no public names
+        orderly()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":

@@ -122,7 +122,7 @@ COMMANDS: tuple[Command, ...] = (
     _move(id="page_down", keys=("pagedown", "ctrl+f")),
     _move(id="top", keys=("home", "g")),
     _move(id="bottom", keys=("end", "G")),
-    _move(id="open", keys=("enter",), views=LISTS | ONE, hint=10),
+    _move(id="open", keys=("enter",), views=LISTS | ONE | {"overview"}, hint=10),
     _move(id="fold", keys=("left", "h"), views=ONE),
     _move(id="unfold", keys=("right", "l"), views=ONE),
     # lists

@@ -92,6 +92,8 @@ class Monitor(Keeping):
             self.view.hear(events)
 
     def _tick(self) -> None:
+        if not self.is_running:
+            return  # the screen is being taken apart
         if self.has_view(self.view_name) and self.source.link.state != "connecting":
             self.view.tick()
         self.frame.show_top(self.source.link)

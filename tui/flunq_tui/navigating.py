@@ -61,7 +61,8 @@ class Navigating(Shell):
         self.view_name = name
         views.current = name
         focus = self.view.first_focus()
-        self.frame.set_focus(focus)
+        # A view begins as it was left; what has the focus in it need not be in sight.
+        self.frame.set_focus(focus, scroll_visible=False)
         if self.source.link.state in ("live", "lost", "file"):
             await self.view.enter()
         self.show_title(self.view)

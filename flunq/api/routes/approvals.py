@@ -5,6 +5,7 @@ Who has a link needs no token: it is signed, expires, and counts for one answer.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
@@ -17,7 +18,7 @@ from flunq.api.problems import as_flunq_error, invalid_field, malformed, problem
 from flunq.client.approvals import Approval
 from flunq.core.access import ApprovalLink
 from flunq.errors import FlunqError, RejectedError
-from flunq.services.identity.links import LONGEST_LIFETIME
+from flunq.services.identity.links import LONGEST_LIFETIME, LinkEndedError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -149,13 +150,19 @@ async def _shown(call: Call) -> Reply:
 
 
 async def _decided(call: Call) -> Reply:
-    claims, approvals = await _opened(call)
+    try:
+        claims, approvals = await _opened(call)
+    except LinkEndedError as error:
+        if error.claims is not None:
+            _note(call, error.claims, str(error.status))
+        raise
+    return await noted(_delivered(call, claims, approvals), partial(_note, call, claims))
+
+
+def _note(call: Call, claims: LinkClaims, result: str) -> None:
+    """Have the audit say who tried to answer what."""
     target = f"{claims.execution}/{claims.task.lstrip('/')}"
-
-    def note(result: str) -> None:
-        call.services.audit.record(claims.principal(), "answerByLink", target, result, call.remote)
-
-    return await noted(_delivered(call, claims, approvals), note)
+    call.services.audit.record(claims.principal(), "answerByLink", target, result, call.remote)
 
 
 async def _opened(call: Call) -> tuple[LinkClaims, Approvals]:

@@ -105,10 +105,11 @@ async def show(name: NameArgument) -> None:
 
     $ flunq alerts show failing-orders
     """
-    from flunq.cli.rendering.alerts import alert_json
+    from flunq.cli.rendering.alerts import alert_json, alert_lines
 
     async with connected() as client:
-        output.emit(alert_json(await client.alerts.show(name)))
+        view = await client.alerts.show(name)
+    output.emit(alert_json(view), lines=alert_lines(view))
 
 
 @app.command("test")

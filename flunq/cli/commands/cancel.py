@@ -31,4 +31,4 @@ async def command(
         act=lambda client, id_: client.cancel(id_, reason),
         wanted=frozenset({"cancelled"}),
     )
-    return await act_on(executions, selection, action, allowed="cancelled")
+    return await act_on(executions, selection, action, allowed=action.wanted)

@@ -25,14 +25,24 @@ async def command(execution: MaybeExecutionArgument = None, file: ExportOption =
     $ flunq get --file order-123.flunq.gz
     """
     from flunq.cli.rendering.executions import details_json, details_record
+    from flunq.client.story import suspended_since
 
+    since: int | None = None
     if file is not None:
-        details = read_file(file, execution).header.execution
+        export = read_file(file, execution)
+        details = export.header.execution
+        for event in export.events:
+            since = suspended_since(since, event)
     else:
         async with connected() as client:
             details = await find_execution(client, require_execution(execution))
+            if details.status == "suspended":
+                async for event in client.history(details.id):
+                    since = suspended_since(since, event)
+    since = since if details.status == "suspended" else None
     if as_rows():
-        record, columns = details_record(details, width=_WIDTH if for_terminal() else None)
+        width = _WIDTH if for_terminal() else None
+        record, columns = details_record(details, since, width=width)
         output.emit(record, columns=columns)
     else:
-        output.emit(details_json(details))
+        output.emit(details_json(details, since))

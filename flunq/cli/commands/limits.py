@@ -1,4 +1,4 @@
-"""``flunq limits``: how many tasks may run at once, and how many may begin in a time."""
+"""``flunq limits``: how many tasks may run at once, how many may begin in a time, what waits."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ async def list_() -> None:
     """List the limits that are set or in use, and how many tasks wait for them.
 
     $ flunq limits list
+
+    Starts that a workflow collects are shown by: flunq limits groups
     """
     from flunq.cli.rendering.flow import LIMIT_COLUMNS, limit_json, limit_row
 
@@ -31,6 +33,27 @@ async def list_() -> None:
         output.emit([limit_row(each) for each in found], columns=LIMIT_COLUMNS)
     else:
         output.emit([limit_json(each) for each in found])
+
+
+@app.command("groups")
+async def groups() -> None:
+    """List the starts that are being collected: by which key, how many, and when they begin.
+
+    $ flunq limits groups
+
+    $ flunq limits groups -o json | jq '.[] | {key, starts}'
+
+    They are those of workflows with debounce or batch in metadata.start. One begins at once with
+    flunq resume EXECUTION.
+    """
+    from flunq.cli.rendering.flow import GROUP_COLUMNS, group_json, group_row
+
+    async with connected() as client:
+        found = await client.groups()
+    if as_rows():
+        output.emit([group_row(each) for each in found], columns=GROUP_COLUMNS)
+    else:
+        output.emit([group_json(each) for each in found])
 
 
 @app.command("set")

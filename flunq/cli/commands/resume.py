@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from secrets import token_hex
+from typing import TYPE_CHECKING
+
 from flunq.cli.bulk import Action, Selection, act_on, of_many
+from flunq.cli.controlling import ENDED, ended_already
 from flunq.cli.engine import SomeExecutionsArgument  # noqa: TC001 - Typer reads annotations
+
+if TYPE_CHECKING:
+    from flunq.client import Client
 
 
 @of_many
@@ -21,7 +28,25 @@ async def command(
     action = Action(
         verb="resume",
         done="resumed",
-        act=lambda client, id_: client.resume(id_),
+        act=_resume,
         eligible="status = 'suspended'",
+        wanted=frozenset(ENDED),
     )
-    return await act_on(executions, selection, action)
+    return await act_on(executions, selection, action, allowed=action.wanted)
+
+
+async def _resume(client: Client, execution: str) -> str:
+    """Resume one; what remained may be done at once, which differs from having ended before."""
+    request = token_hex(8)
+    status = await client.resume(execution, request=request)
+    if status in ENDED and not await _went_on(client, execution, request):
+        raise ended_already(execution, status)
+    return status
+
+
+async def _went_on(client: Client, execution: str, request: str) -> bool:
+    async for event in client.history(execution):
+        data = event.value()
+        if isinstance(data, dict) and data.get("request") == request:
+            return True
+    return False

@@ -74,7 +74,7 @@ async def command(
         eligible="status IN ('faulted', 'cancelled', 'quarantined') AND deleted_at IS NULL",
         wanted=frozenset({"completed", "faulted"}),
     )
-    return await act_on(ids, selection, action, allowed="completed")
+    return await act_on(ids, selection, action, allowed=("completed",))
 
 
 def _check_alone(ids: list[str], selection: Selection, *, wait: bool, within: float | None) -> None:

@@ -141,15 +141,16 @@ async def skip(
     It replaces what was asked before: twice the same is once. Only fires of cron and every can be
     skipped; backfill makes up for them.
     """
+    from flunq.cli.rendering.schedules import moments_text
     from flunq.core.cron import micros_of
-    from flunq.core.events import timestamp
 
     if count is not None and until is not None:
         raise UsageError("say --count or --until, not both", hint="flunq schedules skip --help")
     last = None if until is None else micros_of(until)
     async with connected() as client:
         view = await client.schedules.skip(name, count=count or 1, until=last)
-    _say(view, f"skips its fires up to {timestamp(view.skip_upto or 0)}{_then(view)}")
+    upto = moments_text([view.skip_upto or 0], view.timezone)
+    _say(view, f"skips its fires up to {upto}{_then(view)}")
 
 
 @app.command("unskip")
@@ -361,11 +362,11 @@ def _say(view: ScheduleView, what: str = "") -> None:
 
 
 def _then(view: ScheduleView) -> str:
-    from flunq.core.events import timestamp
+    from flunq.cli.rendering.schedules import moments_text
 
     if view.status != "active":
         return f"; it is {view.status}"
-    return f"; the next is {timestamp(view.next[0])}" if view.next else ""
+    return f"; the next is {moments_text(view.next[:1], view.timezone)}" if view.next else ""
 
 
 def _show_fired(fired: Sequence[Fired], *, dry_run: bool) -> None:

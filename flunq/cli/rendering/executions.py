@@ -94,7 +94,7 @@ def summary_row(summary: Summary) -> dict[str, Any]:
     }
 
 
-def details_json(details: Details) -> dict[str, Any]:
+def details_json(details: Details, suspended_at: int | None = None) -> dict[str, Any]:
     """Return everything about an execution but its history."""
     return {
         **summary_json(details),
@@ -106,11 +106,13 @@ def details_json(details: Details) -> dict[str, Any]:
         "context": details.context,
         "error": failure_json(details.failure),
         "waiting": [_waiting_json(item) for item in details.waiting],
+        "suspended_at": timestamp(suspended_at) if suspended_at else None,
+        "reason": details.reason or None,
     }
 
 
 def details_record(
-    details: Details, *, width: int | None = None
+    details: Details, suspended_at: int | None = None, *, width: int | None = None
 ) -> tuple[dict[str, Any], list[Column]]:
     """Return an execution as ``name  value`` lines; values are cut to ``width`` cells."""
     row = summary_row(details_summary(details))
@@ -118,6 +120,8 @@ def details_record(
         "id": details.id,
         "workflow": f"{details.namespace}/{details.workflow}:{details.version}",
         "status": details.status,
+        "suspended": timestamp(suspended_at) if suspended_at else None,
+        "reason": details.reason or None,
         "started": row["started_at"],
         "ended": timestamp(details.ended_at) if details.ended_at else None,
         "duration": row["duration"],
@@ -130,7 +134,11 @@ def details_record(
     }
     for item in details.waiting:
         record[f"waits for {_waiting_name(item)}"] = _waiting_text(item)
-    kinds = {"status": "status", "started": "time", "ended": "time", "duration": "duration"}
+    kinds = {
+        "status": "status",
+        **dict.fromkeys(("suspended", "started", "ended"), "time"),
+        "duration": "duration",
+    }
     present = {key: value for key, value in record.items() if value is not None}
     return present, [Column(key, kind=kinds.get(key, "text")) for key in present]  # type: ignore[arg-type]
 
@@ -154,6 +162,19 @@ def failure_text(failure: Failure) -> str:
     parts = [f"{kind} ({failure.status})", failure.detail]
     place = f" at {failure.instance}" if failure.instance else ""
     return ": ".join(part for part in parts if part) + place
+
+
+def ending_text(result: Result) -> str:
+    """Return how an execution ended: a line, and more about its error below."""
+    failure = result.failure
+    if failure is None:
+        was = "was " if result.status == "cancelled" else ""
+        return f"execution {result.id} {was}{result.status}"
+    lines = [f"execution {result.id} {result.status}: {failure_text(failure)}"]
+    lines.append(f"  type      {failure.type}")
+    if failure.instance is not None:
+        lines.append(f"  instance  {failure.instance}")
+    return "\n".join(lines)
 
 
 def definition_json(definition: Definition) -> dict[str, Any]:

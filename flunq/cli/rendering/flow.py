@@ -1,4 +1,4 @@
-"""Breakers and limits as JSON and as rows of a table."""
+"""Breakers, limits and collected starts as JSON and as rows of a table."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from flunq.cli.output import compact_json
 from flunq.cli.tables import Column
 from flunq.core.events import timestamp
 from flunq.core.traffic import rate_text
 
 if TYPE_CHECKING:
     from flunq.core.flow import LimitView, PauseView, TargetView
+    from flunq.core.protocol import GroupView
 
 TARGET_COLUMNS = (
     Column("target"),
@@ -30,6 +32,16 @@ LIMIT_COLUMNS = (
     Column("running", kind="number"),
     Column("waiting", kind="number"),
     Column("holds for"),
+)
+
+GROUP_COLUMNS = (
+    Column("workflow"),
+    Column("key"),
+    Column("kind"),
+    Column("starts", kind="number"),
+    Column("due", "begins", kind="time"),
+    Column("status", kind="status"),
+    Column("execution", whole=True),
 )
 
 
@@ -73,3 +85,19 @@ def limit_row(view: LimitView) -> dict[str, Any]:
     named = "tasks that name it" if view.set else "its workflow"
     row = {name: members[name] for name in ("name", "rate", "concurrency", "running", "waiting")}
     return {**row, "holds for": view.choice or named}
+
+
+def group_json(view: GroupView) -> dict[str, Any]:
+    """Return starts that are collected; moments are date-times."""
+    members: dict[str, Any] = msgspec.to_builtins(view)
+    due = None if view.due is None else timestamp(view.due)
+    return {**members, "size": view.size or None, "since": timestamp(view.since), "due": due}
+
+
+def group_row(view: GroupView) -> dict[str, Any]:
+    """Return starts that are collected as a row; of a batch also how many it may have."""
+    members = group_json(view)
+    row = {column.key: members[column.key] for column in GROUP_COLUMNS}
+    of_size = f" of {view.size}" if view.size else ""
+    key = view.key if isinstance(view.key, str) else compact_json(view.key)
+    return {**row, "key": None if view.key is None else key, "starts": f"{view.starts}{of_size}"}

@@ -73,7 +73,7 @@ def run_json(note: Note) -> dict[str, Any]:
         "at": timestamp(note.at),
         "cause": note.cause,
         "outcome": note.outcome,
-        "id": note.id or None,
+        "id": note.execution or None,
         "detail": note.detail or None,
         "noted_at": timestamp(note.noted_at),
     }
@@ -135,9 +135,9 @@ def _facts(view: ScheduleView) -> Iterable[tuple[str, str]]:
     late = f"{view.missed}, up to {render_duration(view.catch_up / 1_000_000)} late"
     yield "policies", f"overlap {view.overlap}; missed fires: {late}; time zone {view.timezone}"
     if view.next:
-        yield "next", _moments(view.next, view.timezone)
+        yield "next", moments_text(view.next, view.timezone)
     if view.skipping:
-        yield "skips", _moments(view.skipping, view.timezone)
+        yield "skips", moments_text(view.skipping, view.timezone)
     waiting = [f"{view.waiting_events} events"] if view.waiting_events else []
     waiting += [f"{view.queued} is queued"] if view.queued else []
     if waiting:
@@ -152,7 +152,8 @@ def _facts(view: ScheduleView) -> Iterable[tuple[str, str]]:
         yield "problem", f"{view.problem.message} ({when})"
 
 
-def _moments(due: Iterable[int], zone: str) -> str:
+def moments_text(due: Iterable[int], zone: str) -> str:
+    """Return moments by the clocks of a time zone, and how far away they are."""
     shown = [(fire_json(each, zone)["local"], render_time(timestamp(each))) for each in due]
     return ", ".join(f"{local} ({when})" for local, when in shown)
 

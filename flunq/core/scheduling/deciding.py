@@ -257,9 +257,18 @@ def is_known(state: ScheduleState, execution: str) -> bool:
 
 
 def settled(
-    state: ScheduleState, plan: Plan, execution: str, outcome: Outcome, detail: str, now: int
+    state: ScheduleState,
+    plan: Plan,
+    execution: str,
+    outcome: Outcome,
+    detail: str,
+    now: int,
+    part_of: str = "",
 ) -> ScheduleState:
-    """Note that a start was acknowledged (``started``, ``exists``) or ``refused``."""
+    """Note that a start was acknowledged (``started``, ``exists``) or ``refused``.
+
+    ``part_of``: the execution that it became part of, whose end is then what counts.
+    """
     found = next((pending for pending in state.pending if pending.id == execution), None)
     if found is None:
         return state
@@ -267,7 +276,7 @@ def settled(
     state = replace(
         state,
         pending=tuple(pending for pending in state.pending if pending.id != execution),
-        notes=noted(state, _note(found, outcome, now, detail)),
+        notes=noted(state, replace(_note(found, outcome, now, detail), part_of=part_of)),
         counts=_counted(state.counts, refused=refused, started=outcome == "started"),
         problem=Problem(at=now, message=detail) if refused else state.problem,
     )
@@ -275,9 +284,23 @@ def settled(
         state = ended(state, plan, execution, now)
         again = found.cause == "after" and state.due is not None
         return replace(state, due=max(state.due or 0, now + RETRY)) if again else state
+    if part_of:
+        return _joined(state, plan, execution, part_of)
     if plan.watches or execution in state.cancels:
         return replace(state, running=(*state.running, execution))
     return state
+
+
+def _joined(state: ScheduleState, plan: Plan, start: str, execution: str) -> ScheduleState:
+    """Wait for the end of the execution that a start became part of.
+
+    The next fire may join it too, so none cancels it: that would take the fire with it.
+    """
+    chain = execution if state.chain == start else state.chain
+    state = replace(state, chain=chain, cancels=tuple(x for x in state.cancels if x != start))
+    if not plan.watches or plan.policies.overlap == "cancel" or execution in state.running:
+        return state
+    return replace(state, running=(*state.running, execution))
 
 
 def ended(state: ScheduleState, plan: Plan, execution: str, at: int) -> ScheduleState:

@@ -36,6 +36,13 @@ class Note(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     noted_at: int
     id: str = ""
     detail: str = ""
+    part_of: str = ""
+    """The execution that the start became part of, where its workflow collects starts."""
+
+    @property
+    def execution(self) -> str:
+        """Return the id of the execution that it led to."""
+        return self.part_of or self.id
 
 
 class Held(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

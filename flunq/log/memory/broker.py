@@ -123,7 +123,7 @@ class MemoryBroker:
     def ensure_queue(self, name: str, ack_wait: float) -> None:
         """Create a task queue unless it exists."""
         if name not in self.queues:
-            self.queues[name] = TaskQueue(ack_wait)
+            self.queues[name] = TaskQueue(ack_wait, now=self.now)
 
     def bucket(self, name: str) -> MemoryBucket:
         """Return a key-value bucket, or raise StreamGoneError."""
@@ -135,7 +135,7 @@ class MemoryBroker:
     def ensure_bucket(self, name: str) -> None:
         """Create a bucket unless it exists."""
         if name not in self.buckets:
-            self.buckets[name] = MemoryBucket()
+            self.buckets[name] = MemoryBucket(self.now)
 
     def new_mailbox(self) -> str:
         """Return a subject that nobody else has."""

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from flunq.core.capacity import StreamUse
 from flunq.log.ports import Entry, RevisionConflictError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class MemoryBucket:
     """Newest value and revision of each key."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], int]) -> None:
+        self._now = now
         self._entries: dict[str, Entry] = {}
+        self._written: dict[str, int] = {}
         self._revision = 0
 
     def get(self, key: str) -> Entry | None:
@@ -20,6 +28,7 @@ class MemoryBucket:
         """Store a value; return its revision."""
         self._revision += 1
         self._entries[key] = Entry(key, bytes(value), self._revision)
+        self._written[key] = self._now()
         return self._revision
 
     def swap(self, key: str, value: bytes, revision: int) -> int:
@@ -33,6 +42,19 @@ class MemoryBucket:
     def delete(self, key: str) -> None:
         """Remove a key if it is there."""
         self._entries.pop(key, None)
+        self._written.pop(key, None)
+
+    def use(self, name: str) -> StreamUse:
+        """Say how full it is."""
+        return StreamUse(
+            name=name,
+            kind=name,
+            messages=len(self._entries),
+            bytes=sum(len(entry.value) for entry in self._entries.values()),
+            subjects=len(self._entries),
+            first_at=min(self._written.values(), default=None),
+            last_at=max(self._written.values(), default=None),
+        )
 
     def keys(self, prefix: str) -> list[str]:
         """Return the keys with a prefix, sorted."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Self
 
+from flunq.core.capacity import Capacity, StreamUse
 from flunq.log.memory.broker import MemoryBroker, Operation
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Collection
 
     from flunq.log.memory.bucket import MemoryBucket
     from flunq.log.ports import Entry
@@ -137,6 +138,12 @@ class MemoryLeases(_Port):
         return {name: value for name, (value, _) in sorted(self._broker.leases.items())}
 
 
+def _use_of(name: str, kind: str, values: Collection[bytes]) -> StreamUse:
+    """Say how full something is of which nobody notes when it was written."""
+    count, size = len(values), sum(map(len, values))
+    return StreamUse(name=name, kind=kind, messages=count, bytes=size, subjects=count)
+
+
 class MemoryDatabase:
     """Key-value buckets, blobs and leases, in memory."""
 
@@ -162,6 +169,20 @@ class MemoryDatabase:
         """Create what is missing."""
         for bucket in _BUCKETS:
             self.broker.ensure_bucket(bucket)
+
+    async def capacity(self, *, shared: bool) -> Capacity:
+        """Say how full the tenant's blobs are, and the shared buckets of all tenants."""
+        operation = Operation(self.settings.name, "database.capacity", self.settings.tenant)
+        return await self.broker.perform(operation, lambda: Capacity(streams=self._look(shared)))
+
+    def _look(self, shared: bool) -> list[StreamUse]:
+        blobs = self.broker.blobs_of(self.settings.tenant)
+        found = [_use_of(f"{self.settings.tenant}/blobs", "blobs", blobs.values())]
+        if not shared:
+            return found
+        leases = [value for value, _ in self.broker.leases.values()]
+        buckets = [each.use(name) for name, each in self.broker.buckets.items()]
+        return [*found, *buckets, _use_of("leases", "leases", leases)]
 
     async def destroy(self) -> None:
         """Delete the tenant's blobs."""

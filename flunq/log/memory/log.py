@@ -7,6 +7,7 @@ from bisect import bisect_right
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
+from flunq.core.capacity import StreamUse
 from flunq.log.ports import Record, SequenceConflictError
 
 if TYPE_CHECKING:
@@ -99,6 +100,19 @@ class MemoryLog:
             self._ids[message_id] = (record.seq, self._now())
         self._wake(subject)
         return record.seq
+
+    def use(self, name: str, kind: str) -> StreamUse:
+        """Say how full it is."""
+        records = self._records
+        return StreamUse(
+            name=name,
+            kind=kind,
+            messages=len(records),
+            bytes=self.size(),
+            subjects=len({record.subject for record in records}),
+            first_at=round(records[0].time * 1_000_000) if records else None,
+            last_at=round(records[-1].time * 1_000_000) if records else None,
+        )
 
     def size(self) -> int:
         """Return the bytes of what is stored."""

@@ -6,19 +6,21 @@ import asyncio
 import heapq
 from typing import TYPE_CHECKING
 
+from flunq.core.capacity import ConsumerUse, StreamUse
 from flunq.log.memory.log import Signal
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 
 class QueuedTask:
     """A task until it is finished; ``lease`` invalidates older places in the heap."""
 
-    __slots__ = ("data", "deliveries", "execution", "kind", "lease", "seq")
+    __slots__ = ("data", "deliveries", "execution", "kind", "lease", "seq", "time")
 
-    def __init__(self, seq: int, kind: str, execution: str, data: bytes) -> None:
+    def __init__(self, seq: int, kind: str, execution: str, data: bytes, time: int) -> None:
         self.seq = seq
+        self.time = time
         self.kind = kind
         self.execution = execution
         self.data = data
@@ -26,12 +28,25 @@ class QueuedTask:
         self.lease = 0
 
 
+class Lane:
+    """The tasks of one kind, as those see them who take them."""
+
+    __slots__ = ("acked_at", "delivered_at", "waiting")
+
+    def __init__(self) -> None:
+        self.waiting = 0
+        self.delivered_at: int | None = None
+        self.acked_at: int | None = None
+
+
 class TaskQueue:
     """First in, first out per kind; what nobody finishes comes again."""
 
-    def __init__(self, ack_wait: float) -> None:
+    def __init__(self, ack_wait: float, *, now: Callable[[], int]) -> None:
         self.ack_wait = ack_wait
         self.changed = Signal()
+        self._now = now
+        self._lanes: dict[str, Lane] = {}
         self._tasks: dict[int, QueuedTask] = {}
         self._heaps: dict[str, list[tuple[float, int, int]]] = {}
         self._ids: dict[str, float] = {}
@@ -44,7 +59,7 @@ class TaskQueue:
             return
         self._ids[message_id] = now
         self._seq += 1
-        task = QueuedTask(self._seq, kind, execution, data)
+        task = QueuedTask(self._seq, kind, execution, data, self._now())
         self._tasks[task.seq] = task
         self._offer(task, now)
 
@@ -57,8 +72,25 @@ class TaskQueue:
         _, seq, _ = heapq.heappop(self._heaps[min(due)[1]])
         task = self._tasks[seq]
         task.deliveries += 1
+        self._lane(task.kind).delivered_at = self._now()
         self.hide(task, self.ack_wait)
         return task
+
+    def attend(self, kinds: Sequence[str]) -> None:
+        """Note that somebody takes tasks of these kinds."""
+        for kind in kinds:
+            self._lane(kind)
+
+    async def wait(self, kinds: Sequence[str]) -> None:
+        """Wait until there may be something to take."""
+        lanes = [self._lane(kind) for kind in kinds]
+        for lane in lanes:
+            lane.waiting += 1
+        try:
+            await self.changed.wait(until=self.next_due(kinds))
+        finally:
+            for lane in lanes:
+                lane.waiting -= 1
 
     def next_due(self, kinds: Sequence[str]) -> float | None:
         """Return the loop time at which the next task of these kinds can be taken."""
@@ -73,7 +105,40 @@ class TaskQueue:
 
     def finish(self, task: QueuedTask) -> None:
         """Never deliver a task again."""
-        self._tasks.pop(task.seq, None)
+        if self._tasks.pop(task.seq, None) is not None:
+            self._lane(task.kind).acked_at = self._now()
+
+    def use(self, name: str) -> tuple[StreamUse, list[ConsumerUse]]:
+        """Say how full it is, and how far those are who take from it."""
+        tasks = self._tasks.values()
+        stream = StreamUse(
+            name=name,
+            kind="tasks",
+            messages=len(tasks),
+            bytes=sum(len(task.data) for task in tasks),
+            subjects=len({(task.kind, task.execution) for task in tasks}),
+            first_at=min((task.time for task in tasks), default=None),
+            last_at=max((task.time for task in tasks), default=None),
+            consumers=len(self._lanes),
+        )
+        return stream, [self._use_of(kind, lane, name) for kind, lane in self._lanes.items()]
+
+    def _use_of(self, kind: str, lane: Lane, stream: str) -> ConsumerUse:
+        deliveries = [task.deliveries for task in self._tasks.values() if task.kind == kind]
+        return ConsumerUse(
+            stream=stream,
+            name=f"exec-{kind}",
+            serves=kind,
+            pending=deliveries.count(0),
+            unacked=sum(times > 0 for times in deliveries),
+            redelivered=sum(times > 1 for times in deliveries),
+            waiting=lane.waiting,
+            delivered_at=lane.delivered_at,
+            acked_at=lane.acked_at,
+        )
+
+    def _lane(self, kind: str) -> Lane:
+        return self._lanes.setdefault(kind, Lane())
 
     def count(self, execution: str) -> int:
         """Return how many of an execution's tasks are unfinished."""

@@ -7,6 +7,9 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
+import msgspec
+
+from flunq.core.capacity import Capacity, StreamUse
 from flunq.core.protocol import feed_subject
 from flunq.log.memory.broker import MAX_PAYLOAD, MemoryBroker, Operation
 from flunq.log.memory.services import Listener, Service
@@ -22,7 +25,7 @@ from flunq.log.ports import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Collection, Sequence
 
     from flunq.log.memory.log import MemoryLog
     from flunq.log.memory.queue import QueuedTask, TaskQueue
@@ -30,6 +33,15 @@ if TYPE_CHECKING:
     from flunq.log.select import StreamSettings
 
 _BATCH = 256
+_LOGS = {
+    "journal": "journal",
+    "inbox": "inbox",
+    "bus": "events",
+    "schedules": "schedules",
+    "dead_letters": "dead_letters",
+    "audit": "audit",
+}
+"""The streams of a tenant by their ports, and what each is for."""
 
 
 class _Port:
@@ -69,6 +81,16 @@ class _Port:
                 yield record
             if not batch:
                 await log.wait()
+
+
+def _with_pending(stream: StreamUse, wakes: Collection[tuple[int, str]]) -> StreamUse:
+    """Add the wake-ups that are not due; those are timers here, and messages on a broker."""
+    return msgspec.structs.replace(
+        stream,
+        messages=stream.messages + len(wakes),
+        bytes=stream.bytes + sum(len(bucket) for _, bucket in wakes),
+        subjects=stream.subjects + len(wakes),
+    )
 
 
 def _check_size(data: bytes, headers: dict[str, str] | None = None) -> None:
@@ -264,6 +286,7 @@ class MemoryTasks(_Port):
         """Yield tasks while ``limit()`` leaves room."""
         queue = self._broker.queue(self._name)
         loop = asyncio.get_running_loop()
+        queue.attend(kinds)
         while True:
             self._owner.check_alive()
             if limit() <= 0:
@@ -271,7 +294,7 @@ class MemoryTasks(_Port):
             elif task := queue.take(kinds):
                 yield MemoryDelivery(self, queue, task)
             else:
-                await queue.changed.wait(until=queue.next_due(kinds))
+                await queue.wait(kinds)
 
     async def tell(self, verb: str, task: QueuedTask, action: Callable[[], None]) -> None:
         """Tell the queue what became of a task."""
@@ -515,13 +538,13 @@ class MemoryEventStream:
 
     async def ensure(self, partitions: int) -> None:
         """Create what is missing."""
-        for stream in ("journal", "inbox", "bus", "schedules", "dead_letters", "audit"):
+        for stream in _LOGS:
             self.broker.ensure_log(f"{self.settings.tenant}/{stream}")
         self.broker.ensure_queue(f"{self.settings.tenant}/tasks", self.settings.ack_wait)
 
     async def destroy(self) -> None:
         """Delete the tenant's streams."""
-        for stream in ("journal", "inbox", "bus", "schedules", "dead_letters", "audit"):
+        for stream in _LOGS:
             name = f"{self.settings.tenant}/{stream}"
             if name in self.broker.logs:
                 self.broker.delete_log(name)
@@ -530,6 +553,25 @@ class MemoryEventStream:
     async def scour(self) -> list[str]:
         """Memory keeps nothing that was taken."""
         return []
+
+    async def capacity(self) -> Capacity:
+        """Say how full the tenant's streams are, and how far their durable consumers are."""
+        self.check_alive()
+        operation = Operation(self.settings.name, "stream.capacity", self.settings.tenant)
+        return await self.broker.perform(operation, self._look)
+
+    def _look(self) -> Capacity:
+        tenant, broker = self.settings.tenant, self.broker
+        streams = [
+            _with_pending(broker.logs[name].use(name, kind), broker.wakes.get(name, {}))
+            for port, kind in _LOGS.items()
+            if (name := f"{tenant}/{port}") in broker.logs
+        ]
+        queue = broker.queues.get(f"{tenant}/tasks")
+        if queue is None:
+            return Capacity(streams=streams)
+        tasks, consumers = queue.use(f"{tenant}/tasks")
+        return Capacity(streams=[*streams, tasks], consumers=consumers)
 
     async def wait_lost(self) -> str:
         """Return the reason once :meth:`lose` was called."""

@@ -12,13 +12,13 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
-from nats.aio.client import Client
-from nats.aio.subscription import Subscription
-
+from flunq.log.nats.library import Client, Subscription
 from flunq.log.ports import MessageTooLargeError, TransportLostError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from nats.aio.client import Srv
 
     Receive = Callable[[bytes, bytes, bytes, bytes], None]
     """Called with subject, reply subject, payload and raw header block."""
@@ -72,6 +72,17 @@ class DirectClient(Client):
             self._pending_data_size = 0
             self._transport.writelines(parts)
 
+    async def flushed(self) -> None:
+        """Return once the server has seen what was sent.
+
+        Unlike ``flush`` of nats-py it may be cancelled: the read loop ends when the future of an
+        answered ping was, and ``asyncio.wait_for`` of Python 3.11 forgets a cancellation that
+        comes together with the answer.
+        """
+        seen: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        await self._send_ping(seen)
+        await asyncio.shield(seen)
+
     def forget_unsent(self) -> None:
         """Drop what was queued for a connection that is gone.
 
@@ -104,6 +115,11 @@ class DirectClient(Client):
         queue = self._flush_queue
         if queue is not None and queue.empty() and self.is_connected:
             queue.put_nowait(asyncio.get_running_loop().create_future())
+
+    async def _connect_to_server(self, s: Srv) -> None:
+        # nats-py forgets the socket of an attempt that failed after it was connected.
+        self.abort()
+        await super()._connect_to_server(s)
 
     async def _process_op_err(self, e: Exception) -> None:
         # What is wrong with the connection is known: a graceful end would only wait for a peer

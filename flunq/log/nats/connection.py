@@ -13,11 +13,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakKeyDictionary
 
-import nats.errors
-
 from flunq.errors import UnavailableError
 from flunq.log.nats.asking import introduction
 from flunq.log.nats.client import DirectClient
+from flunq.log.nats.library import errors
 from flunq.log.nats.server import require_version
 from flunq.log.nats.tls import tls_options
 from flunq.log.ports import (
@@ -361,7 +360,7 @@ class Connection:
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT * 3):
                 await self.client.connect(**self._options())
-        except (OSError, nats.errors.Error, TimeoutError) as error:
+        except (OSError, errors.Error, TimeoutError) as error:
             self._closing = True
             await self._give_up()
             raise self._explain(error) from error
@@ -438,7 +437,7 @@ class Connection:
             self.client.push()
             async with asyncio.timeout(within):
                 await self.client.flushed()
-        except (nats.errors.Error, TimeoutError, OSError):
+        except (errors.Error, TimeoutError, OSError):
             return False
         return True
 

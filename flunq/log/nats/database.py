@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Self
 
 from flunq.log.nats.blobs import NatsBlobs
+from flunq.log.nats.capacity import capacity_of
 from flunq.log.nats.connection import Connection
 from flunq.log.nats.jetstream import JetStream
 from flunq.log.nats.kv import NatsKeyValue
@@ -16,9 +17,11 @@ from flunq.log.nats.streams import (
     drift,
     ensure,
     shared_buckets,
+    shared_streams,
 )
 
 if TYPE_CHECKING:
+    from flunq.core.capacity import Capacity
     from flunq.log.select import StreamSettings
 
 
@@ -69,6 +72,11 @@ class NatsDatabase:
     async def destroy(self) -> None:
         """Delete the tenant's blobs."""
         await destroy(self._js(), [blobs_stream(self._blobs)])
+
+    async def capacity(self, *, shared: bool) -> Capacity:
+        """Say how full the tenant's blobs are, and the shared buckets of all tenants."""
+        streams = {blobs_stream(self._blobs): "blobs"}
+        return await capacity_of(self._js(), streams | (shared_streams() if shared else {}))
 
     async def drift(self) -> list[str]:
         """Say which buckets are missing or configured otherwise than declared."""

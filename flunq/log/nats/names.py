@@ -6,6 +6,8 @@ from hashlib import blake2b
 
 from flunq.core.ids import token, untoken
 
+EXECUTORS = "exec-"
+"""What the names of the consumers begin with that deliver tasks of a kind."""
 _LONGEST_TYPE = 200
 _PARTITIONED = ("flunq.journal.", "flunq.inbox.", "flunq.wake.")
 
@@ -42,6 +44,18 @@ class Names:
         self.dead_letters = f"flunq.dlq.{self._tenant}.>"
         self.dead_letter = f"flunq.dlq.{self._tenant}.letter"
         self.audit = f"flunq.audit.{self._tenant}"
+
+    def streams(self) -> dict[str, str]:
+        """Return what each of the tenant's streams is for, by its name."""
+        return {
+            self.journal_stream: "journal",
+            self.inbox_stream: "inbox",
+            self.tasks_stream: "tasks",
+            self.events_stream: "events",
+            self.schedules_stream: "schedules",
+            self.dlq_stream: "dead_letters",
+            self.audit_stream: "audit",
+        }
 
     def journal(self, partition: int) -> str:
         """Return a partition's journal subject."""

@@ -32,6 +32,8 @@ QUIET_EXPIRES = 30.0
 """The same where nothing came for a while, and a lost consumer cannot go unnoticed."""
 BATCH = 256
 BATCH_BYTES = 16 * 1024 * 1024
+UNPACKED = 32
+"""So many records are handed on at once."""
 _LONGEST_PAUSE = 1.0
 _QUIET_SECONDS = 30.0
 """After so long without a message the consumer is asked whether it holds something back."""
@@ -135,8 +137,12 @@ class OrderedReader:
             request = {"batch": BATCH, "max_bytes": BATCH_BYTES, "expires": int(expires * 1e9)}
             self._js.connection.ask(subject, msgspec.json.encode(request), answers)
             wanted, got = BATCH, 0
-            while wanted > 0:
-                batch, end = self._sort(await _take(answers, expires))
+            items: list[tuple[bytes, Reply] | Exception] = []
+            while wanted > 0 or items:
+                items = items or await _take(answers, expires)
+                # Unpacked they are many times as large, and whoever reads may be slow.
+                now, items = items[:UNPACKED], items[UNPACKED:]
+                batch, end = self._sort(now)
                 wanted, got = wanted - len(batch), got + len(batch)
                 if batch:
                     yield batch

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Self
 
 from flunq.log.nats.audit import NatsAuditTrail
 from flunq.log.nats.bus import NatsBus
+from flunq.log.nats.capacity import capacity_of
 from flunq.log.nats.connection import Connection
 from flunq.log.nats.dead_letters import NatsDeadLetters
 from flunq.log.nats.inbox import NatsInbox
@@ -19,6 +20,7 @@ from flunq.log.nats.streams import destroy, drift, ensure, tenant_streams
 from flunq.log.nats.tasks import NatsTasks
 
 if TYPE_CHECKING:
+    from flunq.core.capacity import Capacity
     from flunq.log.select import StreamSettings
 
 
@@ -90,6 +92,10 @@ class NatsEventStream:
         js = JetStream(self.connection)
         streams = (self.names.inbox_stream, self.names.tasks_stream)
         return [stream for stream in streams if not await empty_files(js, stream)]
+
+    async def capacity(self) -> Capacity:
+        """Say how full the tenant's streams are, and how far their durable consumers are."""
+        return await capacity_of(JetStream(self.connection), self.names.streams())
 
     async def wait_lost(self) -> str:
         """Return, with the reason, once the connection is lost for good."""

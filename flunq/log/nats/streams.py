@@ -62,6 +62,13 @@ def shared_buckets(replicas: int, lease_ttl: float, blobs: str = BLOBS) -> list[
     return [*files, *unsynced, leases(replicas, lease_ttl), _blobs(replicas, blobs)]
 
 
+def shared_streams() -> dict[str, str]:
+    """Return what each stream is for that all tenants share, by its name."""
+    buckets = {f"flunq_{name}": name for name in (*FILE_BUCKETS, *ASYNC_BUCKETS)}
+    buckets[LEASES] = "leases"
+    return {bucket_stream(bucket): kind for bucket, kind in buckets.items()}
+
+
 def leases(replicas: int, ttl: float) -> Config:
     """Return the bucket of leases: in memory, gone unless renewed."""
     age = int(ttl * _SECOND)

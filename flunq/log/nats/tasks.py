@@ -12,6 +12,7 @@ import msgspec
 from flunq.core.ids import token
 from flunq.log.nats.jetstream import ApiError, identity_block, parse_status
 from flunq.log.nats.kv import subjects
+from flunq.log.nats.names import EXECUTORS
 from flunq.log.nats.readers import ends_pull, parse_position
 from flunq.log.ports import NoResponderError, RequestTimeoutError
 
@@ -181,7 +182,7 @@ class _Puller:
                 pause = min(max(pause * 2, 0.02), 1.0)
 
     async def _ensure_consumer(self, kind: str) -> str:
-        name = f"exec-{token(kind)}"
+        name = f"{EXECUTORS}{token(kind)}"
         subject = self._names.tasks_of_kind(kind)
         config: dict[str, Any] = {
             "durable_name": name,

@@ -10,7 +10,7 @@ from flunq.store.lake import KEEP_RETIRED_SECONDS
 class Pace(msgspec.Struct, frozen=True, kw_only=True):
     """When files are made. The journal's tail is read by queries, so there is no hurry."""
 
-    flush_bytes: int = 16 << 20
+    flush_bytes: int = 12 << 20
     """So many bytes of journal make a file at once."""
     flush_seconds: float = 10.0
     """The oldest record waits no longer for a file."""

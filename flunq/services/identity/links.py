@@ -50,6 +50,8 @@ class LinkEndedError(FlunqError):
     """The link was used, or its time is over."""
 
     code, title, status, exit_code = "link-ended", "This link counts no more", 410, 3
+    claims: LinkClaims | None = None
+    """What the link was for."""
 
 
 class LinkClaims(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
@@ -168,10 +170,10 @@ class ApprovalLinks:
             raise
         self._uses.take(claims.id, "this link is opened too often")
         if self._clock() >= claims.expires:
-            raise LinkEndedError("the time of this link is over")
+            raise _over(claims, "the time of this link is over")
         entry = await self._bucket.get(_use_key(claims))
         if entry is not None and _use(entry.value).done:
-            raise _used()
+            raise _used(claims)
         return claims
 
     async def take(self, claims: LinkClaims, answer: Any) -> int:
@@ -186,14 +188,14 @@ class ApprovalLinks:
         if entry is not None:
             before = _use(entry.value)
             if before.done:
-                raise _used()
+                raise _used(claims)
             if before.answer != wanted and self._clock() - before.at < _TAKEN_SECONDS:
                 raise ConflictError("another answer is on its way by this link")
         try:
             revision = entry.revision if entry is not None else 0
             return await self._bucket.swap(key, msgspec.json.encode(use), revision=revision)
         except RevisionConflictError:
-            raise LinkEndedError("this link is being used by somebody else") from None
+            raise _over(claims, "this link is being used by somebody else") from None
 
     async def finish(self, claims: LinkClaims) -> None:
         """Let a link count no more: what was answered is published."""
@@ -293,8 +295,14 @@ def unknown_link() -> NotFoundError:
     return NotFoundError("there is no such link")
 
 
-def _used() -> LinkEndedError:
-    return LinkEndedError("this link was used already")
+def _used(claims: LinkClaims) -> LinkEndedError:
+    return _over(claims, "this link was used already")
+
+
+def _over(claims: LinkClaims, why: str) -> LinkEndedError:
+    error = LinkEndedError(why)
+    error.claims = claims
+    return error
 
 
 def _use_key(claims: LinkClaims) -> str:

@@ -24,12 +24,13 @@ if TYPE_CHECKING:
 READS = frozenset(
     {
         "get", "watch", "list", "history", "commits",
-        "info", "resolve", "workflows", "get-blob", "secrets",
+        "capacity", "info", "resolve", "workflows", "get-blob", "secrets",
         "schedules", "show",
         "lake-history", "lake-status",
         "list-letters", "show-letter", "look-around",
         "list-alerts", "show-alert", "alert-history", "test-alert",
-        "list-breakers", "list-limits", "list-held", "list-pauses", "heed",
+        "list-breakers", "list-limits", "list-held", "list-pauses", "list-groups",
+        "heed",
         "tenants", "tenant", "nodes",
         "try-fork",
         "list-tokens", "read-audit",
@@ -49,6 +50,8 @@ class _Command(msgspec.Struct):
     last: bool = True
     events: Any = None
     """A list of events, or how many somebody wants to see."""
+    without: list[str] = []
+    """Executions of which stored states are rewritten."""
     commands: list[_Command] = []
 
 
@@ -125,7 +128,8 @@ class Watch:
                 self._add(who, begun, command, _target(command, b""), result)
         elif _writes(request):
             value, result = _outcome(answer)
-            self._add(who, begun, request, _target(request, value), result)
+            target = _target(request, value) or _place(who, request)
+            self._add(who, begun, request, target, result)
 
     def _add(self, who: Asker, begun: float, command: _Command, target: str, result: str) -> None:
         self._audit.note(
@@ -152,7 +156,7 @@ def _target(request: _Command, value: bytes) -> str:
     if request.events and isinstance(request.events, list):
         types = sorted({str(event.get("type", "")) for event in request.events})
         return f"{len(request.events)} x {', '.join(types)}"
-    if known := request.id or request.name or request.key:
+    if known := request.id or request.name or request.key or ", ".join(request.without):
         return known
     try:
         made = msgspec.json.decode(value, type=_Named)
@@ -160,6 +164,12 @@ def _target(request: _Command, value: bytes) -> str:
         return ""
     full = "/".join(part for part in (made.namespace, made.name) if part)
     return f"{full}:{made.version}" if made.version else full or made.id
+
+
+def _place(who: Asker, request: _Command) -> str:
+    """Return which partition was meant, of what is about all of it."""
+    number = who.subject.rpartition(".")[2]
+    return f"partition {number}" if request.type == "mark" and number.isdigit() else ""
 
 
 def _results(answer: bytes | None, count: int) -> list[str]:
@@ -239,6 +249,7 @@ class WatchedStream:
         self.ensure = stream.ensure
         self.destroy = stream.destroy
         self.scour = stream.scour
+        self.capacity = stream.capacity
         self.wait_lost = stream.wait_lost
 
     @property

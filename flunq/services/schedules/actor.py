@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec.structs import replace
 
@@ -61,6 +61,15 @@ ROOM = 512
 """Events that may wait for their step."""
 
 
+class _Settled(NamedTuple):
+    """What became of a start."""
+
+    outcome: Outcome
+    detail: str
+    part_of: str = ""
+    """The execution that it is part of, where its workflow collects starts."""
+
+
 class Tools:
     """What all schedules of a keeper share."""
 
@@ -92,7 +101,7 @@ class Actor:
         self._room.set()
         self._events: deque[tuple[int, dict[str, Any]]] = deque()
         self._types: frozenset[str] | None = None
-        self._outcomes: dict[str, tuple[Outcome, str]] = {}
+        self._outcomes: dict[str, _Settled] = {}
         self._ends: dict[str, int] = {}
         self._flying: set[str] = set()
         self._cancelling: set[str] = set()
@@ -203,13 +212,13 @@ class Actor:
         self,
         state: ScheduleState,
         plan: Plan,
-        outcomes: dict[str, tuple[Outcome, str]],
+        outcomes: dict[str, _Settled],
         ends: dict[str, int],
         events: list[tuple[int, dict[str, Any]]],
     ) -> ScheduleState:
         now = self._tools.clock.now()
-        for execution, (outcome, detail) in outcomes.items():
-            state = settled(state, plan, execution, outcome, detail, now)
+        for start, (outcome, detail, part_of) in outcomes.items():
+            state = settled(state, plan, start, outcome, detail, now, part_of)
         for execution, at in ends.items():
             state = ended(state, plan, execution, at)
         for seq, event in events:
@@ -287,11 +296,12 @@ class Actor:
             traceparent=context_of_events(events),
             priority=priority_of_events(events),
         )
-        outcome, detail = _outcome_of(await self._tools.runs.send(start), pending)
-        self._outcomes[pending.id] = (outcome, detail)
+        reply = _outcome_of(await self._tools.runs.send(start), pending)
+        outcome, detail, part_of = self._outcomes[pending.id] = reply
         waiter = self._waiters.pop(pending.id, None)
         if waiter is not None and not waiter.done():
-            waiter.set_result(Fired(id=pending.id, at=pending.at, outcome=outcome, detail=detail))
+            name = part_of or pending.id
+            waiter.set_result(Fired(id=name, at=pending.at, outcome=outcome, detail=detail))
         if outcome == "refused":
             log.warning("schedule %s: %s was refused: %s", state.full_name, pending.id, detail)
         self._note_soon(urgent=outcome == "refused" or self._is_awaited(pending))
@@ -338,16 +348,16 @@ class Actor:
         await heard(self._woken, within=min(delay, LONGEST))
 
 
-def _outcome_of(reply: Reply, pending: Pending) -> tuple[Outcome, str]:
+def _outcome_of(reply: Reply, pending: Pending) -> _Settled:
     if reply.problem is None:
-        # A start that joins others is answered with the id of what it is part of.
-        new = reply.code == 201 or reply.id not in ("", pending.id)
-        return ("started" if new else "exists"), ""
+        # A start that is collected is answered with the id of what it is part of.
+        part_of = "" if reply.id == pending.id else reply.id
+        return _Settled("started" if reply.code == 201 or part_of else "exists", "", part_of)
     detail = str(reply.problem.get("detail") or reply.problem.get("title") or "")
     if reply.code == 409 and pending.cause != "trigger":
         # The same fire, started earlier by another version of the workflow.
-        return "exists", detail
-    return "refused", detail
+        return _Settled("exists", detail)
+    return _Settled("refused", detail)
 
 
 def _shedding(

@@ -213,7 +213,8 @@ class Answers:
         fired: list[Fired] = []
         for each in wanted:
             if each.id in known:
-                fired.append(Fired(id=each.id, at=known[each.id].at, outcome="exists"))
+                note = known[each.id]
+                fired.append(Fired(id=note.execution, at=note.at, outcome="exists"))
             elif waiting[each.id].done():
                 fired.append(waiting[each.id].result())
             else:

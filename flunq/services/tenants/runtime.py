@@ -74,6 +74,8 @@ class TenantParts(NamedTuple):
     """Those beside the vault."""
     suspects: Suspects | None = None
     quotas: Quotas = Quotas()
+    is_first: bool = False
+    """Whether it is the tenant of whoever runs the cluster."""
 
 
 class TenantRuntime:
@@ -98,6 +100,7 @@ class TenantRuntime:
         self.definitions = Definitions(store.definitions, self.tenant, host.clock, store.blobs)
         self.dispatcher = self._make_dispatcher()
         self.quota = Quota(parts.quotas, tenant=self.tenant)
+        self._is_first = parts.is_first
         context = WorkerContext(
             settings,
             stream=stream,
@@ -232,6 +235,7 @@ class TenantRuntime:
             keeper=self._keeper(context),
             scrubber=Scrubber(context),
             quota=self.quota,
+            is_first=self._is_first,
         )
 
     def _keeper(self, context: WorkerContext) -> ScheduleKeeper:

@@ -11,15 +11,18 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from flunq.core.claims import is_reference
-from flunq.core.execution.state import State
+from flunq.core.execution.gathering import TIMER
+from flunq.core.execution.state import Gathering, State
 from flunq.core.protocol import (
     MAX_MESSAGE,
     MOST_PADDING,
     Commits,
     Details,
     Get,
+    GroupView,
     Heed,
     History,
+    ListGroups,
     ListPage,
     Mark,
     Page,
@@ -39,6 +42,7 @@ from flunq.services.worker.recovery import finished_from_pack, live_from_pack
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from flunq.core.document.model import Workflow
     from flunq.services.worker.owner import Owner
     from flunq.services.worker.packs import Packs
 
@@ -91,6 +95,8 @@ class Questions:
             return await self._mark(question)
         if isinstance(question, Heed):
             return await self._heed(question)
+        if isinstance(question, ListGroups):
+            return await self._groups()
         return await self._commits(question)
 
     async def _heed(self, heed: Heed) -> int:
@@ -198,6 +204,21 @@ class Questions:
                 page.append(_summary(found[0]))
         return page
 
+    async def _groups(self) -> list[GroupView]:
+        """Return the groups that are open, as many as an answer has room for."""
+        groups: list[GroupView] = []
+        size = 0
+        for execution in list(self._owner.executions.groups.open.values()):
+            found = await self._find(execution)
+            if found is None or not isinstance(found[0], State) or found[0].collecting is None:
+                continue
+            workflow = await self._owner.context.definitions.get(found[0].workflow.digest)
+            groups.append(_group(found[0], found[0].collecting, workflow))
+            size += len(_encode(groups[-1]))
+            if size > MAX_MESSAGE:
+                return groups[:-1]
+        return groups
+
     async def _history(self, question: History) -> Page:
         found = await self._find(question.id)
         if found is None:
@@ -290,6 +311,23 @@ def _details(found: State | Finished, partition: int) -> Details:
         context=found.context if isinstance(found, State) else None,
         failure=found.failure,
         waiting=_waiting(found) if isinstance(found, State) else [],
+        reason=found.reason if isinstance(found, State) and found.suspended else "",
+    )
+
+
+def _group(state: State, gathering: Gathering, workflow: Workflow) -> GroupView:
+    """Return what a group is; its key is that of each of its inputs."""
+    value = state.input[0] if gathering.kind == "batch" else state.input
+    return GroupView(
+        execution=state.id,
+        workflow=str(state.workflow),
+        kind=gathering.kind,
+        key=workflow.collecting.key_of(value) if workflow.collecting is not None else None,
+        starts=gathering.count,
+        size=gathering.size,
+        since=state.started_at,
+        due=state.timers.get(TIMER),
+        status=state.status,
     )
 
 

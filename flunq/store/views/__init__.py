@@ -172,6 +172,30 @@ _ALERTS = """
     tries | BIGINT | requests that were made
     problem | VARCHAR | why the last of them failed
 """
+_STREAMS = """
+    name | VARCHAR | what the broker calls it
+    kind | VARCHAR | journal, inbox, tasks, events, schedules, dead_letters, audit or blobs
+    messages | BIGINT | messages that are stored
+    bytes | BIGINT | bytes that are stored
+    max_bytes | BIGINT | the lower of its limit and the tenant's quota; null without either
+    share | DOUBLE | bytes of max_bytes: 1 is full
+    subjects | BIGINT | different subjects among the messages
+    first_at | TIMESTAMP | when the oldest message was stored, UTC
+    last_at | TIMESTAMP | when the newest message was stored
+    consumers | BIGINT | consumers of the broker that read it now
+    replicas | BIGINT | servers that hold it
+"""
+_CONSUMERS = """
+    stream | VARCHAR | the stream that it reads; joins streams.name
+    name | VARCHAR | what the broker calls it
+    serves | VARCHAR | kind of tasks that it delivers, such as http
+    pending | BIGINT | messages that were never delivered: how far it is behind
+    unacked | BIGINT | messages that were delivered and are not finished
+    redelivered | BIGINT | of those, delivered more than once
+    waiting | BIGINT | requests for more that are open
+    delivered_at | TIMESTAMP | when it delivered last, UTC
+    acked_at | TIMESTAMP | when something was last finished
+"""
 _DEAD_LETTERS = f"""
     execution_id | VARCHAR | the execution
 {_WORKFLOW.strip()}
@@ -195,6 +219,8 @@ VIEWS: dict[str, View] = {
         _view("workflows", "One row for each version of a workflow.", _WORKFLOWS),
         _view("schedules", "One row for each workflow that starts by itself.", _SCHEDULES),
         _view("alerts", "The newest notices of each alert; cluster only.", _ALERTS),
+        _view("streams", "How full streams and buckets are now; cluster only.", _STREAMS),
+        _view("consumers", "How far durable consumers are behind; cluster only.", _CONSUMERS),
         _view("dead_letters", "Executions and tasks that could not go on.", _DEAD_LETTERS),
     )
 }

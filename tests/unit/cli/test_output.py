@@ -120,7 +120,17 @@ def test_moments_can_be_iso_or_raw() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "words"),
-    [(0.012, "12ms"), (3.42, "3.4s"), (125, "2m05s"), (12000, "3h20m"), (360000, "4d04h")],
+    [
+        (0.012, "12ms"),
+        (3.42, "3.4s"),
+        (59.96, "60.0s"),
+        (120, "2m"),
+        (125, "2m05s"),
+        (3599.7, "1h"),
+        (12000, "3h20m"),
+        (360000, "4d04h"),
+        (30 * 86400, "30d"),
+    ],
 )
 def test_lengths_of_time_are_short(seconds: float, words: str) -> None:
     assert render_duration(seconds) == words

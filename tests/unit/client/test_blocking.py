@@ -45,7 +45,9 @@ TWINS: dict[type[Any], type[Any]] = {
     DeadLetters: blocking.BlockingDeadLetters,
     Tenants: blocking.BlockingTenants,
 }
-PLUMBING = {"aclose", "ask_owner", "ask_sql", "erase", "listening", "mark", "serving"}
+PLUMBING = {
+    "aclose", "ask_capacity", "ask_owner", "ask_sql", "erase", "listening", "mark", "serving",
+}  # fmt: skip
 """What services use to build on a connection; ``connect()`` closes a blocking client."""
 
 

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
+import msgspec
 import pytest
 
+from flunq.core.capacity import Capacity, ConsumerUse, StreamUse
 from flunq.store.views import VIEWS
 from tests.support.driver import EPOCH
 from tests.support.sql import BROKEN, BUSY, FLAKY, Histories, ask
@@ -25,6 +27,17 @@ EXAMPLES = dict(
 HOUR = 3_600_000_000
 ADA = {"customer": {"name": "Ada"}, "amount": 12}
 BOB = {"customer": {"name": "Bob"}, "amount": 99}
+CAPACITY = Capacity(
+    streams=[
+        StreamUse(name="JOURNAL", kind="journal", bytes=90, max_bytes=100),
+        StreamUse(name="BLOBS", kind="blobs", bytes=80, max_bytes=100),
+        StreamUse(name="EVENTS", kind="events", bytes=10_000),
+    ],
+    consumers=[
+        ConsumerUse(stream="TASKS", name="exec-http", serves="http", pending=10_001),
+        ConsumerUse(stream="TASKS", name="exec-grpc", serves="grpc", pending=10_000),
+    ],
+)
 EXPECTED: dict[str, list[dict[str, Any]]] = {
     "Slowest tasks by workflow": [
         {"workflow": "orders", "name": "pay", "runs": 3, "mean_ms": 0.0, "worst_ms": 0.0}
@@ -57,6 +70,10 @@ EXPECTED: dict[str, list[dict[str, Any]]] = {
     "Payloads that hold something, by JSON path": [
         {"id": "b", "customer": "Ada", "amount": 12.0},
     ],
+    "What is about to be full, or falls behind": [
+        {"name": "JOURNAL", "share": 0.9, "behind": None},
+        {"name": "exec-http", "share": None, "behind": 10_001},
+    ],
 }
 
 
@@ -68,7 +85,8 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Sources:
     made.run("c", FLAKY, input=BOB, workflow=second, outcomes=[BUSY], at=EPOCH + HOUR)
     made.run("d", FLAKY, input=BOB, workflow=second, outcomes=[BROKEN], at=EPOCH + HOUR)
     made.run("stuck", FLAKY, input=BOB, workflow=second, finish=False)
-    return made.sources(tmp_path_factory.mktemp("lake"), lake=len(made.commits) // 2, files=2)
+    found = made.sources(tmp_path_factory.mktemp("lake"), lake=len(made.commits) // 2, files=2)
+    return msgspec.structs.replace(found, capacity=CAPACITY)
 
 
 @pytest.mark.parametrize("title", EXPECTED)

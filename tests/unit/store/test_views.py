@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from flunq.core.capacity import Capacity, ConsumerUse, StreamUse
 from flunq.store.query_job import Gone, KnownDefinition, Sources
 from flunq.store.views import VIEWS
 from tests.support.driver import EPOCH
@@ -130,6 +131,38 @@ async def test_the_catalog_tells_what_is_registered(tmp_path: Path) -> None:
 async def test_without_a_cluster_workflows_come_from_events(sources: Sources) -> None:
     row = await one(sources, "from workflows")
     assert (row["name"], row["registered"], row["executions"]) == ("sample", None, 3)
+
+
+async def test_streams_tell_how_full_they_are(tmp_path: Path) -> None:
+    full = StreamUse(name="J", kind="journal", messages=3, bytes=90, max_bytes=120, first_at=EPOCH)
+    streams = [full, StreamUse(name="E", kind="events", bytes=5, replicas=3)]
+    sources = Sources(tenant="t", connected=True, capacity=Capacity(streams=streams))
+    journal, events = await ask(sources, "from streams order by share")
+    assert (journal["name"], journal["messages"], journal["share"]) == ("J", 3, 0.75)
+    assert (journal["first_at"], journal["last_at"]) == ("2023-11-14T22:13:20.000000Z", None)
+    assert (events["share"], events["max_bytes"], events["replicas"]) == (None, None, 3)
+
+
+async def test_a_quota_of_nothing_has_no_share() -> None:
+    nothing = StreamUse(name="J", kind="journal", bytes=9, max_bytes=0)
+    sources = Sources(tenant="t", connected=True, capacity=Capacity(streams=[nothing]))
+    row = await one(sources, "select max_bytes, share from streams")
+    assert row == {"max_bytes": 0, "share": None}
+
+
+async def test_consumers_tell_how_far_they_are_behind() -> None:
+    lane = ConsumerUse(stream="T", name="exec-http", serves="http", pending=7, acked_at=EPOCH)
+    other = ConsumerUse(stream="J", name="mine", serves="")
+    sources = Sources(tenant="t", connected=True, capacity=Capacity(consumers=[lane, other]))
+    first, second = await ask(sources, "from consumers order by name")
+    assert (first["stream"], first["serves"], first["pending"]) == ("T", "http", 7)
+    assert (first["acked_at"], first["delivered_at"]) == ("2023-11-14T22:13:20.000000Z", None)
+    assert (second["name"], second["serves"], second["pending"]) == ("mine", None, 0)
+
+
+async def test_without_a_cluster_nothing_is_known_of_streams(sources: Sources) -> None:
+    for table in ("streams", "consumers"):
+        assert await ask(sources, f"from {table}") == []
 
 
 async def test_one_execution_is_found_without_reading_the_others(tmp_path: Path) -> None:

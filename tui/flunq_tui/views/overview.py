@@ -12,6 +12,7 @@ from flunq_tui.model.formats import age, duration, rate, size
 from flunq_tui.model.rates import sparkline
 from flunq_tui.source import Query
 from flunq_tui.views.base import Parts, View
+from flunq_tui.widgets.short_list import ShortList
 from flunq_tui.widgets.status_lines import OneLine
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from flunq.core.protocol import LakeView, Summary
     from flunq.services.supervising.statefile import ClusterState
     from flunq_tui.source import Events, Queue
+    from flunq_tui.widgets.lines import Lines
 
 _OPEN = ("running", "waiting", "suspended")
 _COUNTED = 1_000
@@ -53,10 +55,18 @@ class OverviewView(View):
         with VerticalScroll(can_focus=False):
             for number in range(_LINES):
                 yield OneLine(id=f"line-{number}")
+            yield ShortList(id="failures")
 
     def first_focus(self) -> Widget | None:
-        """Nothing to move in."""
-        return None
+        """Return the list of what failed: the one thing here to move in."""
+        return self.query_one("#failures", ShortList)
+
+    def on_lines_opened(self, event: Lines.Opened) -> None:
+        """Show the execution that failed."""
+        event.stop()
+        execution = self.query_one("#failures", ShortList).key
+        if execution is not None:
+            self.monitor.open_execution(execution)
 
     def on_resize(self) -> None:
         """Draw the rates as wide as there is room."""
@@ -99,10 +109,12 @@ class OverviewView(View):
         lines: list[Parts] = []
         for block in blocks:
             lines += [*block, []]
+        del lines[-1]
         for number in range(_LINES):
             line = self.query_one(f"#line-{number}", OneLine)
             line.display = number < len(lines)
             line.show_parts(*(lines[number] if line.display else []))
+        self.query_one("#failures", ShortList).show_lines(self._failed_lines())
 
     def _head(self, message: str, *more: tuple[str, str]) -> Parts:
         return [(self.say(message).ljust(14), "bold"), *more]
@@ -176,17 +188,20 @@ class OverviewView(View):
     def _failures(self) -> list[Parts]:
         if not self._failed:
             return [self._head("overview.failures", (self.say("overview.none"), "dim"))]
+        return [self._head("overview.failures")]
+
+    def _failed_lines(self) -> dict[str, Parts]:
+        """Return a line for each of the newest failures, by its id."""
         now = self.monitor.now()
-        lines: list[Parts] = [self._head("overview.failures")]
-        for each in self._failed:
-            took = duration((each.ended_at or now) - each.started_at)
-            when = age(each.ended_at or each.started_at, now)
-            lines.append(
-                [
-                    (f"  {theme.glyph(each.status)} ", "$error"),
-                    (f"{each.workflow}:{each.version}".ljust(24), ""),
-                    (f" {each.id}", "dim"),
-                    (f"  {when} {took}", "dim"),
-                ]
-            )
-        return lines
+        return {each.id: _failed_line(each, now) for each in self._failed}
+
+
+def _failed_line(each: Summary, now: int) -> Parts:
+    took = duration((each.ended_at or now) - each.started_at)
+    when = age(each.ended_at or each.started_at, now)
+    return [
+        (f"  {theme.glyph(each.status)} ", "bad"),
+        (f"{each.workflow}:{each.version}".ljust(24), ""),
+        (f" {each.id}", "dim"),
+        (f"  {when} {took}", "dim"),
+    ]

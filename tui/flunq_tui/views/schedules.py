@@ -106,7 +106,11 @@ class SchedulesView(Beside):
         for note in each.runs[:_RUNS]:
             look = theme.style_of(note.outcome)
             lines.append(
-                ((f"  {stamp(note.at, zone)}", ""), (f"  {note.outcome} ", look), (note.id, "dim"))
+                (
+                    (f"  {stamp(note.at, zone)}", ""),
+                    (f"  {note.outcome} ", look),
+                    (note.execution, "dim"),
+                )
             )
         if each.problem is not None:
             lines.append(((each.problem.message, "bad"),))

@@ -254,6 +254,42 @@ def test_after_tries_again_when_its_run_was_refused_but_not_without_pause() -> N
     assert keeper.tick("09:00:01") == ["09:00:01"]
 
 
+# --- starts that are collected --------------------------------------------------------------------
+
+
+def test_a_collected_start_runs_until_what_it_became_part_of_has_ended() -> None:
+    keeper = Keeper(MINUTELY, overlap="skip")
+    keeper.tick("09:01:00")
+    (start,) = keeper.settle(part_of="group-1")
+    assert (watched(keeper.state), keeper.state.notes[-1].id) == (("group-1",), start)
+    assert keeper.state.notes[-1].execution == "group-1"
+    assert keeper.tick("09:02:00") == []
+    end(keeper, "group-1")
+    assert keeper.tick("09:03:00") == ["09:03:00"]
+
+
+def test_after_waits_for_what_its_start_became_part_of() -> None:
+    keeper = Keeper("{after: {minutes: 5}}")
+    keeper.tick("09:00:00")
+    keeper.settle(part_of="group-1")
+    assert (watched(keeper.state), next_wake(keeper.state, keeper.plan)) == (("group-1",), None)
+    keeper.tick("09:30:00")
+    end(keeper, "group-1")
+    assert keeper.tick("09:35:00") == ["09:35:00"]
+
+
+def test_cancel_leaves_alone_what_the_next_start_may_join() -> None:
+    keeper = Keeper(MINUTELY, overlap="cancel")
+    keeper.tick("09:01:00")
+    keeper.tick("09:02:00")
+    keeper.settle(part_of="group-1")
+    assert keeper.tick("09:03:00") == ["09:03:00"]
+    assert (cancellable(keeper.state), watched(keeper.state)) == ((), ())
+    # Only the start that is not acknowledged yet could still be in the way.
+    keeper.settle(part_of="group-1")
+    assert keeper.state.cancels == ()
+
+
 # --- what people do -------------------------------------------------------------------------------
 
 

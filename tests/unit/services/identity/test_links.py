@@ -66,6 +66,17 @@ async def test_a_link_is_known_again_until_its_time_is_over(bucket: KeyValue, pr
         await beside.read(token, remote="here")
 
 
+async def test_who_comes_with_a_used_link_is_known(bucket: KeyValue) -> None:
+    links = links_in(bucket, HandClock())
+    token = await token_of(links)
+    claims = await links.read(token, remote="here")
+    await links.take(claims, YES)
+    await links.finish(claims)
+    with pytest.raises(LinkEndedError) as refused:
+        await links.read(token, remote="here")
+    assert refused.value.claims == claims
+
+
 @pytest.mark.parametrize("proof", [PROOF, ""], ids=["signed", "kept"])
 async def test_no_other_spelling_is_a_link(bucket: KeyValue, proof: str) -> None:
     links = links_in(bucket, HandClock(), proof)

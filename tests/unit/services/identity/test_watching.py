@@ -121,6 +121,13 @@ async def test_commands_of_one_request_are_noted_one_by_one_with_their_results(
     assert [(entry.who, entry.source) for entry in notes.entries] == [("client", "ann@desk")] * 2
 
 
+async def test_what_is_rewritten_is_the_target_of_a_mark(notes: Notes) -> None:
+    who = Asker("client", "ann@desk", subject="flunq.ask.shop.3")
+    await heard(notes, {"type": "mark", "without": ["e1", "e2"]}, who=who)
+    noted = await heard(notes, {"type": "mark", "padding": 9}, who=who)
+    assert noted == [("mark", "e1, e2", "ok"), ("mark", "partition 3", "ok")]
+
+
 async def test_a_request_without_an_answer_is_noted_as_such(notes: Notes) -> None:
     noted = await heard(notes, {"commands": [{"type": "start", "id": "a"}]}, None)
     assert noted == [("start", "a", "no answer")]

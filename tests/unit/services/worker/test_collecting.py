@@ -117,6 +117,7 @@ def test_a_group_outlives_every_process_and_what_sleeps_is_found() -> None:
         home = partition_of(first.id, 3)
         while owner_of(cluster, home).executions.live:
             await asyncio.sleep(1)
+        assert [group.starts for group in await client.groups()] == [1]
         assert len({run.id for run in await all_starts(client, 2)}) == 1
         cluster.machines["m0"].crash()
         cluster.machines["m0"].start()
@@ -141,6 +142,28 @@ def test_what_was_collected_right_before_a_crash_is_known_right_after_it() -> No
         await client.cancel(before[0].id)
         late = await client.start("many", value(1), id="k1")
         assert (late.id, late.status) == (before[0].id, "cancelled")
+
+    in_cluster(situation, partitions=3)
+
+
+def test_open_groups_are_listed_wherever_they_are_kept_until_they_begin() -> None:
+    async def situation(cluster: Cluster, client: Client) -> None:
+        await client.apply(BATCH)
+        await client.apply(
+            SLOW.replace("batch", "debounce")
+            .replace(", size: 100", "")
+            .replace("version: 1.0.0", "version: 2.0.0")
+        )
+        many = [await client.start("many:1.0.0", value(each), id=f"b{each}") for each in range(3)]
+        slow = await client.start("many:2.0.0", value(7, "late"))
+        first, second = await client.groups()
+        assert (first.execution, first.kind, first.key) == (many[0].id, "batch", "k")
+        assert (first.starts, first.size, first.status) == (3, 4, "waiting")
+        assert first.due == first.since + 5_000_000
+        assert (second.execution, second.kind, second.key) == (slow.id, "debounce", "late")
+        assert (second.workflow, second.starts, second.size) == ("test/many:2.0.0", 1, 0)
+        await given(client, first.execution)
+        assert [group.execution for group in await client.groups()] == [slow.id]
 
     in_cluster(situation, partitions=3)
 
