@@ -118,8 +118,8 @@ async def test_a_commit_whose_answer_is_lost_is_recognised(tmp_path: Path) -> No
         ):
             load = Load(cluster, client, ledger)
             async with asyncio.TaskGroup() as group:
-                group.create_task(load.run(40))
-                for done in (5, 15, 25, 30):
+                group.create_task(load.run(60, in_flight=10))
+                for done in (5, 15, 25, 35):
                     await load.reached(done)
                     proxy.lose_answer_to(b"flunq.journal.")
             await load.check()

@@ -21,6 +21,7 @@ import msgspec
 
 from flunq.core.tenancy import TENANT_USERS, nats_user, tenant_permissions
 from flunq.errors import UnavailableError, UsageError
+from flunq.log.nats.ports import bind_free
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -108,7 +109,7 @@ def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for each in sockets:
-            each.bind((host, 0))
+            bind_free(each, host)
         return [int(each.getsockname()[1]) for each in sockets]
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from flunq.errors import UsageError
+from flunq.log.nats.ports import bind_free
 from flunq.log.nats.tls import CA_VARIABLE, client_context
 
 if TYPE_CHECKING:
@@ -39,7 +40,10 @@ def _hold(held: list[socket.socket], port: int) -> None:
     # Connections of an earlier run that linger do not keep a server from the port either.
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        sock.bind((LOOPBACK, port))
+        if port:
+            sock.bind((LOOPBACK, port))
+        else:
+            bind_free(sock, LOOPBACK)
         sock.listen(1)
     except OSError:
         sock.close()
