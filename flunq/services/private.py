@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from flunq.services.node import NodeSettings
 
 PARTITIONS = 1
-_PREFIX = "flunq-run-"
+_PREFIX = "flunq-private-"
 _NEVER = 86_400.0
 _PATIENCE = 2.0
 
@@ -53,8 +53,7 @@ class PrivateCluster:
 
     async def begin(self) -> None:
         """Start the server without waiting for it."""
-        self._folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
-        self._lock = _lock(self._folder)
+        self._folder, self._lock = _new_folder()
         plan = plan_servers(self._folder, credentials=generate_credentials())
         self._server = NatsServer(plan[0])
         self._starting = asyncio.create_task(self._server.start())
@@ -174,6 +173,18 @@ async def _ended(task: asyncio.Task[None]) -> None:
     await asyncio.wait([task], timeout=_PATIENCE)
     if task.done() and not task.cancelled():
         task.exception()
+
+
+def _new_folder() -> tuple[Path, int]:
+    """Create a folder and mark it as in use."""
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+        lock = _lock(folder)
+        # Somebody who tidies up may take a new one for a folder of the dead.
+        if lock is not None and folder.exists():
+            return folder, lock
+        if lock is not None:
+            os.close(lock)
 
 
 def _lock(folder: Path) -> int | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.cluster import BOOM, DOUBLE, FUNCTIONS, HELLO, PAUSE, interrupted
+from tests.support.running import folders_in
 
 if TYPE_CHECKING:
     from tests.support.cli import Flunq
@@ -169,6 +170,14 @@ def test_nothing_is_left_behind(flunq: Flunq) -> None:
     assert flunq("run", "boom.yaml", environ=environ).code == 1
     assert list(folder.iterdir()) == []
     assert processes_that_mention(str(folder)) == []
+
+
+def test_folders_of_programs_that_run_elsewhere_are_left_alone(flunq: Flunq) -> None:
+    folder = flunq.home / "temporary"
+    (folder / "flunq-run-0123456789abcdef").mkdir(parents=True)
+    (folder / "flunq-private-killed").mkdir()
+    assert flunq("run", "-", stdin=HELLO, environ={"TMPDIR": str(folder)}).code == 0
+    assert folders_in(folder) == list(folder.iterdir())
 
 
 def test_ctrl_c_ends_the_execution_with_its_cluster(
