@@ -65,7 +65,7 @@ async def _idle(data: Path, seconds: float) -> dict[str, Any]:
     if state is None:
         raise InternalError(f"the cluster on {data} has left no state")
     pids = {"supervisor": state.pid, **{s.name: s.pid for s in state.services if s.pid}}
-    await asyncio.sleep(seconds / 2)
+    await asyncio.sleep(seconds)  # what follows a start is no part of it
     before = read_usage(pids)
     began = time.perf_counter()
     await asyncio.sleep(seconds)

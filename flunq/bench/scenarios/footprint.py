@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from itertools import pairwise
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from flunq.bench import documents
@@ -48,10 +50,11 @@ async def measure(cluster: BenchCluster, sizes: Sizes) -> dict[str, Any]:
         seconds += time.perf_counter() - began
         after = await _settled(cluster, pause)
         asleep.append(_nodes(after))
-    before, first, full = asleep[0], asleep[1], asleep[-1]
-    slope = (full - first) / (part * (_ROUNDS - 1))
+    before, full = asleep[0], asleep[-1]
+    # What a burst of starts takes while it lasts stays with the process, however many sleep.
+    slope = median(later - earlier for earlier, later in pairwise(asleep[1:])) / part
     return {
-        **await cold_starts(cluster, pause / 2),
+        **await cold_starts(cluster, pause),
         "load_peak_bytes": peak,
         "sleeping_executions": executions,
         "sleeping_started_per_second": round(executions / seconds, 1),
