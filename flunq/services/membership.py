@@ -122,8 +122,9 @@ class Membership:
         async with self._looking:
             now = asyncio.get_running_loop().time()
             if now - self._looked >= within:
-                await self._look()
+                # Before, not after: whoever comes meanwhile may be missing in what is seen.
                 self._looked = now
+                await self._look()
 
     async def _look(self) -> None:
         try:
