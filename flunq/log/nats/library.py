@@ -1,13 +1,13 @@
-"""nats-py, without what it imports for WebSockets alone where that is installed.
+"""nats-py, without what is not used of it and takes longer to import than all the rest.
 
-That is aiohttp, and takes longer to import than all else that a command needs.
+That is its own JetStream, and aiohttp, which it imports for WebSockets where that is installed.
 """
 
 from __future__ import annotations
 
 from flunq.log.nats.postponing import postponed
 
-with postponed("aiohttp"):
+with postponed("aiohttp"), postponed("nats.js"):
     from nats import errors
     from nats.aio.client import Client
     from nats.aio.subscription import Subscription

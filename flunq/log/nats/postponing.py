@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 @contextmanager
 def postponed(name: str) -> Iterator[None]:
     """Let whoever imports a module within the block load it when something of it is used."""
-    if name in sys.modules or find_spec(name) is None:
+    package, _, child = name.rpartition(".")
+    # To look for a part of a package would import the package.
+    if name in sys.modules or (not package and find_spec(name) is None):
         yield
         return
     stand_in = sys.modules[name] = _Postponed(name)
@@ -25,6 +27,8 @@ def postponed(name: str) -> Iterator[None]:
     finally:
         if sys.modules.get(name) is stand_in:
             del sys.modules[name]
+            if package in sys.modules:
+                setattr(sys.modules[package], child, stand_in)
 
 
 class _Postponed(ModuleType):

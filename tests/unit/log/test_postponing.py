@@ -17,8 +17,9 @@ NAME = "flunq_test_costly"
 _PROGRAM = """
 import sys
 import flunq.log.nats.stream, flunq.log.nats.database
-loaded = [name for name in sys.modules if name.startswith("aiohttp.")]
-import nats.aio.transport as transport
+loaded = [name for name in sys.modules if name.startswith(("aiohttp.", "nats.js"))]
+import nats, nats.aio.transport as transport
+nats.js.api.Header
 if transport.aiohttp is not None:
     transport.aiohttp.ClientSession
 sys.exit(bool(loaded))
@@ -52,6 +53,15 @@ def test_part_of_a_postponed_package_can_be_imported(costly: str) -> None:
     assert vars(import_module(costly))["value"] == 7
 
 
+def test_a_part_is_loaded_by_its_first_use_through_its_package(costly: str) -> None:
+    with postponed(f"{costly}.part"):
+        package = import_module(costly)
+        import_module(f"{costly}.part")
+    assert f"{costly}.part" not in sys.modules
+    assert package.part.value == 8
+    assert package.part is import_module(f"{costly}.part")
+
+
 def test_a_module_that_is_there_already_stays(costly: str) -> None:
     module = import_module(costly)
     with postponed(costly):
@@ -64,6 +74,6 @@ def test_a_module_that_is_not_installed_stays_missing() -> None:
         import_module("flunq_test_missing")
 
 
-def test_the_connection_does_not_load_what_only_websockets_need() -> None:
+def test_the_connection_does_not_load_what_it_does_not_use() -> None:
     ended = subprocess.run([sys.executable, "-I", "-c", _PROGRAM], capture_output=True, check=False)
     assert (ended.returncode, ended.stderr) == (0, b"")
