@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.support.processes import Cluster
 
 pytestmark = pytest.mark.timeout(120)
-EXECUTIONS = 90
+EXECUTIONS = 200
 SEEDS = [(1, 1), (2, 2)]
 """Nodes and seed; FLUNQ_TEST_SEEDS=N adds N runs of each kind."""
 SEEDS += [(1 + n % 2, 3 + n) for n in range(2 * int(os.environ.get("FLUNQ_TEST_SEEDS", "0")))]
