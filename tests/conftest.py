@@ -6,6 +6,7 @@ import gc
 import os
 import shutil
 import subprocess
+import sys
 from collections import Counter
 from functools import cache
 from tempfile import TemporaryDirectory
@@ -89,6 +90,7 @@ TOOLS: dict[str, Callable[[], str | None]] = {
     "curl": cache(_on_path("curl")),
     "jq": cache(_on_path("jq")),
     "specification": cache(_no_specification),
+    "linux": cache(lambda: None if sys.platform == "linux" else "needs Linux"),
 }
 """Marker -> why its tests cannot run here, or None when they can."""
 

@@ -27,6 +27,7 @@ from flunq.api.problems import (
 )
 from flunq.api.routing import Router
 from flunq.errors import UsageError
+from flunq.services.identity.links import PATH as LINKS
 from flunq.services.identity.principal import ForbiddenError
 
 if TYPE_CHECKING:
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
     from flunq.api.services import ApiServices
 
 _log = logging.getLogger(__name__)
-LINKS = "/approvals/"
-"""What follows this in a path lets its owner answer, and is not for the log."""
 TENANT_HEADER = "flunq-tenant"
 _EXPOSED = b"location, retry-after, link"
 

@@ -110,8 +110,8 @@ def _json_or_text(text: str) -> Any:
 
 def field_html(field: Field, given: Given) -> str:
     """Return a field with its label; what was given before is filled in."""
-    texts = given.get(PREFIX + field.name)
-    said = texts if texts is not None else _default(field)
+    # A browser says nothing of a box that is not ticked: defaults are for the first time alone.
+    said = given.get(PREFIX + field.name, []) if given else _default(field)
     if field.kind == "choices":
         return _choices(field, said)
     help_text = str(field.schema.get("description") or "")

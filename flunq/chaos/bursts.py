@@ -141,7 +141,11 @@ async def _timers(stage: Stage) -> None:
         await stage.begin("chaos-wait", wait, stage.name(number))
 
     async def end(number: int) -> None:
-        await stage.work.end(stage.name(number))
+        name = stage.name(number)
+        try:
+            await stage.work.end(name)
+        except (FlunqError, TimeoutError) as error:
+            stage.work.broken.append(f"lost: {name} has not ended: {error or 'in time'}")
 
     await _all(start, range(count))
     await asyncio.sleep(max(due - time.time(), 0.0))
@@ -164,6 +168,8 @@ def lateness(archive: Archive) -> dict[str, float]:
             elif event.type == TIMER_FIRED and due:
                 dues.append(due)
                 late.append((stored.at - due) / _SECOND)
+    if not late:
+        return {}
     late.sort()
     busiest = Counter(due // _SECOND for due in dues).most_common(2)
     return {

@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 from flunq.chaos import checking
-from flunq.chaos.bursts import BURSTS, FAULTS, STARTS, TIMERS, Stage, lateness
+from flunq.chaos.bursts import BURSTS, FAULTS, SIZES, STARTS, TIMERS, Stage, lateness
 from flunq.chaos.cluster import chaos_cluster
 from flunq.chaos.faults import draw_faults, usable
 from flunq.chaos.options import ChaosReport
@@ -99,6 +99,8 @@ def repeat_command(options: ChaosOptions, document: str) -> str:
         words.append(document)
     if options.scenario != FAULTS:
         words += ["--scenario", options.scenario, "--count", str(options.count)]
+    if options.patience == SIZES["full"].patience:
+        words += ["--size", "full"]
     words += ["--seed", str(options.seed), "--executions", str(options.executions)]
     words += ["--rounds", str(options.rounds), "--workers", str(options.workers)]
     if options.nodes != 1:

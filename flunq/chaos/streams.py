@@ -55,31 +55,25 @@ async def _insist_on_limit(js: JetStream, name: str, limit: int) -> None:
                 return
 
 
-async def lose_consumers(settings: StreamSettings) -> int:
-    """Delete every consumer that the cluster has; return how many there were."""
+async def lose_consumers(settings: StreamSettings) -> None:
+    """Delete every consumer that the cluster has."""
     async with NatsEventStream(settings) as stream:
         js = JetStream(stream.connection)
-        lost = 0
         async for name, consumer in _consumers(js, stream):
             with suppress(ApiError):
                 await js.insist(f"CONSUMER.DELETE.{name}.{consumer}")
-                lost += 1
-        return lost
 
 
-async def stall_consumers(settings: StreamSettings, seconds: float) -> int:
-    """Let the broker deliver nothing for a while, without a word; return how many it keeps back."""
+async def stall_consumers(settings: StreamSettings, seconds: float) -> None:
+    """Let the broker deliver nothing for a while, without a word."""
     until = datetime.fromtimestamp(time.time(), UTC) + timedelta(seconds=seconds)
     async with NatsEventStream(settings) as stream:
         js = JetStream(stream.connection)
-        stalled = 0
         async for name, consumer in _consumers(js, stream):
             with suppress(ApiError):
                 pause = {"pause_until": until.isoformat()}
                 await js.insist(f"CONSUMER.PAUSE.{name}.{consumer}", pause)
-                stalled += 1
     await asyncio.sleep(seconds)
-    return stalled
 
 
 async def _consumers(js: JetStream, stream: NatsEventStream) -> AsyncIterator[tuple[str, str]]:

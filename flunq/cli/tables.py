@@ -79,11 +79,9 @@ def is_readable(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) ->
     return sum(least) + len(_GAP) * (len(least) - 1) <= shutil.get_terminal_size().columns
 
 
-def render_records(
-    rows: Iterable[Mapping[str, Any]], columns: Sequence[Column], *, first: int = 1
-) -> Iterable[str]:
+def render_records(rows: Iterable[Mapping[str, Any]], columns: Sequence[Column]) -> Iterable[str]:
     """Return the lines of records one below the other, each with a line per column."""
-    for number, row in enumerate(rows, first):
+    for number, row in enumerate(rows, 1):
         yield text.paint(f"-- {number} --", "dim", sys.stdout)
         yield from render_record(row, columns)
 

@@ -33,6 +33,8 @@ def load_pyarrow() -> Any:
 
 def type_of(pyarrow: Any, kind: str) -> Any:
     """Return the type of a column, so that one without values has it too; None: as its values."""
+    if _is_list(kind):
+        return None
     if kind in _INTEGERS:
         return pyarrow.int64()
     if kind.startswith("TIMESTAMP"):
@@ -85,9 +87,13 @@ def _text(value: Any) -> str | None:
 
 
 def _reader(kind: str) -> Callable[[Any], Any] | None:
-    if kind.startswith("TIMESTAMP"):
+    if kind.startswith("TIMESTAMP") and not _is_list(kind):
         return _moment
     return date.fromisoformat if kind == "DATE" else None
+
+
+def _is_list(kind: str) -> bool:
+    return kind.endswith("]")
 
 
 def _moment(text: str) -> datetime:

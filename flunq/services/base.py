@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from flunq.errors import FlunqError
 from flunq.log.ports import TransportLostError
+from flunq.services.lasting import innermost
 from flunq.services.supervising.process import LIFELINE_VARIABLE, READY_VARIABLE
 from flunq.telemetry.logs import configure_logging
 
@@ -159,7 +160,7 @@ def _exit_code(working: asyncio.Task[None], lifecycle: Lifecycle) -> int:
             _log.error("%s ended although nobody asked it to", lifecycle.name)
             return EXIT_CRASHED
         return 0
-    return _code_of(_innermost(error), lifecycle.name)
+    return _code_of(innermost(error), lifecycle.name)
 
 
 def _code_of(error: BaseException, name: str) -> int:
@@ -172,13 +173,6 @@ def _code_of(error: BaseException, name: str) -> int:
         return EXIT_TRANSPORT_LOST
     _log.critical("%s crashed", name, exc_info=error)
     return EXIT_CRASHED
-
-
-def _innermost(error: BaseException) -> BaseException:
-    """A task group wraps the one error that matters."""
-    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
-    return error
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

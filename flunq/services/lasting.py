@@ -33,9 +33,17 @@ async def kept_up(what: str, work: Callable[[], Awaitable[None]], stop: asyncio.
         try:
             await work()
         except Exception as error:  # noqa: BLE001 - what runs beside it must go on
-            trace = not isinstance(error, _OUTAGES)
-            _log.warning("%s begins again: %s", what, error, exc_info=trace)
+            inner = innermost(error)
+            trace = None if isinstance(inner, _OUTAGES) else error
+            _log.warning("%s begins again: %s", what, inner, exc_info=trace)
             await asyncio.sleep(AGAIN_SECONDS)
+
+
+def innermost(error: BaseException) -> BaseException:
+    """Return what matters of an error: a task group wraps it."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
 
 
 async def before(
@@ -54,8 +62,8 @@ async def before(
         await asyncio.gather(working, ending, return_exceptions=True)
 
 
-async def heard(event: asyncio.Event, within: float) -> bool:
-    """Wait for an event no longer than so many seconds; tell whether it is set."""
+async def heard(event: asyncio.Event, within: float | None) -> bool:
+    """Wait for an event no longer than so many seconds, if any; tell whether it is set."""
     try:
         async with asyncio.timeout(within):
             return await event.wait()

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from flunq.telemetry.spans import Span, SpanNote
 
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
+TRACES_ENDPOINT = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
 _PATH = "/v1/traces"
 _FAILED = 2
 _SECONDS = 10.0
@@ -52,7 +53,7 @@ def trace_settings(environ: Mapping[str, str]) -> TraceSettings | None:
         raise UsageError(
             f"{endpoint!r} is no address of a collector", hint="such as http://127.0.0.1:4318"
         )
-    if not environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"):
+    if not environ.get(TRACES_ENDPOINT):
         endpoint = endpoint.rstrip("/") + _PATH
     resource = _pairs("OTEL_RESOURCE_ATTRIBUTES", environ.get("OTEL_RESOURCE_ATTRIBUTES", ""))
     service = environ.get("OTEL_SERVICE_NAME") or resource.pop("service.name", "flunq")

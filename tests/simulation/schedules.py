@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import random
 from collections import Counter
@@ -25,6 +24,7 @@ from flunq.testing.cluster import Cluster, Shape
 from flunq.testing.faults import Trigger, Weather, Wire
 from flunq.testing.invariants import Archive
 from flunq.testing.simulate import _listening
+from tests.support.waiting import elapse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -106,14 +106,14 @@ class Scene:
             unknown=source.choice([0.0, 0.02, 0.05]), lost=source.choice([0.0, 0.03])
         )
         for _ in range(source.randrange(1, 6)):
-            await asyncio.sleep(source.uniform(0.3, 4.0))
+            await elapse(source.uniform(0.3, 4.0))
             self._strike(source.choice(machines))
-        await asyncio.sleep(source.uniform(1.0, 6.0))
+        await elapse(source.uniform(1.0, 6.0))
         self.wire.weather = Weather()
         self.wire.triggers.clear()
         cluster.heal()
         await customer
-        await asyncio.sleep(12.0)
+        await elapse(12.0)
         return [*cluster.problems, *self._check()]
 
     def _strike(self, machine: Machine) -> None:
@@ -143,7 +143,7 @@ class Scene:
                 text = _head(name) + body
                 await _insist(lambda text=text: client.apply(text))
             for number in range(12):
-                await asyncio.sleep(self.random.uniform(0.0, 1.5))
+                await elapse(self.random.uniform(0.0, 1.5))
                 if number == 5:
                     await self._skip(client)
                 for kind in self.random.sample(["one", "two"], 2):
@@ -159,7 +159,7 @@ class Scene:
             await _insist(lambda: client.schedules.skip("leap", until=upto))
         now = EPOCH + self.loop.micros()
         self.skips.append((asked, now, upto))
-        await asyncio.sleep(max(upto - now, 0) / SECOND)
+        await elapse(max(upto - now, 0) / SECOND)
 
     # -- afterwards --------------------------------------------------------------------------------
 
@@ -255,7 +255,7 @@ async def _insist(act: Any) -> None:
         except FlunqError as error:
             if error.status != 503:
                 raise
-            await asyncio.sleep(0.2)
+            await elapse(0.2)
         else:
             return
 

@@ -11,6 +11,7 @@ import pytest
 from flunq.chaos.checking import check
 from flunq.testing.invariants import Archive
 from tests.support.virtual import HEAD, in_cluster
+from tests.support.waiting import elapse
 
 if TYPE_CHECKING:
     from flunq.client.client import Client
@@ -33,7 +34,7 @@ async def run_jumping(cluster: Cluster, client: Client, jumps: list[tuple[float,
     for id_ in ids:
         await client.start("jumped", {}, id=id_)
     for number, (pause, seconds) in enumerate(jumps):
-        await asyncio.sleep(pause)
+        await elapse(pause)
         cluster.clock.jump(seconds)
         if number % 2:
             cluster.machines["m0"].crash()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from flunq.core.letters import letters_subject
 from flunq.services.letters.desk import Desk
 from tests.support.virtual import in_cluster, store_of, stream_of
+from tests.support.waiting import elapse
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -44,5 +45,5 @@ async def letters(client: Client, count: int = 1) -> list[Letter]:
     """Return the letters once there are so many."""
     async with asyncio.timeout(30):
         while len(found := await client.dead_letters.list()) < count:
-            await asyncio.sleep(0.05)
+            await elapse(0.05)
     return found

@@ -10,7 +10,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from typing import Any
 
 TOOLS = [{"name": "add", "inputSchema": {"type": "object"}}]
@@ -55,7 +54,7 @@ def result(method: str, parameters: dict[str, Any]) -> Any:
         case "large":
             return {"text": "x" * given["size"]}
         case "child":
-            child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1000)"])
+            child = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"])
             return {"pid": child.pid}
         case _:
             return None
@@ -82,7 +81,7 @@ def serve(character: str) -> None:
             sys.stderr.write("cannot go on\n")
             sys.exit(3)
         elif character == "silent":
-            time.sleep(1000)
+            signal.pause()
         elif not initialized:
             send({"jsonrpc": "2.0", "id": identity, "error": {"code": -1, "message": "too early"}})
         else:

@@ -19,6 +19,7 @@ from flunq.services.flow.desk import FlowDesk
 from flunq.services.flow.gate import FlowGate
 from flunq.testing.clock import VirtualClock, VirtualLoop, run_virtually
 from flunq.testing.faults import Wire
+from tests.support.waiting import elapse
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -48,7 +49,7 @@ class Target(Executor):
         self.running += 1
         self.most = max(self.most, self.running)
         try:
-            await asyncio.sleep(self.takes)
+            await elapse(self.takes)
         finally:
             self.running -= 1
         if self.broken:
@@ -87,7 +88,7 @@ class Bench:
             gate = FlowGate(PoolShares(pool).share("default"), self.board(f"n{number}"))
             self.gates.append(gate)
             self.running.append(asyncio.get_running_loop().create_task(gate.run(self.stream)))
-        await asyncio.sleep(0.1)
+        await elapse(0.1)
 
     def submit(self, task: str, node: int = 0, *, attempt: int = 1, **traffic: Any) -> bool:
         """Hand a task to a node."""
@@ -104,7 +105,7 @@ class Bench:
     async def ended(self, count: int) -> None:
         """Wait until so many tasks have an outcome."""
         while len(self.reports) < count:
-            await asyncio.sleep(0.01)
+            await elapse(0.01)
 
 
 def on_bench(

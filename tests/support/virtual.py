@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from random import Random
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -13,6 +12,7 @@ from flunq.log.select import StreamSettings
 from flunq.testing.clock import VirtualClock, VirtualLoop, run_virtually
 from flunq.testing.cluster import Cluster, Shape
 from flunq.testing.faults import Wire
+from tests.support.waiting import elapse
 
 if TYPE_CHECKING:
     from flunq.services.worker.owner import Owner
@@ -44,7 +44,7 @@ async def settled(cluster: Cluster) -> None:
     """Wait until every partition has an owner, if there are nodes."""
     partitions = range(cluster.shape.partitions)
     while cluster.machines and not all(_owner(cluster, number) for number in partitions):
-        await asyncio.sleep(0.01)
+        await elapse(0.01)
 
 
 def client_of(cluster: Cluster) -> Client:

@@ -7,11 +7,20 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flunq.testing.clock import VirtualLoop
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 PATIENCE = 40.0
 """Seconds; only a test that fails waits so long."""
+
+
+async def elapse(seconds: float) -> None:
+    """Let virtual time pass, which takes none; raises TypeError where time is real."""
+    if not isinstance(asyncio.get_running_loop(), VirtualLoop):
+        raise TypeError("wait for something that can be seen")
+    await asyncio.sleep(seconds)
 
 
 async def eventually(holds: Callable[[], Any], *, within: float = PATIENCE) -> None:

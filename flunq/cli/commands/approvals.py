@@ -77,14 +77,15 @@ async def list_(
 
     $ flunq approvals list --links -o json
     """
-    lifetime = _lifetime(ttl)
+    # A link that nobody learns of would still count.
+    lifetime, base = _lifetime(ttl), _address(url) if links else ""
     async with connected() as client:
         found = await client.approvals.list(workflow)
         rows = [_json(each) for each in found]
         for each, row in zip(found, rows, strict=True):
             if links:
                 made = await client.approvals.link_to(each, lifetime=lifetime)
-                row["link"] = _address(url) + made.path
+                row["link"] = base + made.path
     if as_rows():
         _show(rows, links=links)
     else:
@@ -109,11 +110,11 @@ async def link(
     """
     from flunq.cli.rendering.access import moment
 
-    lifetime = _lifetime(ttl)
+    lifetime, base = _lifetime(ttl), _address(url)
     async with connected() as client:
         found = await find_execution(client, execution)
         made = await client.approvals.link(found.id, task=task, lifetime=lifetime)
-    address = _address(url) + made.path
+    address = base + made.path
     members = {
         "id": made.id,
         "execution": made.execution,

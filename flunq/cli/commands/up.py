@@ -178,10 +178,11 @@ def _options(loaded: Loaded) -> ClusterOptions:
 
 def _trace_to(endpoint: str | None) -> None:
     """Check where traces go to; the processes of the cluster read it where others do."""
-    from flunq.telemetry.otlp import ENDPOINT, trace_settings
+    from flunq.telemetry.otlp import ENDPOINT, TRACES_ENDPOINT, trace_settings
 
     if endpoint is not None:
         os.environ[ENDPOINT] = endpoint
+        os.environ.pop(TRACES_ENDPOINT, None)  # it would count more than what was said here
     trace_settings(os.environ)
 
 

@@ -323,7 +323,8 @@ def _resume(turn: Turn, command: Resume) -> None:
     if command.pause and command.pause != state.pause:
         return  # somebody else has suspended it, or resumed it, meanwhile
     if state.collecting is not None and not state.suspended:
-        gather(turn, command.request)
+        if command.request not in state.requests:
+            gather(turn, command.request)
         return
     if _is_settled(turn, command, not state.suspended):
         return

@@ -82,6 +82,7 @@ from flunq.core.execution.reducing import (
     input_source,
     purge,
     push_front,
+    remember,
     remove,
     route,
     take,
@@ -143,9 +144,6 @@ MIGRATED = types.ENGINE + "execution.migrated"
 CARRIED = types.ENGINE + "value.carried"
 RESTORING = frozenset({RETRIED, REWOUND, FORKED})
 """After these an execution that had ended goes on."""
-
-REQUESTS = 32
-"""Control commands of which late copies are recognised."""
 
 Reducer: TypeAlias = Callable[[State, int, int, Data], None]
 
@@ -242,25 +240,19 @@ def _prepared(state: State, seq: int, now: int, data: Data) -> None:
         state.ready.append(Return(ROOT, value, source))
 
 
-def _remember(state: State, data: Data) -> None:
-    """Remember a request, so that late copies of it are recognised."""
-    if "request" in data:
-        state.requests = [*state.requests, data["request"]][-REQUESTS:]
-
-
 def _request_noted(state: State, seq: int, now: int, data: Data) -> None:
-    _remember(state, data)
+    remember(state, data)
 
 
 def _workflow_suspended(state: State, seq: int, now: int, data: Data) -> None:
-    _remember(state, data)
+    remember(state, data)
     state.suspended = True
     state.reason = data.get("reason", "")
     state.pause = data.get("pause", "")
 
 
 def _workflow_resumed(state: State, seq: int, now: int, data: Data) -> None:
-    _remember(state, data)
+    remember(state, data)
     state.suspended = False
     state.reason = state.pause = ""
     state.despite = data.get("despite", "")
@@ -313,11 +305,11 @@ def _restored(state: State, seq: int, now: int, data: Data) -> None:
     for name in State.__struct_fields__:
         setattr(state, name, getattr(past, name))
     state.requests = requests
-    _remember(state, data)
+    remember(state, data)
 
 
 def _migrated(state: State, seq: int, now: int, data: Data) -> None:
-    _remember(state, data)
+    remember(state, data)
     state.workflow = WorkflowRef(digest=data["digest"], **data["definition"])
 
 

@@ -6,7 +6,7 @@ from hashlib import blake2b
 from typing import Any
 
 from flunq.core import events as types
-from flunq.core.execution.reducing import Data, arm, disarm
+from flunq.core.execution.reducing import Data, arm, disarm, remember
 from flunq.core.execution.state import ROOT, Begin, Gathering, State
 
 JOINED = types.ENGINE + "execution.joined"
@@ -45,7 +45,8 @@ def joined(state: State, seq: int, now: int, data: Data) -> None:
     assert gathering is not None
     gathering.count += 1
     gathering.bytes += data["bytes"]
-    gathering.starts = [*gathering.starts, short(data["start"])][-MOST_COLLECTED:]
+    gathering.starts.append(short(data["start"]))
+    del gathering.starts[:-MOST_COLLECTED]
     if gathering.kind == "batch":
         inputs: list[Any] = state.input
         inputs.append(data["input"])
@@ -57,6 +58,7 @@ def joined(state: State, seq: int, now: int, data: Data) -> None:
 
 def gathered(state: State, seq: int, now: int, data: Data) -> None:
     """Apply the event after which the execution begins."""
+    remember(state, data)
     root = state.frames[ROOT]
     disarm(state, root, TIMER)
     state.collecting = None

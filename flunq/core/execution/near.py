@@ -50,17 +50,19 @@ class NearMiss(msgspec.Struct, frozen=True, kw_only=True):
         return [part for part in self.parts if part.meets is False]
 
 
-def filters_of(state: State, workflow: Workflow, step: int, now: int = 0) -> list[dict[str, Any]]:
+def filters_of(state: State, workflow: Workflow, step: int, now: int) -> list[dict[str, Any]]:
     """Return what a listener waits for: the attributes and correlations of each open filter."""
     spec = _spec(state, workflow, step)
-    look = _Look(state, workflow, step, now) if spec else None
+    if spec is None:
+        return []
+    look = _Look(state, workflow, step, now)
     return [
         {
             "with": {each.name: each.value for each in one.attributes},
             "correlate": [each.key for each in one.correlations],
-            "expected": [look.expected(each) for each in one.correlations] if look else [],
+            "expected": [look.expected(each) for each in one.correlations],
         }
-        for number, one in enumerate(spec.filters if spec else ())
+        for number, one in enumerate(spec.filters)
         if not _is_filled(state, step, spec, number)
     ]
 

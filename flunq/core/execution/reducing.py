@@ -21,6 +21,15 @@ from flunq.core.execution.state import (
 
 Data: TypeAlias = dict[str, Any]
 
+REQUESTS = 32
+"""Control commands of which late copies are recognised."""
+
+
+def remember(state: State, data: Data) -> None:
+    """Remember a request, so that late copies of it are recognised."""
+    if "request" in data:
+        state.requests = [*state.requests, data["request"]][-REQUESTS:]
+
 
 def input_source(step: int, frame: Frame) -> int:
     """Return the sequence of the event that holds a frame's transformed input."""

@@ -101,7 +101,7 @@ def unskip(state: ScheduleState) -> ScheduleState:
 
 def skipping(state: ScheduleState, plan: Plan, now: int, count: int) -> list[int]:
     """Return the fires to come that somebody asked to skip."""
-    if not plan.is_timed:
+    if state.skip_upto <= now:
         return []
     return fires(plan, state.since, max(state.last, now), count, upto=state.skip_upto)
 

@@ -22,11 +22,11 @@ from flunq.core.alerts import (
     TryAlert,
     view_of,
 )
-from flunq.core.protocol import Answer
-from flunq.errors import FlunqError, NotFoundError, RejectedError
+from flunq.errors import NotFoundError, RejectedError
 from flunq.services.alerts.asking import check_query, rows_of
 from flunq.services.alerts.hearing import BUS, JOURNAL, events_of
 from flunq.services.alerts.matching import ConditionError, could_meet, meets
+from flunq.services.answering import answered
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 MOST_RULES = 100
 LOOK_BACK = 2_000
 """So many of the newest records are looked at for a test."""
-_encode = msgspec.json.Encoder().encode
 _question = msgspec.json.Decoder(AlertQuestion).decode
 
 
@@ -66,14 +65,7 @@ class AlertDesk:
 
     async def answer(self, payload: bytes) -> bytes:
         """Answer one encoded question; never raises for what somebody asked."""
-        try:
-            body = _encode(await self._value(_question(payload)))
-        except FlunqError as error:
-            return _encode(Answer(problem=error.problem()))
-        except msgspec.MsgspecError as error:
-            problem = {"type": "urn:flunq:error:usage", "status": 400, "detail": str(error)}
-            return _encode(Answer(problem=problem))
-        return _encode(Answer(value=msgspec.Raw(body)))
+        return await answered(payload, _question, self._value)
 
     async def _value(self, question: AlertQuestion) -> Any:
         if isinstance(question, ListAlerts):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import AsyncExitStack, closing, suppress
+from contextlib import AsyncExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -23,7 +23,7 @@ from flunq.log.select import database
 from flunq.services.alerts.book import AlertBook
 from flunq.services.clock import SystemClock
 from flunq.services.identity.audited import AuditedStream
-from flunq.services.lasting import while_connected
+from flunq.services.lasting import heard, while_connected
 
 if TYPE_CHECKING:
     from flunq.core.alerts import AlertRule
@@ -107,9 +107,7 @@ class _Alerts:
     async def _watch(self, rules: dict[str, AlertRule]) -> None:
         """Watch over the rules as they are now, until they may be others."""
         if not rules:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_SECONDS):
-                    await self._changed.wait()
+            await heard(self._changed, within=LOOK_SECONDS)
             return
         from flunq.services.holding import while_in_office
 
@@ -122,10 +120,7 @@ class _Alerts:
             log.info("another process tends the alerts of %s, too", self._client.tenant)
 
     async def _until_others(self, rules: dict[str, AlertRule], ended: asyncio.Event) -> None:
-        while not self._changed.is_set():
-            with suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_SECONDS):
-                    await self._changed.wait()
+        while not await heard(self._changed, within=LOOK_SECONDS):
             if await self._book.rules() != rules:
                 break
         ended.set()

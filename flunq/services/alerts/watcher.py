@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +33,7 @@ from flunq.services.alerts.asking import rows_of
 from flunq.services.alerts.hearing import Hearing
 from flunq.services.alerts.messages import event_of
 from flunq.services.alerts.sender import UndeliverableError
+from flunq.services.lasting import heard
 from flunq.telemetry.catalog import gauge
 
 if TYPE_CHECKING:
@@ -131,15 +131,11 @@ class Watcher:
 
     async def _wait_for_moments(self, rules: list[AlertRule]) -> None:
         """Judge rules about events when time has changed what holds."""
-        loop = asyncio.get_running_loop()
         while True:
             now = self._clock.now()
             moments = [next_moment(rule, self._states[rule.name][0], now) for rule in rules]
             soonest = min((each for each in moments if each is not None), default=None)
-            wait = None if soonest is None else loop.time() + max(0, soonest - now) / 1_000_000
-            with suppress(TimeoutError):
-                async with asyncio.timeout_at(wait):
-                    await self._moved.wait()
+            await heard(self._moved, None if soonest is None else (soonest - now) / 1_000_000)
             self._moved.clear()
             now = self._clock.now()
             for rule in rules:
@@ -169,9 +165,7 @@ class Watcher:
         while True:
             waiting = [name for name, (state, _) in self._states.items() if state.outbox]
             soonest = min((self._again.get(name, 0.0) for name in waiting), default=None)
-            with suppress(TimeoutError):
-                async with asyncio.timeout_at(soonest):
-                    await self._mail.wait()
+            await heard(self._mail, None if soonest is None else soonest - loop.time())
             self._mail.clear()
             now = loop.time()
             due = [
@@ -230,10 +224,8 @@ def _judged(rule: AlertRule, now: int, state: AlertState) -> AlertState:
     return judge(rule, state, holds_by_hits(rule, state, now), now, state.value)
 
 
-def brief(value: Any) -> Any:
-    """Return as much of some rows, or of an event, as is told."""
-    while len(_encode(value)) > MOST_VALUE:
-        if isinstance(value, dict):
-            return {name: part for name, part in value.items() if name != "data"}
-        value = value[: len(value) // 2]
-    return value
+def brief(rows: list[Any]) -> list[Any]:
+    """Return as many of some rows as are told."""
+    while len(_encode(rows)) > MOST_VALUE:
+        rows = rows[: len(rows) // 2]
+    return rows

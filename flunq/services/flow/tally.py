@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -82,7 +83,12 @@ class Tally:
         self._counting.add(ref)
         try:
             while rule is not None and (fresh := self._fresh.pop(ref, None)):
-                count = await self._add(ref, rule, fresh)
+                try:
+                    count = await self._add(ref, rule, fresh)
+                except (FlunqError, OutcomeUnknownError, StoreFullError):
+                    again = [*fresh, *self._fresh.get(ref, [])]
+                    self._fresh[ref] = again[-rule.after :]
+                    raise
                 if count >= rule.after:
                     await self._pause(workflow, rule.reason(count))
         except (FlunqError, OutcomeUnknownError, StoreFullError) as error:
@@ -100,7 +106,9 @@ class Tally:
             entry = await self._state.get(key)
             since = 0 if rule.within is None else self._clock.now() - rule.within
             known = [] if entry is None else _decode(entry.value)
-            times = [at for at in sorted([*known, *fresh]) if at >= since][-rule.after :]
+            # What was stored without an answer is not counted twice.
+            counted = (Counter(known) | Counter(fresh)).elements()
+            times = [at for at in sorted(counted) if at >= since][-rule.after :]
             try:
                 await self._state.swap(key, _encode(times), revision=entry.revision if entry else 0)
             except RevisionConflictError:

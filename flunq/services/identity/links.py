@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from flunq.sdk.secrets import Secrets
 
 PATH = "/approvals/"
+"""What follows this in a path lets its owner answer, and is not for the log."""
 DEFAULT_LIFETIME = 7 * 86_400
 LONGEST_LIFETIME = 366 * 86_400
 LINKS_NAME = "approvalLinks"

@@ -165,8 +165,12 @@ class Identity:
     async def _keep_trails(self) -> None:
         """Let the trail of every tenant, and the list of used links, forget what is old."""
         while True:
-            await self.links.tidy()
-            names = {self.home, *(record.name for record in await self._records.all())}
+            names = {self.home}
+            try:
+                await self.links.tidy()
+                names |= {record.name for record in await self._records.all()}
+            except _TROUBLE as error:
+                _log.warning("used links, or the tenants, cannot be read now: %s", error)
             for tenant in sorted(names):
                 try:
                     await (await self._trail(tenant)).keep(self.settings.audit_keep)

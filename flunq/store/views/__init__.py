@@ -218,7 +218,7 @@ VIEWS: dict[str, View] = {
         _view("timers", "One row for each timer that was set.", _TIMERS),
         _view("workflows", "One row for each version of a workflow.", _WORKFLOWS),
         _view("schedules", "One row for each workflow that starts by itself.", _SCHEDULES),
-        _view("alerts", "The newest notices of each alert; cluster only.", _ALERTS),
+        _view("alerts", "The 50 newest notices of all alerts; cluster only.", _ALERTS),
         _view("streams", "How full streams and buckets are now; cluster only.", _STREAMS),
         _view("consumers", "How far durable consumers are behind; cluster only.", _CONSUMERS),
         _view("dead_letters", "Executions and tasks that could not go on.", _DEAD_LETTERS),

@@ -114,3 +114,12 @@ def test_a_page_runs_nothing_loads_nothing_and_tells_nobody_its_address() -> Non
     assert page.headers["referrer-policy"] == "no-referrer"
     assert page.headers["cache-control"] == "no-store"
     assert b"http" not in page.body and b"src=" not in page.body
+
+
+def test_a_box_that_was_unticked_stays_so_when_the_form_is_shown_again() -> None:
+    ticked = {"notify": {"type": "boolean", "default": True}}
+    chosen = {"tags": {"type": "array", "items": {"enum": ["x"]}, "default": ["x"]}}
+    asks = approval({"type": "object", "properties": {**ticked, **chosen}})
+    first = form_page(asks, given={}).body.decode()
+    again = form_page(asks, given={"approved": ["true"], "by": [""]}).body.decode()
+    assert (first.count("checked"), again.count("checked")) == (2, 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from flunq.chaos.bursts import SIZES
 from flunq.chaos.faults import BLACKHOLE, CLUSTERED, SINGLE, draw_faults, usable
 from flunq.chaos.options import ChaosOptions
 from flunq.chaos.runner import repeat_command
@@ -43,3 +44,9 @@ def test_the_report_says_how_to_repeat_a_run() -> None:
         "flunq chaos 'my flow.yaml' --seed 5 --executions 200 --rounds 8 --workers 2 --nodes 3"
         """ --faults kill-node -i '{"a": "b c"}'"""
     )
+
+
+def test_a_run_of_full_size_is_repeated_with_its_patience() -> None:
+    full = ChaosOptions(seed=5, scenario="timers", patience=SIZES["full"].patience)
+    assert " --size full " in repeat_command(full, "")
+    assert "--size" not in repeat_command(ChaosOptions(seed=5), "")

@@ -23,6 +23,8 @@ COLUMNS: dict[str, tuple[list[Any], list[Any]]] = {
     "TIMESTAMP WITH TIME ZONE": ([NOON, None], [datetime(2026, 2, 3, 12, 0, 0, 1, UTC), None]),
     "DATE": (["2026-02-03", None], [date(2026, 2, 3), None]),
     "JSON": ([{"a": [1, "x"]}, "text"], ['{"a":[1,"x"]}', "text"]),
+    "TIMESTAMP[]": ([[NOON], None], [f'["{NOON}"]', None]),
+    "DECIMAL(4,2)[]": ([[1.5], None], ["[1.5]", None]),
     "VARCHAR[]": ([["a"], None], ['["a"]', None]),
 }
 

@@ -10,6 +10,7 @@ import pytest
 from flunq.client.bulk import IN_FLIGHT, Bulk, Outcome, Target
 from flunq.errors import ConflictError, NotFoundError, UnavailableError
 from flunq.testing.clock import VirtualLoop, run_virtually
+from tests.support.waiting import elapse
 
 TARGETS = [Target(id=f"e{number}", status="running") for number in range(200)]
 
@@ -100,7 +101,7 @@ def test_a_rate_is_kept(slow: float) -> None:
 
     async def act(_: str) -> str:
         moments.append(loop.time())
-        await asyncio.sleep(slow)
+        await elapse(slow)
         return "cancelled"
 
     run_virtually(bulk(act, rate=20.0).run(TARGETS[:41]), loop)

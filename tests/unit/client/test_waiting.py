@@ -9,6 +9,7 @@ from flunq.errors import UnavailableError
 from flunq.log.ports import StoreFullError, TransportLostError
 from flunq.testing.faults import Weather
 from tests.support.virtual import HEAD, in_cluster
+from tests.support.waiting import elapse
 
 if TYPE_CHECKING:
     from flunq.client.client import Client
@@ -56,7 +57,7 @@ def test_a_full_inbox_does_not_keep_a_command_from_its_owner() -> None:
         client._stream.inbox.publish = full  # type: ignore[method-assign]
         cluster.wire.storms["test"] = Weather(lost=1.0)
         cancelling = asyncio.create_task(client.cancel("x1"))
-        await asyncio.sleep(4)
+        await elapse(4)
         cluster.wire.storms.clear()
         assert await cancelling == "cancelled"
         return (await run.wait(20)).status

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from flunq.client.why import explain
 from tests.support.letters import in_kept_cluster
 from tests.support.virtual import HEAD
+from tests.support.waiting import elapse
 
 if TYPE_CHECKING:
     from flunq.client.client import Client
@@ -50,7 +50,7 @@ def why_of(body: str, **steps: Any) -> Why:
         await client.start("flow", {}, id="e1")
         for verb, value in steps.items():
             await getattr(client, verb)(*value)
-        await asyncio.sleep(30)
+        await elapse(30)
         return await explain(client, "e1")
 
     return in_kept_cluster(situation)
@@ -123,7 +123,7 @@ def test_the_command_for_a_child_tells_what_the_child_waits_for() -> None:
         await client.apply(document("child", ALONE))
         await client.apply(document("flow", PARENT))
         await client.start("flow", {}, id="e1")
-        await asyncio.sleep(5)
+        await elapse(5)
         command = (await explain(client, "e1")).command
         below = await explain(client, command.removeprefix("flunq why "))
         return [command[:12], *(cause.kind for cause in below.causes)]

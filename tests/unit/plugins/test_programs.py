@@ -21,7 +21,7 @@ from tests.support.waiting import eventually, is_alive
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux shows every descendant")
+linux = pytest.mark.linux
 MANY = "i=0; while [ $i -lt 400 ]; do sleep 60 & i=$((i+1)); done; wait"
 
 

@@ -80,7 +80,7 @@ print(json.dumps({"rules": sorted(set(rules)), "seconds": time.process_time() - 
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the memory limit is Linux's")
+@pytest.mark.linux
 @pytest.mark.parametrize("name", BOMBS)
 def test_a_bomb_is_refused_within_its_budget(name: str) -> None:
     text, rule = BOMBS[name]

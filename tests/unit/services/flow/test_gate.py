@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -11,6 +10,7 @@ import pytest
 from flunq.core.flow import CLOSED, HALF_OPENED, OPENED, NamedLimit, ResetBreaker, TripBreaker
 from flunq.core.traffic import Breaker, LimitAsk
 from tests.support.traffic import TARGET, Bench, on_bench
+from tests.support.waiting import elapse
 
 if TYPE_CHECKING:
     from flunq.core.execution.commands import Report
@@ -25,7 +25,7 @@ async def break_it(bench: Bench) -> None:
     for number in range(5):
         bench.submit(f"bad{number}", breaker=QUICK)
     await bench.ended(5)
-    await asyncio.sleep(0.2)
+    await elapse(0.2)
 
 
 async def events(bench: Bench) -> list[str]:
@@ -43,14 +43,14 @@ def test_a_breaker_that_opens_on_one_node_holds_tasks_back_on_all() -> None:
         await break_it(bench)
         for node in (0, 1):
             assert bench.submit(f"later{node}", node, breaker=QUICK)
-        await asyncio.sleep(0.5)
+        await elapse(0.5)
         assert len(bench.target.times) == 5
         [held] = bench.gates[1].view().held
         assert (held.task, held.why, held.name) == ("later1", "breaker", TARGET)
         bench.target.broken = False
         await bench.ended(7)
         assert all(bench.reports[f"later{node}"].failure is None for node in (0, 1))
-        await asyncio.sleep(0.1)
+        await elapse(0.1)
         assert await events(bench) == [OPENED, HALF_OPENED, CLOSED]
 
     on_bench(situation, nodes=2)
@@ -61,9 +61,9 @@ def test_one_task_of_all_nodes_finds_out_whether_the_target_is_back() -> None:
         await break_it(bench)
         for number in range(20):
             bench.submit(f"later{number}", number % 2, breaker=QUICK)
-        await asyncio.sleep(1.5)
+        await elapse(1.5)
         assert len(bench.target.times) == 6
-        await asyncio.sleep(2.5)
+        await elapse(2.5)
         assert len(bench.target.times) == 7, "the second pause is twice as long"
 
     on_bench(situation, nodes=2)
@@ -74,7 +74,7 @@ def test_a_trial_whose_node_died_is_made_by_another() -> None:
         await break_it(bench)
         bench.target.takes = 10_000.0
         bench.submit("trial", 0, breaker=QUICK)
-        await asyncio.sleep(2.0)
+        await elapse(2.0)
         assert len(bench.target.times) == 6
         bench.running[0].cancel()
         bench.target.takes, bench.target.broken = 0.01, False
@@ -111,9 +111,9 @@ def test_a_task_without_a_breaker_is_never_held_back() -> None:
 def test_the_operator_opens_and_closes_a_breaker() -> None:
     async def situation(bench: Bench) -> None:
         await bench.desk.answer(msgspec.json.encode(TripBreaker(name=TARGET)))
-        await asyncio.sleep(0.1)
+        await elapse(0.1)
         bench.submit("held")
-        await asyncio.sleep(300.0)
+        await elapse(300.0)
         assert bench.target.times == []
         await bench.desk.answer(msgspec.json.encode(ResetBreaker(name=TARGET)))
         await bench.ended(1)
@@ -126,11 +126,11 @@ def test_a_task_that_is_withdrawn_while_it_waits_never_begins() -> None:
     async def situation(bench: Bench) -> None:
         await break_it(bench)
         bench.submit("later", breaker=QUICK)
-        await asyncio.sleep(0.1)
+        await elapse(0.1)
         assert bench.gates[0].runs("later")
         assert bench.gates[0].withdraw("later")
         bench.target.broken = False
-        await asyncio.sleep(60.0)
+        await elapse(60.0)
         assert len(bench.target.times) == 5
         assert bench.gates[0].view().held == []
 
@@ -153,10 +153,10 @@ def test_an_outage_of_a_minute_never_becomes_a_storm() -> None:
                 name, _, attempt = task.partition("/")
                 bench.submit(f"{name}/{int(attempt) + 1}", attempt=int(attempt) + 1)
             bench.submit(f"t{number}/1")
-            await asyncio.sleep(1 / normal)
+            await elapse(1 / normal)
         bench.target.broken = False
         while done + len(bench.reports) < normal * 180:
-            await asyncio.sleep(1.0)
+            await elapse(1.0)
         return [moment - begun for moment in bench.target.times]
 
     times = on_bench(situation)
@@ -170,7 +170,7 @@ def test_no_more_run_at_once_than_the_limit_allows_on_all_nodes_together() -> No
         for number in range(200):
             bench.submit(f"t{number}", number % 3, limits=FIVE)
         await bench.ended(200)
-        await asyncio.sleep(1.0)
+        await elapse(1.0)
         [ledger] = await bench.board("x").ledgers()
         assert ledger.slots == {}
         return bench.target.most
@@ -197,10 +197,10 @@ def test_the_slots_of_a_node_that_died_come_back() -> None:
         bench.target.takes = 10_000.0
         for number in range(5):
             bench.submit(f"lost{number}", 0, limits=FIVE)
-        await asyncio.sleep(60.0)
+        await elapse(60.0)
         bench.target.takes = 0.01
         bench.submit("next", 1, limits=FIVE)
-        await asyncio.sleep(60.0)
+        await elapse(60.0)
         assert bench.reports == {}, "a long task keeps its slot"
         assert [held.why for held in bench.gates[1].view().held] == ["limit"]
         bench.running[0].cancel()
@@ -214,7 +214,7 @@ def test_the_limit_of_the_operator_holds_at_once(choice: dict[str, str]) -> None
     async def situation(bench: Bench) -> int:
         limit = msgspec.structs.replace(NamedLimit(name="k", concurrency=2), **choice)
         await bench.board("x").put_limits({"k": limit}, 0)
-        await asyncio.sleep(0.5)
+        await elapse(0.5)
         for number in range(20):
             bench.submit(f"t{number}", limits=() if choice else FIVE)
         await bench.ended(20)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -15,6 +14,7 @@ from flunq.services.wire import encode_dispatch
 from flunq.services.worker.jobs import Job
 from tests.support.letters import in_kept_cluster, letters
 from tests.support.virtual import HEAD, owner_of, stream_of
+from tests.support.waiting import elapse
 
 if TYPE_CHECKING:
     from flunq.client.client import Client
@@ -70,7 +70,7 @@ def test_an_input_that_was_corrected_goes_back_to_its_owner() -> None:
         done = await client.dead_letters.retry(letter.id, msgspec.json.encode([start]).decode())
         assert done.outcome == "delivered"
         while not await client.list(prefix="e1"):
-            await asyncio.sleep(0.05)
+            await elapse(0.05)
         assert (await client.result("e1", timeout=20)).output == {"n": 5}
         assert await client.dead_letters.list() == []
 
@@ -134,7 +134,7 @@ def test_a_task_that_is_still_waited_for_is_queued_again() -> None:
         await publish_letter(cluster, letter)
         async with stream_of(cluster) as stream:
             while not (before := await stream.tasks.queued("e1")):
-                await asyncio.sleep(0.01)
+                await elapse(0.01)
             assert (await client.dead_letters.retry("1")).outcome == "queued"
             assert await stream.tasks.queued("e1") == before + 1
         assert (await client.dead_letters.retry("1")).outcome == "queued", "asked twice, done once"

@@ -23,6 +23,7 @@ from flunq.services.replaying.service import Replaying
 from flunq.services.worker import owner as owning
 from tests.support.pausing import PauseDesk
 from tests.support.virtual import HEAD, in_cluster, owner_of, settled, stream_of
+from tests.support.waiting import elapse
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -81,11 +82,11 @@ def test_a_retry_runs_only_the_step_that_failed_and_those_after_it() -> None:
 def test_a_retry_finds_an_execution_that_lies_in_a_pack() -> None:
     async def situation(cluster: Cluster, client: Client) -> Any:
         await faulted(client)
-        await asyncio.sleep(20)
+        await elapse(20)
         assert "x1" not in owner_of(cluster).executions.finished
         await client.retry("x1")
         result = await client.result("x1", timeout=60)
-        await asyncio.sleep(20)
+        await elapse(20)
         again = await client.get("x1")
         types = [event.type async for event in client.history("x1")]
         return result.status, again.status, types.count("io.flunq.execution.retried")
@@ -97,9 +98,9 @@ def test_a_retry_finds_an_execution_that_lies_in_a_pack() -> None:
 def test_a_retry_survives_the_death_of_the_owner(pause: float) -> None:
     async def situation(cluster: Cluster, client: Client) -> Any:
         await faulted(client)
-        await asyncio.sleep(pause * 4)
+        await elapse(pause * 4)
         await client.retry("x1")
-        await asyncio.sleep(pause)
+        await elapse(pause)
         cluster.machines["m0"].crash()
         cluster.machines["m0"].start()
         result = await client.result("x1", timeout=120)
@@ -160,11 +161,11 @@ def test_a_suspended_execution_is_rewound_and_goes_on_when_resumed() -> None:
     async def situation(cluster: Cluster, client: Client) -> Any:
         await client.apply(PAUSE)
         await client.start("pause", id="x1")
-        await asyncio.sleep(10)
+        await elapse(10)
         await client.suspend("x1")
         details = await client.rewind("x1", at=1)
         await client.resume("x1")
-        await asyncio.sleep(10)
+        await elapse(10)
         return details.status, await calls(cluster, "x1"), (await client.get("x1")).status
 
     status, called, later = replayed(situation)
@@ -213,7 +214,7 @@ def test_an_open_execution_moves_to_another_version_and_stays_there() -> None:
         for text in (PAUSE, newer, other):
             await client.apply(text)
         await client.start("pause:1.0.0", id="x1")
-        await asyncio.sleep(10)
+        await elapse(10)
         with pytest.raises(RejectedError, match="/do/1/rest is not in it"):
             await client.migrate("x1", "3.0.0", dry_run=True)
         await client.migrate("x1", "2.0.0")
@@ -251,7 +252,7 @@ def test_a_retry_happens_once_whenever_the_owner_dies(moment: float) -> None:
     async def situation(cluster: Cluster, client: Client) -> Any:
         await faulted(client)
         retried = asyncio.create_task(client.retry("x1"))
-        await asyncio.sleep(moment)
+        await elapse(moment)
         cluster.machines["m0"].crash()
         cluster.machines["m0"].start()
         await retried
@@ -368,7 +369,7 @@ def test_a_fork_counts_against_what_the_tenant_may_use() -> None:
     async def situation(cluster: Cluster, client: Client) -> Any:
         await client.apply(PAUSE)
         await client.start("pause", id="x1")
-        await asyncio.sleep(10)
+        await elapse(10)
         owner_of(cluster).context.quota.change(Quotas(executions=1))
         told = []
         for point in (None, 2):

@@ -18,6 +18,7 @@ from flunq.services.worker.groups import REMEMBERED, Groups
 from flunq.services.worker.jobs import Job
 from tests.support.pausing import PauseDesk
 from tests.support.virtual import in_cluster, owner_of, settled, stream_of
+from tests.support.waiting import elapse
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -44,7 +45,7 @@ async def insist(ask: Callable[[], Awaitable[T]]) -> T:
         try:
             return await ask()
         except UnavailableError:
-            await asyncio.sleep(0.1)
+            await elapse(0.1)
 
 
 def value(number: int, key: str = "k") -> dict[str, Any]:
@@ -84,7 +85,7 @@ def test_a_debounced_workflow_runs_once_with_the_newest_input() -> None:
         for number in range(6):
             run = await client.start("many", value(number))
             assert (run.status, run.created) == ("waiting", number == 0)
-            await asyncio.sleep(2)
+            await elapse(2)
         assert (await client.get(run.id)).waiting[0]["starts"] == 6
         assert await given(client, run.id) == value(5)
         assert len(await client.list(workflow="many")) == 1
@@ -116,7 +117,7 @@ def test_a_group_outlives_every_process_and_what_sleeps_is_found() -> None:
         (first,) = await all_starts(client, 1)
         home = partition_of(first.id, 3)
         while owner_of(cluster, home).executions.live:
-            await asyncio.sleep(1)
+            await elapse(1)
         assert [group.starts for group in await client.groups()] == [1]
         assert len({run.id for run in await all_starts(client, 2)}) == 1
         cluster.machines["m0"].crash()
@@ -191,7 +192,7 @@ def test_while_the_workflow_is_paused_starts_join_and_nothing_begins() -> None:
         await desk.pause("many", starts_only=True)
         runs = await all_starts(client, 3)
         assert [run.status for run in runs] == ["suspended"] * 3
-        await asyncio.sleep(60)
+        await elapse(60)
         assert cluster.ledger.effects == []
         await desk.resume("many")
         assert await given(client, runs[0].id) == [value(0), value(1), value(2)]
@@ -231,7 +232,7 @@ def test_a_start_that_nobody_waits_for_is_handed_on() -> None:
         start = Start(id=name, workflow=REF, input=value(1))
         for _ in range(2):
             owner_of(cluster, partition_of(name, 3)).submit(Job(start))
-            await asyncio.sleep(1)
+            await elapse(1)
         stored = [start, Start(id="y", workflow=REF, input=value(2))]
         for command in stored:
             body = b"[" + msgspec.json.encode(command) + b"]"
@@ -270,7 +271,7 @@ class Storm:
 
     async def _start(self, key: str) -> None:
         for number in range(10):
-            await asyncio.sleep(self._random.uniform(0, 1.5))
+            await elapse(self._random.uniform(0, 1.5))
             for _ in range(self._random.choice((1, 1, 2))):
                 name = f"{key}{number}"
                 start = partial(self._client.start, "many", value(number, key), id=name)
@@ -278,10 +279,10 @@ class Storm:
 
     async def _break(self) -> None:
         for _ in range(4):
-            await asyncio.sleep(self._random.uniform(0.2, 4))
+            await elapse(self._random.uniform(0.2, 4))
             machine = self._random.choice([*self._cluster.machines.values()])
             self._random.choice([machine.crash, machine.freeze, machine.crash])()
-            await asyncio.sleep(self._random.uniform(0, 5))
+            await elapse(self._random.uniform(0, 5))
             self._cluster.heal()
 
 
@@ -315,3 +316,15 @@ def test_in_a_storm_the_newest_input_of_each_debounced_group_counts(seed: int) -
             assert await given(client, execution) == value(int(name[1:]), name[0])
 
     in_cluster(situation, machines=2, partitions=3)
+
+
+def test_a_late_copy_of_a_resume_does_not_let_a_group_begin() -> None:
+    async def situation(cluster: Cluster, client: Client) -> None:
+        await client.apply(SLOW)
+        (first,) = await all_starts(client, 1)
+        await client.suspend(first.id)
+        await client.resume(first.id, request="r1")
+        assert await client.resume(first.id, request="r1") == "waiting"
+        assert [group.starts for group in await client.groups()] == [1], "it collects on"
+
+    in_cluster(situation, partitions=3)

@@ -18,6 +18,7 @@ from flunq.services.worker.commit import (
     append_settled,
 )
 from flunq.testing.clock import VirtualLoop, run_virtually
+from tests.support.waiting import elapse
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +37,7 @@ class ScriptedJournal:
     ) -> int:
         self.appends += 1
         what = self.script.pop(0) if self.script else "store"
-        await asyncio.sleep(0.001)
+        await elapse(0.001)
         if what == "full":
             raise StoreFullError
         if what != "lose":
@@ -119,7 +120,7 @@ class Bench:
         for wave in waves:
             for _ in range(wave):
                 self.committer.add(Entry(events=[json.dumps({"x": "y" * size}).encode()]))
-            await asyncio.sleep(0.0001)
+            await elapse(0.0001)
         await self.committer.flushed()
         running.cancel()
         return [json.loads(record.data) for record in self.journal.records]

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
 from flunq.core.claims import REFERENCE
 from flunq.testing.faults import Weather
 from tests.support.virtual import HEAD, client_of, in_cluster, owner_of
+from tests.support.waiting import elapse
 
 if TYPE_CHECKING:
     from flunq.client.client import Client
@@ -53,7 +53,7 @@ def test_a_journal_that_lost_its_end_hides_nothing_of_what_follows() -> None:
         machine = cluster.machines["m0"]
         for number in range(6):
             await client.start("hold", {"text": "x"}, id=f"old-{number}")
-        await asyncio.sleep(3)
+        await elapse(3)
         machine.crash()
         cut(cluster.wire.journal, 3)
         machine.start()
@@ -80,7 +80,7 @@ def test_data_that_looks_like_the_engines_own_stays_what_it_is() -> None:
         run = await client.start("alike", {REFERENCE: 7}, id="x1")
         machine = cluster.machines["m0"]
         for _ in range(2):
-            await asyncio.sleep(4)
+            await elapse(4)
             machine.crash()
             machine.start()
         output = await run.result(60)
@@ -110,7 +110,7 @@ def test_what_a_commit_promised_is_kept_whatever_goes_wrong() -> None:
 
         bus.publish = unsteady  # type: ignore[method-assign]
         await (await client.start("tell", id="x1")).result(20)
-        await asyncio.sleep(5)
+        await elapse(5)
         owner = owner_of(cluster)
         return await bus.last_seq(), outbox.released_through == owner.committer.position
 
@@ -144,7 +144,7 @@ def test_tasks_of_a_node_that_does_not_answer_but_lives_are_left_to_it() -> None
             await client.start("slow", id=f"x{number}")
         cluster.add("m1")
         cluster.wire.storms["m1"] = Weather(lost=1.0)
-        await asyncio.sleep(15)
+        await elapse(15)
         assert any(owner_of(cluster, n).context.settings.node == "m1" for n in range(4))
         del cluster.wire.storms["m1"]
         for number in range(8):

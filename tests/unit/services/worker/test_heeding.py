@@ -13,9 +13,11 @@ import pytest
 from flunq.core.execution.state import State, decode_state
 from flunq.core.flow import PAUSED, RESUMED, WorkflowPause
 from flunq.errors import ConflictError, NotFoundError, UnavailableError
+from flunq.log.ports import OutcomeUnknownError
 from flunq.services.worker import heeding
 from tests.support.pausing import PauseDesk
 from tests.support.virtual import HEAD, in_cluster, owner_of, settled, stream_of
+from tests.support.waiting import elapse
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -41,7 +43,7 @@ async def insist(ask: Callable[[], Awaitable[T]]) -> T:
         try:
             return await ask()
         except UnavailableError:
-            await asyncio.sleep(0.1)
+            await elapse(0.1)
 
 
 def began(cluster: Cluster) -> list[str]:
@@ -54,7 +56,7 @@ async def status_of(client: Client, execution: str) -> str:
 
 async def until(client: Client, execution: str, status: str) -> None:
     while await status_of(client, execution) != status:
-        await asyncio.sleep(0.05)
+        await elapse(0.05)
 
 
 def test_starts_wait_and_begin_in_their_order() -> None:
@@ -66,7 +68,7 @@ def test_starts_wait_and_begin_in_their_order() -> None:
             run = await client.start("steps", id=execution)
             assert (run.status, run.created) == ("suspended", True)
         assert not (await client.start("steps", id="x00")).created
-        await asyncio.sleep(60)
+        await elapse(60)
         assert began(cluster) == []
         assert await desk.resume("steps") == ()
         for execution in [*IN_ORDER, (await client.start("steps", id="last")).id]:
@@ -108,7 +110,7 @@ def test_open_executions_take_no_further_step() -> None:
         await until(client, "x1", "waiting")
         desk = PauseDesk(cluster)
         await desk.pause("test/nap")
-        await asyncio.sleep(100)
+        await elapse(100)
         assert (await status_of(client, "x1"), cluster.ledger.effects) == ("suspended", [])
         await desk.resume("nap")
         assert (await client.result("x1", timeout=20)).status == "completed"
@@ -147,7 +149,7 @@ def test_a_pause_and_its_end_outlive_every_process() -> None:
             machine.crash()
             machine.start()
         await client.start("nap", id="x2")
-        await asyncio.sleep(60)
+        await elapse(60)
         assert cluster.ledger.effects == []
         for machine in cluster.machines.values():
             machine.crash()
@@ -175,7 +177,7 @@ def test_somebody_decides_otherwise_about_one_execution() -> None:
         assert await client.suspend("kept", "mine") == "suspended"
         assert await client.cancel("ended") == "cancelled"
         await desk.resume("steps")
-        await asyncio.sleep(20)
+        await elapse(20)
         assert await status_of(client, "kept") == "suspended"
         await client.resume("kept")
         assert (await client.result("kept", timeout=20)).status == "completed"
@@ -191,7 +193,7 @@ def test_an_execution_that_sleeps_hears_that_the_pause_is_over() -> None:
         await desk.pause("steps")
         await client.start("steps", id="x1")
         while owner_of(cluster).executions.live:
-            await asyncio.sleep(1)
+            await elapse(1)
         await desk.resume("steps")
         assert (await client.result("x1", timeout=20)).status == "completed"
 
@@ -213,7 +215,7 @@ def test_what_went_wrong_as_a_pause_ended_is_tried_again(monkeypatch: pytest.Mon
         await desk.pause("steps")
         await client.start("steps", id="x1")
         while owner_of(cluster).executions.live:
-            await asyncio.sleep(1)
+            await elapse(1)
         monkeypatch.setattr(heeding, "decode_state", unreadable)
         await desk.resume("steps")
         assert (await client.result("x1", timeout=60)).status == "completed"
@@ -232,7 +234,7 @@ def test_pauses_of_a_version_and_of_all_hold_each_for_itself() -> None:
         await desk.pause("steps")
         await client.start("steps:1.0.0", id="old")
         await desk.resume("test/steps:1.0.0")
-        await asyncio.sleep(20)
+        await elapse(20)
         assert await status_of(client, "old") == "suspended"
         await desk.resume("steps")
         assert (await client.result("old", timeout=20)).status == "completed"
@@ -248,11 +250,11 @@ def test_errors_of_all_its_executions_pause_a_workflow_and_its_hook_is_called_on
             await client.start("wrong", id=f"x{number}")
         paused: list[str] = []
         while not paused:
-            await asyncio.sleep(0.1)
+            await elapse(0.1)
             paused = [each.pause_reason for each in await client.workflows() if each.paused]
         assert paused == ["3 failures within PT1H"]
         assert (await client.start("wrong", id="late")).status == "suspended"
-        await asyncio.sleep(30)
+        await elapse(30)
         hooks = await client.list(workflow="steps")
         assert [each.status for each in hooks] == ["completed"]
         told = (await client.get(hooks[0].id)).input
@@ -265,6 +267,32 @@ def test_errors_of_all_its_executions_pause_a_workflow_and_its_hook_is_called_on
     in_cluster(situation, machines=2, partitions=3)
 
 
+@pytest.mark.parametrize("stored", [False, True])
+def test_a_failure_whose_count_was_not_confirmed_counts_once(stored: bool) -> None:
+    async def situation(cluster: Cluster, client: Client) -> list[list[str]]:
+        await client.apply(STEPS)
+        await client.apply(WRONG.replace("METADATA", AFTER_ERRORS))
+        state = owner_of(cluster).context.database.state
+        swap, outages = state.swap, [OutcomeUnknownError("no answer")]
+
+        async def unsteady(key: str, value: bytes, *, revision: int) -> int:
+            if not (".failures." in key and outages):
+                return await swap(key, value, revision=revision)
+            if stored:
+                await swap(key, value, revision=revision)
+            raise outages.pop()
+
+        state.swap = unsteady  # type: ignore[method-assign]
+        reasons = []
+        for number in range(3):
+            await client.start("wrong", id=f"x{number}")
+            await elapse(5)
+            reasons.append([each.pause_reason for each in await client.workflows() if each.paused])
+        return reasons
+
+    assert in_cluster(situation) == [[], [], ["3 failures within PT1H"]]
+
+
 def test_a_hook_that_was_not_called_before_a_crash_is_called_after_it() -> None:
     async def situation(cluster: Cluster, client: Client) -> None:
         await client.apply(STEPS)
@@ -272,7 +300,7 @@ def test_a_hook_that_was_not_called_before_a_crash_is_called_after_it() -> None:
         hook = await owner_of(cluster).context.definitions.resolve("steps")
         left = WorkflowPause(id="p1", namespace="test", name="nap", since=1, hook=hook)
         await PauseDesk(cluster).pauses.change(lambda found: (*found, left))
-        await asyncio.sleep(10)
+        await elapse(10)
         assert [each.status for each in await client.list(prefix="hook-p1")] == ["completed"]
 
     in_cluster(situation)
@@ -317,7 +345,7 @@ class Storm:
             await insist(lambda: self._desk.resume("steps"))
 
     async def _rest(self, least: float, most: float) -> None:
-        await asyncio.sleep(self._random.uniform(least, most))
+        await elapse(self._random.uniform(least, most))
 
 
 def first_calls(cluster: Cluster) -> list[int]:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,6 +15,7 @@ from flunq.services.worker import owner as owning
 from flunq.services.worker.commit import EPOCH_HEADER, NONCE_HEADER
 from flunq.services.worker.jobs import Job
 from tests.support.virtual import HEAD, in_cluster, owner_of, stream_of
+from tests.support.waiting import elapse
 
 if TYPE_CHECKING:
     from flunq.client.client import Client
@@ -180,7 +180,7 @@ def test_a_sleeper_that_cannot_be_read_for_a_while_wakes_later() -> None:
     async def situation(cluster: Cluster, client: Client) -> str:
         await client.apply(HEAD % "nap" + "do: [{rest: {wait: {hours: 2}}}]\n")
         run = await client.start("nap", id="x1")
-        await asyncio.sleep(10)
+        await elapse(10)
         owner = owner_of(cluster)
         assert "x1" not in owner.executions.live
         load, failures = owner.load, [OutcomeUnknownError("no answer")] * 2
@@ -236,12 +236,12 @@ def test_a_start_in_the_inbox_outlives_a_full_disk() -> None:
         owner = owner_of(cluster)
         cluster.wire.full = True
         owner.doubt()
-        await asyncio.sleep(1)
+        await elapse(1)
         assert owner.committer.full
         ref = WorkflowRef(namespace="test", name="one", version="", digest="")
         body = encode_commands([Start(id="x1", workflow=ref, input={"n": 1})])
         cluster.wire.log("default/inbox").append("0", body, partition=0)
-        await asyncio.sleep(1)
+        await elapse(1)
         cluster.wire.full = False
         return (await client.result("x1", timeout=30)).status
 
@@ -259,18 +259,18 @@ def test_a_late_copy_of_a_start_does_not_bring_a_deleted_execution_back(
         start = Start(id="x1", workflow=ref, input={"n": 1}, request="r1")
         await client._send(start, 10)
         await client.result("x1", timeout=20)
-        await asyncio.sleep(1)
+        await elapse(1)
         await client.delete("x1")
-        await asyncio.sleep(1)
+        await elapse(1)
         if crash:
             cluster.machines["m0"].crash()
             cluster.machines["m0"].start()
-            await asyncio.sleep(10)
+            await elapse(10)
         with pytest.raises(ConflictError, match="deleted"):
             await client._send(start, 10)
         body = encode_commands([start])
         cluster.wire.log("default/inbox").append("0", body, partition=0)
-        await asyncio.sleep(1)
+        await elapse(1)
         with pytest.raises(NotFoundError):
             await client.get("x1")
         again = await client.start("one", {"n": 2}, id="x1")

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 from tests.support.virtual import HEAD, in_cluster, owner_of
+from tests.support.waiting import elapse
 
 if TYPE_CHECKING:
     from flunq.client.client import Client
@@ -20,7 +20,7 @@ async def queue_without_executors(cluster: Cluster, client: Client, count: int) 
         await client.start("steps", id=f"x{number}")
     queue = cluster.wire.queue("default/tasks")
     while sum(queue.count(f"x{number}") for number in range(count)) < count:
-        await asyncio.sleep(0.1)
+        await elapse(0.1)
 
 
 def test_tasks_that_the_queue_has_lost_are_queued_again() -> None:
@@ -37,7 +37,7 @@ def test_tasks_that_are_still_queued_are_left_alone() -> None:
     async def situation(cluster: Cluster, client: Client) -> tuple[int, int]:
         await queue_without_executors(cluster, client, 3)
         commits = owner_of(cluster).committer.commits
-        await asyncio.sleep(300)
+        await elapse(300)
         queue = cluster.wire.queue("default/tasks")
         return owner_of(cluster).committer.commits - commits, queue.count("x0")
 

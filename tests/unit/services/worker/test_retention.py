@@ -11,6 +11,7 @@ from flunq.core.events import EXPIRED, LazyEvent, decode_batch_lazily
 from flunq.errors import NotFoundError
 from flunq.services.worker.places import Place, PlaceBook
 from tests.support.virtual import in_cluster, stream_of
+from tests.support.waiting import elapse
 
 if TYPE_CHECKING:
     from flunq.client.client import Client
@@ -31,7 +32,7 @@ async def run_all(client: Client, workflow: str, count: int, prefix: str) -> Non
     for number in range(count):
         run = await client.start(workflow, id=f"{prefix}{number}")
         await run.wait(20)
-        await asyncio.sleep(1)
+        await elapse(1)
 
 
 async def ids(client: Client) -> list[str]:
@@ -51,7 +52,7 @@ def test_a_workflow_keeps_its_newest() -> None:
         await client.apply(PLAIN)
         await run_all(client, "few", 5, "f")
         await run_all(client, "plain", 2, "p")
-        await asyncio.sleep(90)
+        await elapse(90)
         return await ids(client), [
             (event.subject, event.seq, event.value()["reason"]) for event in await expired(cluster)
         ]
@@ -66,9 +67,9 @@ def test_what_is_old_goes_and_what_runs_stays() -> None:
     async def situation(cluster: Cluster, client: Client) -> list[str]:
         await client.apply(KEPT % ("brief", "1.0.0", "{after: {minutes: 5}}"))
         await run_all(client, "brief", 3, "old")
-        await asyncio.sleep(400)
+        await elapse(400)
         await run_all(client, "brief", 1, "new")
-        await asyncio.sleep(60)
+        await elapse(60)
         return await ids(client)
 
     assert in_cluster(situation) == ["new0"]
@@ -78,10 +79,10 @@ def test_the_newest_version_speaks_for_all() -> None:
     async def situation(cluster: Cluster, client: Client) -> tuple[list[str], list[str]]:
         await client.apply(KEPT % ("few", "1.0.0", "{}"))
         await run_all(client, "few", 3, "f")
-        await asyncio.sleep(90)
+        await elapse(90)
         before = await ids(client)
         await client.apply(KEPT % ("few", "2.0.0", "{keep: 0}"))
-        await asyncio.sleep(90)
+        await elapse(90)
         return before, await ids(client)
 
     assert in_cluster(situation) == (["f0", "f1", "f2"], [])
@@ -91,7 +92,7 @@ def test_a_later_owner_agrees_and_the_id_is_free_again() -> None:
     async def situation(cluster: Cluster, client: Client) -> tuple[list[str], int, str]:
         await client.apply(KEPT % ("few", "1.0.0", "{keep: 1}"))
         await run_all(client, "few", 3, "f")
-        await asyncio.sleep(90)
+        await elapse(90)
         machine = cluster.machines["m0"]
         machine.crash()
         machine.start()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from flunq.services.worker.timers import BUCKET, HORIZON, SLICE, Timers
 from flunq.testing.clock import VirtualClock, VirtualLoop, run_virtually
+from tests.support.waiting import elapse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +38,7 @@ def test_timers_fire_in_order_and_never_early() -> None:
     async def main() -> None:
         for name, delay in (("c", 3), ("a", 1), ("b", 2)):
             fired.timers.arm(name, "t", now + delay * SECOND)
-        await asyncio.sleep(5)
+        await elapse(5)
 
     run_virtually(main(), fired.loop)
     assert [execution for execution, _, _ in fired.seen] == ["a", "b", "c"]
@@ -53,7 +54,7 @@ def test_others_get_their_turn_between_the_slices_of_a_storm() -> None:
         due = fired.clock.now() + SECOND
         for number in range(3 * SLICE):
             fired.timers.arm(f"e{number}", "t", due)
-        await asyncio.sleep(2.0)
+        await elapse(2.0)
 
     run_virtually(main(), fired.loop)
     assert turns == [SLICE, 2 * SLICE, 3 * SLICE]
@@ -66,7 +67,7 @@ def test_a_far_timer_fires_when_somebody_sorts_the_near_ones() -> None:
         fired.timers.arm("far", "t", fired.clock.now() + 5 * HORIZON)
         while not fired.seen:
             fired.timers.sort_near()
-            await asyncio.sleep(20)
+            await elapse(20)
 
     run_virtually(main(), fired.loop)
     assert [(execution, late < 1000) for execution, _, late in fired.seen] == [("far", True)]
@@ -93,7 +94,7 @@ def test_nothing_fires_after_the_end() -> None:
     async def main() -> None:
         fired.timers.arm("e", "t", fired.clock.now() + SECOND)
         fired.timers.close()
-        await asyncio.sleep(3)
+        await elapse(3)
 
     run_virtually(main(), fired.loop)
     assert fired.seen == []
