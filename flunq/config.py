@@ -36,6 +36,7 @@ _ENVIRONMENT = {"event_stream_type": "EVENT_STREAM_TYPE", "db_type": "DB_TYPE"}
 Name = Annotated[str, Meta(pattern=NAME_PATTERN)]
 Count = Annotated[int, Meta(ge=1)]
 Few = Annotated[int, Meta(ge=1, le=64)]
+Partitions = Annotated[int, Meta(ge=1, le=256)]
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Seconds = Annotated[float, Meta(gt=0, extra={"unit": "seconds"})]
 Amount = Annotated[float, Meta(ge=0)]
@@ -82,8 +83,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     nodes: Annotated[Count, Meta(description="NATS servers of the local cluster.")] = 1
     replicas: Annotated[Count | None, Meta(description="Copies of each stream.")] = None
     partitions: Annotated[
-        Count, Meta(description="Partitions of a new tenant, fixed for ever.")
-    ] = 8
+        Partitions | None, Meta(description="Partitions of a new tenant, fixed for ever.")
+    ] = None
     functions: Annotated[
         tuple[str, ...], Meta(description="Modules or files with Python functions.")
     ] = ()

@@ -36,7 +36,7 @@ class BenchOptions(msgspec.Struct, kw_only=True, frozen=True):
     """How long the limits of the machine are measured."""
     repeat: int = 1
     workers: int = 1
-    partitions: int = 8
+    partitions: int | None = None
     command: str = ""
     """What was typed, for the report."""
     folder: Path | None = None

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from typing import TYPE_CHECKING, Self
 
 import msgspec
+from msgspec.structs import replace
 
 from flunq.core.ids import partition_of
 from flunq.core.protocol import Answer, Result, Results, Watch, ask_subject
@@ -14,7 +14,11 @@ from flunq.errors import NotFoundError, UnavailableError, WaitTimeoutError
 from flunq.log.ports import NoResponderError, Requests, RequestTimeoutError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from flunq.client.values import Values
+
+    _Waiter = asyncio.Future[Result]
 
 ASK_AGAIN_SECONDS = 2.0
 """How long a push may be missing before the owner is asked; also how a fail-over is survived."""
@@ -36,8 +40,7 @@ class Mailbox:
         self._values = values
         self._arrived: dict[str, Result] = {}
         self._expected: set[str] = set()
-        self._waiters: dict[str, asyncio.Future[Result]] = {}
-        self._interested: Counter[str] = Counter()
+        self._waiters: dict[str, list[_Waiter]] = {}
         self._heard: dict[int, float] = {}
         """When the owner of each partition answered last."""
         self._asker: asyncio.Task[None] | None = None
@@ -74,7 +77,8 @@ class Mailbox:
         result = self._arrived.pop(execution, None)
         if result is None:
             result = await self._wait(execution, timeout, patience)
-        return msgspec.structs.replace(result, output=await self._values.full(result.output))
+        output = await self._values.full(result.output)
+        return result if output is result.output else replace(result, output=output)
 
     async def _wait(
         self,
@@ -82,18 +86,19 @@ class Mailbox:
         timeout: float | None,  # noqa: ASYNC109 - it is the API's word
         patience: float | None,
     ) -> Result:
-        waiter = self._waiters.get(execution)
-        known = waiter is not None
-        if waiter is None:
-            waiter = self._waiters[execution] = asyncio.get_running_loop().create_future()
-        self._interested[execution] += 1
+        # A future for each who waits: one that is given up must not end the others.
+        loop = asyncio.get_running_loop()
+        waiter: _Waiter = loop.create_future()
+        waiters = self._waiters.setdefault(execution, [])
+        waiters.append(waiter)
+        impatience = None
+        if patience is not None:
+            impatience = loop.create_task(self._while_heard(waiter, execution, patience))
         try:
-            if not known and execution not in self._expected:
+            if len(waiters) == 1 and execution not in self._expected:
                 await self._ask_for([execution])
             async with asyncio.timeout(timeout):
-                if patience is not None:
-                    await self._while_heard(waiter, execution, patience)
-                return await asyncio.shield(waiter)
+                return await waiter
         except TimeoutError:
             raise WaitTimeoutError(
                 f"execution {execution} has not ended after {timeout:g} s",
@@ -101,41 +106,40 @@ class Mailbox:
                 id=execution,
             ) from None
         finally:
-            self._interested[execution] -= 1
-            if self._interested[execution] <= 0:
-                del self._interested[execution]
+            if impatience is not None:
+                impatience.cancel()
+            waiters.remove(waiter)
             # Nobody asks any longer for what nobody waits for.
-            if self._waiters.get(execution) is waiter and (
-                waiter.done() or execution not in self._interested
-            ):
+            if not waiters and self._waiters.get(execution) is waiters:
                 del self._waiters[execution]
 
-    async def _while_heard(
-        self, waiter: asyncio.Future[Result], execution: str, patience: float
-    ) -> None:
-        """Return when there is a result; raises UnavailableError if nobody answers for so long."""
+    async def _while_heard(self, waiter: _Waiter, execution: str, patience: float) -> None:
+        """Let a wait fail with UnavailableError once nobody has answered for so long."""
         now = asyncio.get_running_loop().time
         since, number = now(), partition_of(execution, self.partitions)
-        while not waiter.done():
-            left = max(since, self._heard.get(number, since)) + patience - now()
-            if left <= 0:
-                raise UnavailableError(
-                    f"the cluster has not answered for {patience:g} s",
-                    hint=f"see what runs with: flunq status; the execution {execution} goes on "
-                    "when its cluster does",
-                    id=execution,
-                )
+        while (left := max(since, self._heard.get(number, since)) + patience - now()) > 0:
             await asyncio.wait([waiter], timeout=left)
+            if waiter.done():
+                return
+        waiter.set_exception(
+            UnavailableError(
+                f"the cluster has not answered for {patience:g} s",
+                hint=f"see what runs with: flunq status; the execution {execution} goes on "
+                "when its cluster does",
+                id=execution,
+            )
+        )
 
     def _receive(self, body: bytes) -> None:
         for result in _results(body).results:
             self._take(result)
 
     def _take(self, result: Result) -> None:
-        waiter = self._waiters.pop(result.id, None)
-        if waiter is not None:
-            if not waiter.done():
-                waiter.set_result(result)
+        waiters = self._waiters.pop(result.id, None)
+        if waiters is not None:
+            for waiter in waiters:
+                if not waiter.done():
+                    waiter.set_result(result)
         elif result.id in self._expected:
             if len(self._arrived) >= KEPT:
                 self._arrived.pop(next(iter(self._arrived)))
@@ -155,12 +159,9 @@ class Mailbox:
     def _fail(self, error: Exception) -> None:
         """Nothing can be asked any more, as when the connection is gone for good."""
         waiters, self._waiters = self._waiters, {}
-        for waiter in waiters.values():
-            if not waiter.done():
-                waiter.set_exception(
-                    UnavailableError("the cluster cannot be asked any more", reason=str(error))
-                )
-                waiter.exception()  # nobody may be waiting any longer
+        for each in waiters.values():
+            lost = UnavailableError("the cluster cannot be asked any more", reason=str(error))
+            _refuse(each, lost)
 
     async def _ask_for(self, executions: list[str]) -> bool:
         """Ask their owners; tell whether one knew results that had not been pushed."""
@@ -192,11 +193,16 @@ class Mailbox:
         for result in results.results:
             self._take(result)
         for execution in results.missing:
-            waiter = self._waiters.get(execution)
-            if waiter is not None and not waiter.done() and execution not in self._expected:
-                waiter.set_exception(
-                    NotFoundError(
-                        f"no execution {execution}", hint="list the newest with: flunq list"
-                    )
+            if execution not in self._expected:
+                missing = NotFoundError(
+                    f"no execution {execution}", hint="list the newest with: flunq list"
                 )
+                _refuse(self._waiters.get(execution, ()), missing)
         return bool(results.results)
+
+
+def _refuse(waiters: Iterable[_Waiter], error: Exception) -> None:
+    for waiter in waiters:
+        if not waiter.done():
+            waiter.set_exception(error)
+            waiter.exception()  # nobody may be waiting any longer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from hashlib import blake2b
 from zlib import crc32
 
@@ -47,11 +48,16 @@ def step_key(execution: str, reference: str, path: str) -> str:
 
 def task_id(execution: str, reference: str, path: str, attempt: int) -> str:
     """Return the id of one attempt of a step; it is also a valid execution id."""
-    digest = blake2b(f"{reference}#{path}".encode(), digest_size=8).hexdigest()
+    digest = _step_digest(reference, path)
     full = f"{execution}.{digest}.{attempt}"
     if len(full) <= 128:
         return full
     return f"{blake2b(execution.encode(), digest_size=16).hexdigest()}.{digest}.{attempt}"
+
+
+@lru_cache(maxsize=1024)
+def _step_digest(reference: str, path: str) -> str:
+    return blake2b(f"{reference}#{path}".encode(), digest_size=8).hexdigest()
 
 
 def lifecycle_name(namespace: str, name: str, execution: str) -> str:

@@ -165,6 +165,7 @@ def _own_settings(role: ServiceRole, **given: Any) -> dict[str, Any]:
     import socket
 
     from flunq.services.identity.settings import identity_settings
+    from flunq.services.supervising.options import USUAL_PARTITIONS
     from flunq.services.supervising.plan import split_credentials
 
     loaded = settings(
@@ -193,7 +194,7 @@ def _own_settings(role: ServiceRole, **given: Any) -> dict[str, Any]:
         or password
         or (context and context.password),
         "tenant": chosen.tenant,
-        "partitions": chosen.partitions,
+        "partitions": chosen.partitions or USUAL_PARTITIONS,
         "replicas": chosen.replicas or 1,
         "node": given["name"] or f"{socket.gethostname()}-{os.getpid()}",
         "roles": list(_ROLES[role]),

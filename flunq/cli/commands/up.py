@@ -51,6 +51,17 @@ NatsOption = Annotated[
 NodesOption = Annotated[
     int | None, typer.Option("--nodes", metavar="1|3|5", help="NATS servers [1].")
 ]
+PartitionsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--partitions",
+        min=1,
+        max=256,
+        metavar="N",
+        help="Partitions of a new tenant, fixed for ever: no more nodes than that share its work "
+        "[2 for one node, 8 and more for several].",
+    ),
+]
 ReplicasOption = Annotated[
     int | None, typer.Option("--replicas", metavar="N", help="Copies of each stream.")
 ]
@@ -86,6 +97,7 @@ def command(
     nats: NatsOption = None,
     nodes: NodesOption = None,
     replicas: ReplicasOption = None,
+    partitions: PartitionsOption = None,
     api_port: ApiPortOption = None,
     nats_port: NatsPortOption = None,
     tls: TlsOption = None,
@@ -114,6 +126,7 @@ def command(
         nats_url=nats,
         nodes=nodes,
         replicas=replicas,
+        partitions=partitions,
         api_port=api_port,
         nats_port=nats_port,
         tls=tls,

@@ -6,6 +6,7 @@ transitions; what is left stays in ``state.ready``.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -290,6 +291,7 @@ def _fire(turn: Turn, command: Fire) -> None:
     turn.emit(TIMER_FIRED, data)
 
 
+@lru_cache(maxsize=1024)
 def _split_timer(timer: str) -> tuple[int, str]:
     letter = next(character for character in timer if not character.isdigit())
     return int(timer[: timer.index(letter)]), letter

@@ -11,6 +11,11 @@ import msgspec
 from flunq.errors import UsageError
 from flunq.services.identity.settings import IdentitySettings
 
+USUAL_PARTITIONS = 8
+"""When it is not known how many nodes will share them."""
+FEWEST_PARTITIONS = 2
+"""Of a cluster with one node: a second one finds work too."""
+
 
 class ClusterOptions(msgspec.Struct, kw_only=True, frozen=True):
     """The options of ``flunq up``."""
@@ -31,7 +36,8 @@ class ClusterOptions(msgspec.Struct, kw_only=True, frozen=True):
     api_port: int = 0
     nats_server: str | None = None
     tenant: str = "default"
-    partitions: int = 8
+    partitions: int | None = None
+    """Of a new tenant; None: as many as its nodes share well."""
     worker_concurrency: int = 256
     drain_timeout: float = 10.0
     lease_ttl: float = 3.0
@@ -59,6 +65,15 @@ class ClusterOptions(msgspec.Struct, kw_only=True, frozen=True):
     """What runs a role. ``-P``: files in the working directory must not shadow modules."""
     context: str | None = "local"
     """The context to write and select."""
+
+    @property
+    def tenant_partitions(self) -> int:
+        """How many partitions a new tenant has: with fewer, more executions share a commit."""
+        if self.partitions is not None:
+            return self.partitions
+        if self.workers == 1:
+            return FEWEST_PARTITIONS
+        return max(USUAL_PARTITIONS, 1 << (2 * self.workers - 1).bit_length())
 
     @property
     def stream_replicas(self) -> int:

@@ -286,7 +286,7 @@ class _Engine:
             "profile": options.profile,
             "programs": options.programs,
             "program_memory": options.program_memory,
-            "partitions": options.partitions,
+            "partitions": options.tenant_partitions,
             "replicas": options.stream_replicas,
             "drain_timeout": options.drain_timeout,
             "lease_ttl": options.lease_ttl,

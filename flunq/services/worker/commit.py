@@ -62,7 +62,7 @@ class Entry(msgspec.Struct):
 
     def weight(self) -> int:
         """Return about how many bytes a commit grows by."""
-        promised = sum(len(_encode(item)) for item in self.outbox)
+        promised = sum(len(_encode(item)) for item in self.outbox) if self.outbox else 0
         beside = CLAIM_BYTES * len(self.claims) + self.padding + 1
         return sum(map(len, self.events)) + promised + beside
 

@@ -55,7 +55,8 @@ class EntryWriter:
         threshold = threshold or self._settings.blob_threshold
         for event in events:
             encoded = encode_event(event)
-            if len(encoded) > threshold or _REFERENCE in encoded:
+            # A byte is found ten times as fast as a text, and hardly ever there.
+            if len(encoded) > threshold or (b"$" in encoded and _REFERENCE in encoded):
                 slim, blobs = check_in(event, threshold)
                 entry.blobs += blobs
                 encoded = encode_event(slim)

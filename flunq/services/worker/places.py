@@ -90,11 +90,16 @@ class Places:
     def __init__(self, book: PlaceBook) -> None:
         self._book = book
         self._table = ""
+        self._greatest: dict[str, str] = {}
+        """Of the ids that were put, by first character."""
 
     def __len__(self) -> int:
         return self._one("SELECT count(*) FROM {table}") or 0
 
     def __contains__(self, execution: str) -> bool:
+        # Ids are drawn in the order of time: that of a new execution is beyond all of them.
+        if execution > self._greatest.get(execution[:1], ""):
+            return False
         return self._one("SELECT 1 FROM {table} WHERE id = ?", execution) is not None
 
     def __iter__(self) -> Iterator[Place]:
@@ -112,8 +117,14 @@ class Places:
             self._table = self._book.new_table()
         connection = self._book.connection()
         connection.execute("BEGIN")
-        connection.executemany(_UPSERT.format(table=self._table), places)
+        connection.executemany(_UPSERT.format(table=self._table), map(self._noted, places))
         connection.execute("COMMIT")
+
+    def _noted(self, place: Place) -> Place:
+        execution = place.id
+        if execution > self._greatest.get(execution[:1], ""):
+            self._greatest[execution[:1]] = execution
+        return place
 
     def pop(self, execution: str) -> Place | None:
         """Forget an execution and return where it lay."""

@@ -37,6 +37,17 @@ def test_three_servers_keep_three_copies(tmp_path: Path, nodes: int, replicas: i
     assert ClusterOptions(data=tmp_path, nodes=nodes).stream_replicas == replicas
 
 
+@pytest.mark.parametrize(
+    ("workers", "named", "partitions"),
+    [(1, None, 2), (2, None, 8), (4, None, 8), (5, None, 16), (7, None, 16), (1, 8, 8), (2, 1, 1)],
+)
+def test_a_new_tenant_has_as_many_partitions_as_its_nodes_share_well(
+    workers: int, named: int | None, partitions: int, tmp_path: Path
+) -> None:
+    options = ClusterOptions(data=tmp_path, workers=workers, partitions=named)
+    assert options.tenant_partitions == partitions
+
+
 def test_credentials_are_taken_out_of_an_address() -> None:
     assert split_credentials("nats://me:pw@host:4222") == ("nats://host:4222", "me", "pw")
     assert split_credentials("host:4222") == ("nats://host:4222", None, None)

@@ -84,3 +84,10 @@ def test_partitions_do_not_see_each_other(book: PlaceBook) -> None:
     first.close()
     assert [one.id for one in second] == ["b"]
     assert len(first) == 0
+
+
+def test_ids_are_found_in_whatever_order_they_came(places: Places) -> None:
+    places.put([place("0193-b"), place("order-9")])
+    places.put([place("0193-a"), place("order-10")])
+    assert all(each in places for each in ("0193-a", "0193-b", "order-9", "order-10"))
+    assert not any(each in places for each in ("0193-aa", "0193-c", "order-90", "zebra"))
