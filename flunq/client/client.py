@@ -151,7 +151,12 @@ class Client:
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as unless_open:
             await unless_open.enter_async_context(self._stream)
-            self._mailbox = Mailbox(self._stream.requests, self.tenant, self._values)
+            self._mailbox = Mailbox(
+                self._stream.requests,
+                self.tenant,
+                self._values,
+                repeat=lambda partition: self._sender.repeat(partition),
+            )
             self._sender = CommandSender(self._stream, self.tenant, self._mailbox.subject)
             await self._mailbox.__aenter__()
             unless_open.pop_all()

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING, Self
 
 import msgspec
 from msgspec.structs import replace
 
 from flunq.core.ids import partition_of
-from flunq.core.protocol import Answer, Result, Results, Watch, ask_subject
+from flunq.core.protocol import (
+    Answer,
+    NewOwner,
+    Result,
+    Results,
+    Watch,
+    ask_subject,
+    owner_subject,
+)
 from flunq.errors import NotFoundError, UnavailableError, WaitTimeoutError
 from flunq.log.ports import NoResponderError, Requests, RequestTimeoutError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from flunq.client.values import Values
 
@@ -27,27 +36,41 @@ KEPT = 10_000
 
 _results = msgspec.json.Decoder(Results).decode
 _answer = msgspec.json.Decoder(Answer).decode
+_new_owner = msgspec.json.Decoder(NewOwner).decode
 
 
 class Mailbox:
     """Collects the results of one client."""
 
-    def __init__(self, requests: Requests, tenant: str, values: Values) -> None:
+    def __init__(
+        self, requests: Requests, tenant: str, values: Values, repeat: Callable[[int], None]
+    ) -> None:
         self.subject = requests.mailbox()
         self.partitions = 1
         self._requests = requests
         self._tenant = tenant
         self._values = values
+        self._repeat = repeat
+        """Sends commands to a partition's new owner again."""
         self._arrived: dict[str, Result] = {}
         self._expected: set[str] = set()
         self._waiters: dict[str, list[_Waiter]] = {}
         self._heard: dict[int, float] = {}
         """When the owner of each partition answered last."""
+        self._moved: set[int] = set()
+        """Partitions with a new owner, which does not know yet who waits."""
+        self._news = asyncio.Event()
         self._asker: asyncio.Task[None] | None = None
-        self._listening = requests.listen(self.subject, self._receive)
+        self._listening = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        await self._listening.__aenter__()
+        async with AsyncExitStack() as unless_open:
+            for subject, receive in (
+                (self.subject, self._receive),
+                (owner_subject(self._tenant), self._hear_of_owner),
+            ):
+                await unless_open.enter_async_context(self._requests.listen(subject, receive))
+            self._listening = unless_open.pop_all()
         self._asker = asyncio.get_running_loop().create_task(self._ask_again())
         return self
 
@@ -56,7 +79,7 @@ class Mailbox:
         if self._asker is not None:
             self._asker.cancel()
             await asyncio.gather(self._asker, return_exceptions=True)
-        await self._listening.__aexit__(None, None, None)
+        await self._listening.aclose()
 
     def expect(self, execution: str) -> None:
         """Note that an execution's result will be pushed because this client starts it."""
@@ -116,7 +139,7 @@ class Mailbox:
     async def _while_heard(self, waiter: _Waiter, execution: str, patience: float) -> None:
         """Let a wait fail with UnavailableError once nobody has answered for so long."""
         now = asyncio.get_running_loop().time
-        since, number = now(), partition_of(execution, self.partitions)
+        since, number = now(), self._place(execution)
         while (left := max(since, self._heard.get(number, since)) + patience - now()) > 0:
             await asyncio.wait([waiter], timeout=left)
             if waiter.done():
@@ -146,15 +169,31 @@ class Mailbox:
             self._arrived[result.id] = result
         self._expected.discard(result.id)
 
+    def _hear_of_owner(self, body: bytes) -> None:
+        partition = _new_owner(body).partition
+        self._moved.add(partition)
+        self._news.set()
+        self._repeat(partition)
+
     async def _ask_again(self) -> None:
         while True:
-            await asyncio.sleep(ASK_AGAIN_SECONDS)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(ASK_AGAIN_SECONDS):
+                    await self._news.wait()
+            self._news.clear()
+            moved, self._moved = self._moved, set()
             try:
-                if self._waiters and await self._ask_for(list(self._waiters)):
-                    # A push went astray, as when a node dies: others may have gone the same way.
+                if moved:
+                    wanted = sorted(self._waiters.keys() | self._expected)
+                    await self._ask_for([each for each in wanted if self._place(each) in moved])
+                elif self._waiters and await self._ask_for(list(self._waiters)):
+                    # A push went astray: others may have gone the same way.
                     await self._ask_for(sorted(self._expected))
             except Exception as error:  # noqa: BLE001 - whoever waits must hear of it
                 self._fail(error)
+
+    def _place(self, execution: str) -> int:
+        return partition_of(execution, self.partitions)
 
     def _fail(self, error: Exception) -> None:
         """Nothing can be asked any more, as when the connection is gone for good."""
@@ -167,7 +206,7 @@ class Mailbox:
         """Ask their owners; tell whether one knew results that had not been pushed."""
         by_partition: dict[int, list[str]] = {}
         for execution in executions:
-            number = partition_of(execution, self.partitions)
+            number = self._place(execution)
             by_partition.setdefault(number, []).append(execution)
         found = await asyncio.gather(*(self._ask_in_parts(*part) for part in by_partition.items()))
         return any(found)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -17,9 +18,12 @@ from flunq.log.ports import (
     OutcomeUnknownError,
     RequestTimeoutError,
     StoreFullError,
+    TransportLostError,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from flunq.core.execution.commands import Command
 
 ANSWER_SECONDS = 2.0
@@ -48,7 +52,8 @@ class CommandSender:
         self._tenant = tenant
         self._mailbox = _encode(mailbox)
         self._queues: dict[int, deque[_Waiting]] = {}
-        self._flights: dict[int, int] = {}
+        self._flights: dict[int, list[list[_Waiting]]] = {}
+        """What is under way to a partition."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def send(self, partition: int, command: Command, timeout: float) -> Reply:  # noqa: ASYNC109 - it is the API's word
@@ -83,19 +88,28 @@ class CommandSender:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    def repeat(self, partition: int) -> None:
+        """Send a new owner what the last one may have taken along."""
+        for load in self._flights.get(partition, ()):
+            self._spawn(self._fly_again(partition, load))
+
+    def _spawn(self, flight: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(flight)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
     def _take_off(self, partition: int) -> None:
         queue = self._queues[partition]
-        while queue and self._flights.get(partition, 0) < FLIGHTS:
+        flights = self._flights.setdefault(partition, [])
+        while queue and len(flights) < FLIGHTS:
             load: list[_Waiting] = []
             size = 0
             while queue and (not load or size + len(queue[0].body) < MAX_MESSAGE // 2):
                 waiting = queue.popleft()
                 size += len(waiting.body)
                 load.append(waiting)
-            self._flights[partition] = self._flights.get(partition, 0) + 1
-            task = asyncio.get_running_loop().create_task(self._fly(partition, load))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            flights.append(load)
+            self._spawn(self._fly(partition, load))
 
     async def _fly(self, partition: int, load: list[_Waiting]) -> None:
         try:
@@ -106,11 +120,14 @@ class CommandSender:
                     waiting.answer.set_exception(error)
             return
         finally:
-            self._flights[partition] -= 1
+            self._flights[partition].remove(load)
             self._take_off(partition)
-        for waiting, reply in zip(load, replies, strict=True):
-            if not waiting.answer.done():
-                waiting.answer.set_result(reply)
+        _answer(load, replies)
+
+    async def _fly_again(self, partition: int, load: list[_Waiting]) -> None:
+        # The first flight goes on, and knows what to do without an answer.
+        with suppress(NoResponderError, RequestTimeoutError, TransportLostError):
+            _answer(load, await self._request(partition, load))
 
     async def _answers(self, partition: int, load: list[_Waiting]) -> list[Reply]:
         try:
@@ -177,6 +194,12 @@ class CommandSender:
                 return  # an owner may still take it, or say what is the matter
             else:
                 return
+
+
+def _answer(load: list[_Waiting], replies: list[Reply]) -> None:
+    for waiting, reply in zip(load, replies, strict=True):
+        if not waiting.answer.done():
+            waiting.answer.set_result(reply)
 
 
 def commands_request(commands: list[Command], mailbox: str | None = None) -> bytes:

@@ -67,6 +67,11 @@ def feed_subject(tenant: str, partition: int | str = "*") -> str:
     return f"flunq.feed.{token(tenant)}.{partition}"
 
 
+def owner_subject(tenant: str, partition: int | str = "*") -> str:
+    """Return where clients hear that a partition has an owner again, maybe another one."""
+    return f"flunq.feed.{token(tenant)}.{partition}.owner"
+
+
 def node_subject(node: str, what: str) -> str:
     """Return where one node answers other nodes."""
     return f"flunq.node.{token(node)}.{what}"
@@ -108,6 +113,12 @@ class Reports(msgspec.Struct, frozen=True, kw_only=True):
     """A request to an owner: outcomes of tasks, starts and ends of children."""
 
     reports: list[EngineCommand]
+
+
+class NewOwner(msgspec.Struct, frozen=True, kw_only=True):
+    """A notice to clients: what the last owner of a partition owed them is to be asked again."""
+
+    partition: int
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -47,6 +47,7 @@ async def test_a_crash_at_any_point_loses_and_doubles_nothing(tmp_path: Path, po
         running_cluster(
             tmp_path / "data",
             lease_ttl=1.0,
+            partitions=8,
             node={"checkpoint_seconds": 0.3, "hibernate_seconds": 0.1},
             environment={"FLUNQ_CRASH_AT": point, "FLUNQ_CRASH_ONCE": str(died)},
         ) as cluster,

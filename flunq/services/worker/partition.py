@@ -22,9 +22,11 @@ from flunq.core.execution.commands import (
 )
 from flunq.core.protocol import (
     Commands,
+    NewOwner,
     Reply,
     Reports,
     ask_subject,
+    owner_subject,
     report_subject,
     start_subject,
 )
@@ -202,10 +204,19 @@ class Partition:
                 requests.serve(ask_subject(tenant, self.number), self._take_question),
             ):
                 serving()
+                owner.spawn(self._announce())
                 await self._stop.wait()
             await self._hand_over(owner)
             for task in loops:
                 task.cancel()
+
+    async def _announce(self) -> None:
+        """Let clients repeat what they asked the last owner; unheard, they do so by themselves."""
+        subject = owner_subject(self.context.settings.tenant, self.number)
+        with suppress(*UNREACHED):
+            await self.context.stream.requests.notify(
+                subject, _encode(NewOwner(partition=self.number))
+            )
 
     # -- after a take-over ---------------------------------------------------------------------
 

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from flunq.client.mailbox import ASK_AGAIN_SECONDS
+from flunq.client.sender import ANSWER_SECONDS
 from flunq.errors import UnavailableError
 from flunq.log.ports import StoreFullError, TransportLostError
 from flunq.testing.faults import Weather
@@ -63,3 +65,30 @@ def test_a_full_inbox_does_not_keep_a_command_from_its_owner() -> None:
         return (await run.wait(20)).status
 
     assert in_cluster(situation) == "cancelled"
+
+
+def test_a_new_owner_is_asked_at_once_for_what_the_last_one_would_have_pushed() -> None:
+    async def situation(cluster: Cluster, client: Client) -> float:
+        await client.apply(HEAD % "brief" + "do: [{x: {wait: {milliseconds: 200}}}]\n")
+        run = await client.start("brief")
+        cluster.machines["m0"].crash()
+        cluster.machines["m0"].start()
+        began = cluster.loop.time()
+        assert (await run.wait(20)).status == "completed"
+        return cluster.loop.time() - began
+
+    assert in_cluster(situation) < ASK_AGAIN_SECONDS / 2
+
+
+def test_a_command_that_the_last_owner_took_along_is_repeated_at_once() -> None:
+    async def situation(cluster: Cluster, client: Client) -> float:
+        await client.apply(LONG)
+        starting = asyncio.create_task(client.start("long", id="x1"))
+        await elapse(0.0015)
+        cluster.machines["m0"].crash()
+        cluster.machines["m0"].start()
+        began = cluster.loop.time()
+        await starting
+        return cluster.loop.time() - began
+
+    assert in_cluster(situation) < ANSWER_SECONDS / 2
