@@ -24,10 +24,11 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
 
     from flunq.services.worker.owner import Owner
-    from flunq.services.worker.places import Place
 
-SLICE = 200
+SLICE = 50
 """Executions encoded before the partition gets its turn again."""
+COURTESY, PAUSE = 1.0, 0.005
+"""For so many seconds a checkpoint waits while timers are behind, and looks again after a pause."""
 REWRITE_PER_CHECKPOINT = 2
 MERGED = 8
 """Small packs of one size that are put together."""
@@ -73,6 +74,7 @@ class Checkpointer:
         self._counts = owner.executions.places.per_pack()
         """For how many of them it still is the place."""
         self._lock = asyncio.Lock()
+        self._courteous_until = 0.0
 
     @property
     def sequence(self) -> int:
@@ -83,6 +85,7 @@ class Checkpointer:
         """Write a checkpoint of everything that is committed now."""
         async with self._lock:
             drafts: list[_Draft] = []
+            self._courteous_until = asyncio.get_running_loop().time() + COURTESY
             with ExitStack() as unless_written:
                 unless_written.callback(_want_again, drafts)
                 await self._write(drafts)
@@ -150,14 +153,14 @@ class Checkpointer:
             if found is not None:
                 yield _draft_finished(*found)
             if turn % SLICE == 0:
-                await asyncio.sleep(0)
+                await self._give_way()
         for turn, execution in enumerate(list(owner.executions.live), 1):
             live = owner.executions.live.get(execution)
             if live is not None and live.dirty and live.state is not None and not live.tainted:
                 live.dirty = False
                 yield _draft_live(live, live.state)
             if turn % SLICE == 0:
-                await asyncio.sleep(0)
+                await self._give_way()
 
     async def _rewrite(self, fresh: set[str]) -> tuple[list[int], list[_Draft]]:
         """Pick packs that are not worth a pack of their own, and what to carry over from them."""
@@ -196,18 +199,36 @@ class Checkpointer:
         await self._packs.store(number, packed, [draft.mark for draft in drafts])
         self._bytes[number] = sum(len(draft.body) for draft in drafts)
         self._entries[number] = len(drafts)
-        placed: list[Place] = []
-        for draft in drafts:
-            old = executions.places.get(draft.id)
-            if old is not None:
-                self._counts[old.pack] -= 1
-            elif not executions.is_in_memory(draft.id):
-                executions.deleted[draft.id] = number  # it was deleted meanwhile
-                continue
-            placed.append(draft.mark.place(number))
-        self._counts[number] = len(placed)
-        executions.places.put(placed)
+        self._counts[number] = 0
+        for start in range(0, len(drafts), SLICE):
+            placed = [
+                draft.mark.place(number)
+                for draft in drafts[start : start + SLICE]
+                if self._is_wanted(draft, number)
+            ]
+            executions.places.put(placed)
+            self._counts[number] += len(placed)
+            await self._give_way()
         return number
+
+    def _is_wanted(self, draft: _Draft, number: int) -> bool:
+        executions = self._owner.executions
+        old = executions.places.get(draft.id)
+        if old is not None:
+            self._counts[old.pack] -= 1
+        elif not executions.is_in_memory(draft.id):
+            executions.deleted[draft.id] = number  # it was deleted meanwhile
+            return False
+        return True
+
+    async def _give_way(self) -> None:
+        """Let other work go first: timers that are due do not wait for what may wait."""
+        await asyncio.sleep(0)
+        now = asyncio.get_running_loop().time
+        while (  # noqa: ASYNC110 - nothing tells when they have caught up
+            self._owner.timers.is_behind() and now() < self._courteous_until
+        ):
+            await asyncio.sleep(PAUSE)
 
     def _let_go(self, drafts: list[_Draft]) -> None:
         """Forget in memory what lies in a pack and has nothing to do soon."""

@@ -73,6 +73,10 @@ class Timers:
             for execution, timer in self._buckets.pop(bucket):
                 self.arm(execution, timer, self._far.pop((execution, timer)))
 
+    def is_behind(self) -> bool:
+        """Tell whether some are due that have not fired yet."""
+        return bool(self._heap) and self._heap[0][0] <= self._clock.now()
+
     def close(self) -> None:
         """Fire nothing any more."""
         self._closed = True
