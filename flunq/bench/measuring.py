@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,9 @@ class Meter:
 
     async def __aenter__(self) -> Meter:
         self._counters = await read_counters(self._cluster)
+        # A collection of what was there before would look like a cluster that answers late.
+        gc.collect()
+        gc.freeze()
         self._usage = read_usage(self._cluster.pids)
         self._began = time.perf_counter()
         return self
@@ -38,6 +42,7 @@ class Meter:
     async def __aexit__(self, *exc_info: object) -> None:
         self.wall = time.perf_counter() - self._began
         usage = read_usage(self._cluster.pids)
+        gc.unfreeze()
         counters = await read_counters(self._cluster)
         self.cost = {
             "cpu_seconds": cpu_between(self._usage, usage),
