@@ -11,6 +11,7 @@ returns when ``lifecycle.stop`` is set and everything in hand is finished.
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import logging
 import os
 import signal
@@ -32,6 +33,7 @@ DRAIN_SECONDS = 8.0
 DRAIN_MARGIN = 1.0
 ORPHAN_DRAIN_SECONDS = 1.5
 _LAST_CALL_SECONDS = 0.5
+_SETTLING_SECONDS = 1.0
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 EXIT_CRASHED = 1
@@ -60,6 +62,7 @@ class Lifecycle:
     def ready(self) -> None:
         """Tell the supervisor, if there is one, that the service works."""
         _log.info("%s is ready", self.name)
+        asyncio.get_running_loop().call_later(_SETTLING_SECONDS, _give_memory_back)
         if self._ready_fd is not None:
             # The supervisor may have died since; its lifeline says so, nothing here does.
             try:
@@ -198,6 +201,14 @@ def _fd_from(variable: str) -> int | None:
 def _arm_kernel_deadline(seconds: float) -> None:
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_REAL, seconds)
+
+
+def _give_memory_back() -> None:
+    """Let go of what only the start has needed; of the C libraries, glibc alone keeps it."""
+    try:
+        ctypes.CDLL(None).malloc_trim(0)
+    except (AttributeError, OSError):
+        _log.debug("this system gives memory back by itself")
 
 
 def _leave(code: int) -> None:

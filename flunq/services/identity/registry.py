@@ -53,7 +53,9 @@ class Registry:
         self._cluster_key = cluster_key
         self._tenant = tenant
         self._clock = clock
-        self._records: dict[str, KeyRecord] = {}
+        self._kept: dict[str, KeyRecord] = {}
+        """The keys as they were read, whoever put them there."""
+        self._believed: dict[str, KeyRecord] | None = {}
         self._public: dict[str, Ed25519PublicKey] = {}
         self._revoked: frozenset[str] = frozenset()
         self._epoch = -1
@@ -63,7 +65,12 @@ class Registry:
 
     def public_key(self, key_id: str) -> Ed25519PublicKey | None:
         """Return a key that may verify tokens."""
-        return self._public.get(key_id)
+        record = self._records.get(key_id)
+        if record is None or record.state == "revoked":
+            return None
+        if key_id not in self._public:
+            self._public[key_id] = keys.load_public(record.public)
+        return self._public[key_id]
 
     def is_revoked(self, token_id: str) -> bool:
         """Tell whether a token was revoked."""
@@ -105,6 +112,10 @@ class Registry:
         return True
 
     async def _begin(self, cluster_key: str) -> None:
+        cluster = await self._bucket.get(CLUSTER)
+        own = cluster is not None and cluster.value.decode() == keys.cluster_id(cluster_key)
+        if own and await self._bucket.get(EPOCH) is not None:
+            return  # the epoch is written last
         now = int(self._clock())
         await self._create(CLUSTER, keys.cluster_id(cluster_key).encode())
         first = keys.first_signer(cluster_key)
@@ -129,12 +140,16 @@ class Registry:
             if entry is not None:
                 record = msgspec.json.decode(entry.value, type=KeyRecord)
                 found[record.id] = record
-        self._records = {name: each for name, each in found.items() if self._is_ours(each)}
-        self._public = {
-            name: keys.load_public(each.public)
-            for name, each in self._records.items()
-            if each.state != "revoked"
-        }
+        self._kept, self._believed, self._public = found, None, {}
+
+    @property
+    def _records(self) -> dict[str, KeyRecord]:
+        """The keys that are ours; telling them apart takes megabytes of code, so it is put off."""
+        if self._believed is None:
+            self._believed = {
+                name: each for name, each in self._kept.items() if self._is_ours(each)
+            }
+        return self._believed
 
     def _is_ours(self, record: KeyRecord) -> bool:
         """Believe no key that somebody else put there, as far as this process can tell."""
@@ -195,11 +210,7 @@ class Registry:
     async def list(self, tenant: str | None = None) -> list[TokenView]:
         """Return the tokens of one tenant, or of all."""
         prefix = "tokens/" if tenant is None else f"tokens/{token(tenant)}/"
-        found: list[TokenView] = []
-        for key in await self._bucket.keys(prefix):
-            entry = await self._bucket.get(key)
-            if entry is not None:
-                found.append(self._seen(msgspec.json.decode(entry.value, type=TokenView)))
+        found = [self._seen(view) for view in await self._views(prefix)]
         return sorted(found, key=lambda view: (view.tenant, view.created_at, view.id))
 
     async def revoke(self, *, id: str = "", name: str = "", tenant: str | None = None) -> Views:
@@ -248,6 +259,14 @@ class Registry:
 
     # --------------------------------------------------------------------------------------------
 
+    async def _views(self, prefix: str = "tokens/") -> Views:
+        found: Views = []
+        for key in await self._bucket.keys(prefix):
+            entry = await self._bucket.get(key)
+            if entry is not None:
+                found.append(msgspec.json.decode(entry.value, type=TokenView))
+        return found
+
     def _seen(self, view: TokenView) -> TokenView:
         """A token ends with its key."""
         key = self._records.get(view.key)
@@ -267,7 +286,7 @@ class Registry:
     async def _tidy(self) -> None:
         """Forget tokens that expired long ago; nothing can be done with them."""
         latest = self._clock() - _FORGOTTEN_AFTER
-        for view in await self.list():
+        for view in await self._views():
             if view.expires is not None and view.expires < latest:
                 await self._bucket.delete(_token_key(view))
                 await self._bucket.delete(f"revoked/{view.id}")
