@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 from typing import TYPE_CHECKING, Any
@@ -202,6 +203,12 @@ def _endpoint(
     return endpoint, user or options.nats_user, password or options.nats_password
 
 
+def _server_environment() -> dict[str, str]:
+    """Leave half of the cores to the nodes: with all of them a server wakes threads in vain."""
+    threads = os.environ.get("GOMAXPROCS") or str(max(1, (os.cpu_count() or 1) // 2))
+    return {"GOMAXPROCS": threads}
+
+
 def split_credentials(url: str) -> tuple[str, str | None, str | None]:
     """Take ``user:password@`` out of an address, so that it can be shown."""
     user = password = None
@@ -227,6 +234,7 @@ def _server_services(
         write_private(path, render_config(config).encode())
         command = Command(
             argv=[binary, "--config", str(path)],
+            environment=_server_environment(),
             log=str(directory.log_file(config.name)),
             ours=False,
             # It has no children, and its store is safe; nothing may keep it from ending.
