@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING
 
@@ -32,7 +33,7 @@ class TenantRecords:
 
     async def all(self) -> list[TenantRecord]:
         """Return every tenant, by name."""
-        found = [await self.find(name) for name in await self._bucket.keys()]
+        found = await asyncio.gather(*(self.find(name) for name in await self._bucket.keys()))
         return [record for record in found if record is not None]
 
     async def find(self, name: str) -> TenantRecord | None:
