@@ -7,6 +7,7 @@ package can bring its own without touching flunq.
 from __future__ import annotations
 
 import os
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -68,6 +69,7 @@ def database(settings: StreamSettings, *, environ: Mapping[str, str] = os.enviro
     return chosen
 
 
+@cache
 def installed(group: str) -> dict[str, EntryPoint]:
     """Return the backends of a group by name, without loading any."""
     return {point.name: point for point in entry_points(group=group)}
