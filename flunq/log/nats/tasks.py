@@ -29,7 +29,8 @@ BACKOFF = (1, 2, 4, 10)
 """How the ack wait grows before a task that nobody finished comes again; the last one repeats. The
 broker knows no maximum: it would leave the task lying there silently. Whoever pulls sees the count.
 """
-_LONG_PULL, _SHORT_PULL = 5.0, 0.3
+_QUIET_PULL, _LONG_PULL, _SHORT_PULL = 30.0, 5.0, 0.3
+"""How long a pull stays open: where nothing came for a while, usually, where room is scarce."""
 _ROOM_CHECK = 0.05
 _GREATEST_PULL = 256
 
@@ -174,8 +175,10 @@ class _Puller:
             try:
                 consumer = await self._ensure_consumer(kind)
                 with self._js.connection.channel() as answers:
+                    quiet = 0.0
                     while True:
-                        await self._pull(consumer, answers)
+                        expires, taken = await self._pull(consumer, answers, quiet)
+                        quiet = 0.0 if taken else quiet + expires
                         pause = 0.0
             except (NoResponderError, RequestTimeoutError, ApiError) as reason:
                 _log.debug("pulling %s again: %s", kind, reason)
@@ -200,12 +203,14 @@ class _Puller:
         )
         return name
 
-    async def _pull(self, consumer: str, answers: Collector) -> None:
+    async def _pull(self, consumer: str, answers: Collector, quiet: float) -> tuple[float, int]:
+        """Ask once; returns how long that stayed open at most, and how many tasks came."""
         async with self._turn:
             while (count := self._share()) <= 0:
                 await self._wait_for_room()
-            expires = _LONG_PULL if count * self._lanes <= self._free() else _SHORT_PULL
+            expires = self._patience(count, quiet)
             self._asked += count
+        wanted = count
         try:
             request = {"batch": count, "expires": int(expires * _SECOND)}
             subject = f"$JS.API.CONSUMER.MSG.NEXT.{self._names.tasks_stream}.{consumer}"
@@ -215,10 +220,18 @@ class _Puller:
                 self._asked -= taken
                 count -= taken
                 if ended:
-                    return
+                    break
         finally:
             self._asked -= count
             self._room.set()
+        return expires, wanted - count
+
+    def _patience(self, count: int, quiet: float) -> float:
+        if count * self._lanes > self._free():
+            return _SHORT_PULL
+        if quiet < _LONG_PULL or not self._js.connection.is_to_the_only_server:
+            return _LONG_PULL
+        return _QUIET_PULL
 
     async def _wait_for_room(self) -> None:
         """Wait for a finished task or an ended pull; room that comes otherwise is noticed too."""
