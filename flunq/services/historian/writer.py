@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
+from flunq.services.historian.slots import shared_slots
 from flunq.store.writing import (
     FAILURE,
     FRAME,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from flunq.log.ports import Record
+    from flunq.services.historian.slots import Slots
 
 T = TypeVar("T")
 
@@ -41,9 +43,10 @@ class WriterError(Exception):
 class Writer:
     """One writer process at most; nothing else may use DuckDB in the control process."""
 
-    def __init__(self, folder: Path, tenant: str) -> None:
+    def __init__(self, folder: Path, tenant: str, slots: Slots | None = None) -> None:
         self._folder = folder
         self._tenant = tenant
+        self._slots = shared_slots() if slots is None else slots
         self._process: Process | None = None
         self._turn = asyncio.Lock()
         self._dirty = False
@@ -55,6 +58,17 @@ class Writer:
     def pid(self) -> int | None:
         """Return the process id, if there is a process."""
         return self._process.pid if self._process else None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is lost when the process ends."""
+        return self._process is not None and not self._dirty and not self._turn.locked()
+
+    async def make_way(self) -> None:
+        """End the process, if it is idle."""
+        if self.is_idle:
+            async with self._turn:
+                await self._kill()
 
     async def send(self, records: Iterable[Record]) -> None:
         """Hand over journal records; returns once the pipe has taken them."""
@@ -85,22 +99,31 @@ class Writer:
                 raise WriterError(body.decode())
         if isinstance(order, Flush):
             self._dirty = False
+        self._slots.used(self)
         self._note_memory()
         return msgspec.json.decode(body, type=kind)
 
     async def rest(self, idle_seconds: float) -> None:
         """End the process if it has had nothing to do for so long."""
-        idle = asyncio.get_running_loop().time() - self._used
-        if idle > idle_seconds and not self._dirty and not self._turn.locked():
-            await self.stop()
+        if asyncio.get_running_loop().time() - self._used > idle_seconds:
+            await self.make_way()
 
     async def stop(self) -> None:
         """End the process, and with it whatever it was sent and is doing."""
         await self._kill()
 
     async def _start(self) -> Process:
+        await self._slots.take(self)
+        try:
+            self._process = await self._spawn()
+        except BaseException:
+            self._slots.give(self)
+            raise
+        return self._process
+
+    async def _spawn(self) -> Process:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._process = await create_subprocess_exec(
+        return await create_subprocess_exec(
             *(sys.executable, "-I", "-m", "flunq.store.writer"),
             *(str(self._folder), self._tenant, str(os.getpid())),
             stdin=PIPE,
@@ -110,7 +133,6 @@ class Writer:
             cwd="/",
             start_new_session=True,
         )
-        return self._process
 
     async def _write(self, kind: bytes, body: bytes) -> None:
         self._used = asyncio.get_running_loop().time()
@@ -139,13 +161,16 @@ class Writer:
         self._dirty = False
         if process is None:
             return
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
-        assert process.stdin is not None
-        process.stdin.close()
-        with contextlib.suppress(OSError):
-            await process.stdin.wait_closed()
+        try:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+            assert process.stdin is not None
+            process.stdin.close()
+            with contextlib.suppress(OSError):
+                await process.stdin.wait_closed()
+        finally:
+            self._slots.give(self)
 
     def _note_memory(self) -> None:
         if self._process is None:
