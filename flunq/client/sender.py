@@ -120,14 +120,21 @@ class CommandSender:
                     waiting.answer.set_exception(error)
             return
         finally:
-            self._flights[partition].remove(load)
-            self._take_off(partition)
+            self._land(partition, load)
         _answer(load, replies)
 
     async def _fly_again(self, partition: int, load: list[_Waiting]) -> None:
         # The first flight goes on, and knows what to do without an answer.
         with suppress(NoResponderError, RequestTimeoutError, TransportLostError):
             _answer(load, await self._request(partition, load))
+            self._land(partition, load)
+
+    def _land(self, partition: int, load: list[_Waiting]) -> None:
+        """Make room for the next flight, once."""
+        flights = self._flights[partition]
+        if load in flights:
+            flights.remove(load)
+            self._take_off(partition)
 
     async def _answers(self, partition: int, load: list[_Waiting]) -> list[Reply]:
         try:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from flunq.client.mailbox import ASK_AGAIN_SECONDS
-from flunq.client.sender import ANSWER_SECONDS
+from flunq.client.sender import ANSWER_SECONDS, FLIGHTS
 from flunq.errors import UnavailableError
 from flunq.log.ports import StoreFullError, TransportLostError
 from flunq.testing.faults import Weather
@@ -80,15 +80,17 @@ def test_a_new_owner_is_asked_at_once_for_what_the_last_one_would_have_pushed() 
     assert in_cluster(situation) < ASK_AGAIN_SECONDS / 2
 
 
-def test_a_command_that_the_last_owner_took_along_is_repeated_at_once() -> None:
+def test_commands_that_the_last_owner_took_along_are_repeated_at_once() -> None:
     async def situation(cluster: Cluster, client: Client) -> float:
         await client.apply(LONG)
-        starting = asyncio.create_task(client.start("long", id="x1"))
-        await elapse(0.0015)
+        starts: list[asyncio.Task[Any]] = []
+        for number in range(2 * FLIGHTS):  # half of them wait for a flight
+            starts.append(asyncio.create_task(client.start("long", id=f"x{number}")))
+            await elapse(0.0002)
         cluster.machines["m0"].crash()
         cluster.machines["m0"].start()
         began = cluster.loop.time()
-        await starting
+        await asyncio.gather(*starts)
         return cluster.loop.time() - began
 
     assert in_cluster(situation) < ANSWER_SECONDS / 2
