@@ -144,14 +144,13 @@ class Mailbox:
             await asyncio.wait([waiter], timeout=left)
             if waiter.done():
                 return
-        waiter.set_exception(
-            UnavailableError(
-                f"the cluster has not answered for {patience:g} s",
-                hint=f"see what runs with: flunq status; the execution {execution} goes on "
-                "when its cluster does",
-                id=execution,
-            )
+        silent = UnavailableError(
+            f"the cluster has not answered for {patience:g} s",
+            hint=f"see what runs with: flunq status; the execution {execution} goes on "
+            "when its cluster does",
+            id=execution,
         )
+        _refuse([waiter], silent)
 
     def _receive(self, body: bytes) -> None:
         for result in _results(body).results:
@@ -176,9 +175,11 @@ class Mailbox:
         self._repeat(partition)
 
     async def _ask_again(self) -> None:
+        loop = asyncio.get_running_loop()
+        due = loop.time() + ASK_AGAIN_SECONDS
         while True:
             with suppress(TimeoutError):
-                async with asyncio.timeout(ASK_AGAIN_SECONDS):
+                async with asyncio.timeout_at(due):
                     await self._news.wait()
             self._news.clear()
             moved, self._moved = self._moved, set()
@@ -186,11 +187,16 @@ class Mailbox:
                 if moved:
                     wanted = sorted(self._waiters.keys() | self._expected)
                     await self._ask_for([each for each in wanted if self._place(each) in moved])
-                elif self._waiters and await self._ask_for(list(self._waiters)):
-                    # A push went astray: others may have gone the same way.
-                    await self._ask_for(sorted(self._expected))
+                if loop.time() >= due:
+                    due = loop.time() + ASK_AGAIN_SECONDS
+                    await self._ask_all()
             except Exception as error:  # noqa: BLE001 - whoever waits must hear of it
                 self._fail(error)
+
+    async def _ask_all(self) -> None:
+        if self._waiters and await self._ask_for(list(self._waiters)):
+            # A push went astray: others may have gone the same way.
+            await self._ask_for(sorted(self._expected))
 
     def _place(self, execution: str) -> int:
         return partition_of(execution, self.partitions)
@@ -214,16 +220,20 @@ class Mailbox:
     async def _ask_in_parts(self, number: int, ids: list[str]) -> bool:
         found = False
         for start in range(0, len(ids), 1000):
-            found |= await self._ask_partition(number, ids[start : start + 1000])
+            answer = await self._ask_partition(number, ids[start : start + 1000])
+            if answer is None:
+                break  # nobody answers the next part either
+            found |= answer
         return found
 
-    async def _ask_partition(self, number: int, ids: list[str]) -> bool:
+    async def _ask_partition(self, number: int, ids: list[str]) -> bool | None:
+        """Ask about some executions; None if nobody answers."""
         question = msgspec.json.encode(Watch(ids=ids, mailbox=self.subject))
         subject = ask_subject(self._tenant, number)
         try:
             body = await self._requests.request(subject, question, timeout=ASK_AGAIN_SECONDS)
         except (NoResponderError, RequestTimeoutError):
-            return False
+            return None
         self._heard[number] = asyncio.get_running_loop().time()
         answer = _answer(body)
         if answer.problem is not None:

@@ -15,6 +15,7 @@ from flunq.errors import UnavailableError
 from flunq.log.ports import (
     EventStream,
     NoResponderError,
+    NotPermittedError,
     OutcomeUnknownError,
     RequestTimeoutError,
     StoreFullError,
@@ -125,7 +126,7 @@ class CommandSender:
 
     async def _fly_again(self, partition: int, load: list[_Waiting]) -> None:
         # The first flight goes on, and knows what to do without an answer.
-        with suppress(NoResponderError, RequestTimeoutError, TransportLostError):
+        with suppress(NoResponderError, RequestTimeoutError, TransportLostError, NotPermittedError):
             _answer(load, await self._request(partition, load))
             self._land(partition, load)
 

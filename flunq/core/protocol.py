@@ -116,9 +116,10 @@ class Reports(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NewOwner(msgspec.Struct, frozen=True, kw_only=True):
-    """A notice to clients: what the last owner of a partition owed them is to be asked again."""
+    """A notice: the last owner of a partition is none now; what it owed is to be asked again."""
 
     partition: int
+    epoch: int
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -31,6 +31,8 @@ broker knows no maximum: it would leave the task lying there silently. Whoever p
 """
 _QUIET_PULL, _LONG_PULL, _SHORT_PULL = 30.0, 5.0, 0.3
 """How long a pull stays open: where nothing came for a while, usually, where room is scarce."""
+_QUIET_SHARE = 4
+"""A lane where nothing came for a while keeps hardly any room from the others."""
 _ROOM_CHECK = 0.05
 _GREATEST_PULL = 256
 
@@ -209,6 +211,8 @@ class _Puller:
             while (count := self._share()) <= 0:
                 await self._wait_for_room()
             expires = self._patience(count, quiet)
+            if expires == _QUIET_PULL:
+                count = min(count, _QUIET_SHARE)
             self._asked += count
         wanted = count
         try:

@@ -33,6 +33,7 @@ from flunq.services.historian.ingest import Ingest, age, put_watermark
 from flunq.services.historian.jobs import Jobs, Wanted
 from flunq.services.historian.keeping import Keeper
 from flunq.services.historian.rebuilding import Rebuilding
+from flunq.services.historian.slots import shared_slots
 from flunq.services.historian.status import show_metrics, view_of
 from flunq.services.historian.tenure import Tenure
 from flunq.services.historian.workshop import Workshop
@@ -80,8 +81,10 @@ class Historian:
             renew_seconds=settings.renew_seconds,
         )
         self._keeper = Keeper(self.folder, settings.tenant, keep_retired=settings.keep_retired)
-        self._writer = Writer(self.folder, settings.tenant)
-        self._workshop = Workshop(self._keeper, settings.tenant, self._writer)
+        slots = shared_slots()
+        self._writer = Writer(self.folder, settings.tenant, slots.writing)
+        reader = Writer(self.folder, settings.tenant, slots.reading)
+        self._workshop = Workshop(self._keeper, self._writer, reader)
         self._jobs = Jobs(self._work)
         self._ingest: Ingest | None = None
         self._following: asyncio.Task[None] | None = None

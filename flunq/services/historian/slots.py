@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from weakref import WeakKeyDictionary
 
 MOST = 8
-"""Writer processes of one control process; each takes some 65 MB, more while it merges."""
+"""Processes of one control process that write; each takes some 65 MB, more while it merges."""
+MOST_READING = 4
+"""Those that read histories."""
 
 
 class Holder(Protocol):
@@ -58,9 +60,20 @@ class Slots:
         self._changed.set()
 
 
-_of_loops: WeakKeyDictionary[asyncio.AbstractEventLoop, Slots] = WeakKeyDictionary()
+class Pools(NamedTuple):
+    """The slots of one process: nobody waits for an answer until others have written."""
+
+    writing: Slots
+    reading: Slots
 
 
-def shared_slots() -> Slots:
+_of_loops: WeakKeyDictionary[asyncio.AbstractEventLoop, Pools] = WeakKeyDictionary()
+
+
+def shared_slots() -> Pools:
     """Return the slots of this process: those of the loop that runs."""
-    return _of_loops.setdefault(asyncio.get_running_loop(), Slots())
+    loop = asyncio.get_running_loop()
+    pools = _of_loops.get(loop)
+    if pools is None:
+        pools = _of_loops[loop] = Pools(Slots(), Slots(MOST_READING))
+    return pools

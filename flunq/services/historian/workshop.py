@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from flunq.core.protocol import MAX_MESSAGE, LakeHistory, Page, ScrubLake
 from flunq.errors import ConflictError
 from flunq.services.historian.compaction import next_merge
-from flunq.services.historian.writer import Writer
 from flunq.store.lake import LakeFile, Scrubbed, now_micros
 from flunq.store.writing import Events, Merge, Read
 
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from flunq.services.historian.keeping import Keeper
+    from flunq.services.historian.writer import Writer
 
 
 class Workshop:
@@ -24,10 +24,10 @@ class Workshop:
     Another process, when needed, reads: nobody waits for an answer until a merge is done.
     """
 
-    def __init__(self, keeper: Keeper, tenant: str, writer: Writer) -> None:
+    def __init__(self, keeper: Keeper, merger: Writer, reader: Writer) -> None:
         self._keeper = keeper
-        self._merger = writer
-        self._reader = Writer(keeper.folder, tenant)
+        self._merger = merger
+        self._reader = reader
         self._turn = asyncio.Lock()
 
     async def rest(self, idle_seconds: float) -> None:

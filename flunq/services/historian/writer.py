@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from flunq.services.historian.slots import shared_slots
 from flunq.store.writing import (
     FAILURE,
     FRAME,
@@ -43,10 +42,10 @@ class WriterError(Exception):
 class Writer:
     """One writer process at most; nothing else may use DuckDB in the control process."""
 
-    def __init__(self, folder: Path, tenant: str, slots: Slots | None = None) -> None:
+    def __init__(self, folder: Path, tenant: str, slots: Slots) -> None:
         self._folder = folder
         self._tenant = tenant
-        self._slots = shared_slots() if slots is None else slots
+        self._slots = slots
         self._process: Process | None = None
         self._turn = asyncio.Lock()
         self._dirty = False
@@ -68,7 +67,8 @@ class Writer:
         """End the process, if it is idle."""
         if self.is_idle:
             async with self._turn:
-                await self._kill()
+                if not self._dirty:  # somebody may have been first
+                    await self._kill()
 
     async def send(self, records: Iterable[Record]) -> None:
         """Hand over journal records; returns once the pipe has taken them."""
@@ -82,6 +82,7 @@ class Writer:
     async def order(self, order: Order, kind: type[T]) -> T:
         """Let the writer do something and return its answer."""
         async with self._turn:
+            await self._started()
             try:
                 async with asyncio.timeout(ORDER_SECONDS):
                     await self._write(ORDER, msgspec.json.encode(order))
@@ -112,7 +113,9 @@ class Writer:
         """End the process, and with it whatever it was sent and is doing."""
         await self._kill()
 
-    async def _start(self) -> Process:
+    async def _started(self) -> Process:
+        if self._process is not None:
+            return self._process
         await self._slots.take(self)
         try:
             self._process = await self._spawn()
@@ -136,7 +139,7 @@ class Writer:
 
     async def _write(self, kind: bytes, body: bytes) -> None:
         self._used = asyncio.get_running_loop().time()
-        process = self._process or await self._start()
+        process = await self._started()
         assert process.stdin is not None
         try:
             process.stdin.writelines([FRAME.pack(kind, len(body)), body])
@@ -161,16 +164,14 @@ class Writer:
         self._dirty = False
         if process is None:
             return
-        try:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
-            assert process.stdin is not None
-            process.stdin.close()
-            with contextlib.suppress(OSError):
-                await process.stdin.wait_closed()
-        finally:
-            self._slots.give(self)
+        self._slots.give(self)
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+        assert process.stdin is not None
+        process.stdin.close()
+        with contextlib.suppress(OSError):
+            await process.stdin.wait_closed()
 
     def _note_memory(self) -> None:
         if self._process is None:

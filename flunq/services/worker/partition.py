@@ -71,6 +71,8 @@ CALM_SECONDS = 10.0
 """An owner that lives for so long did not take over what kills processes."""
 A_MOMENT = 0.05
 """Seconds in which timers fire that are due already."""
+DOUBTED = -1
+"""In place of the number of lapses: the journal has to say who the owner is."""
 UNREACHED = (OutcomeUnknownError, StoreFullError)
 """Reasons to give a partition up for a moment and to take it over again."""
 BREATH = 8
@@ -90,6 +92,7 @@ _FORBIDDEN = Reply(
     },
 )
 _reports = msgspec.json.Decoder(Reports).decode
+_new_owner = msgspec.json.Decoder(NewOwner).decode
 
 
 class Partition:
@@ -202,21 +205,28 @@ class Partition:
                 requests.serve(start_subject(tenant, self.number), self._take_commands),
                 requests.serve(report_subject(tenant, self.number), self._take_reports),
                 requests.serve(ask_subject(tenant, self.number), self._take_question),
+                requests.listen(owner_subject(tenant, self.number), self._hear_of_owner),
             ):
                 serving()
-                owner.spawn(self._announce())
+                owner.spawn(self._announce(owner.committer.settings.epoch))
                 await self._stop.wait()
             await self._hand_over(owner)
             for task in loops:
                 task.cancel()
 
-    async def _announce(self) -> None:
+    async def _announce(self, epoch: int) -> None:
         """Let clients repeat what they asked the last owner; unheard, they do so by themselves."""
         subject = owner_subject(self.context.settings.tenant, self.number)
         with suppress(*UNREACHED):
-            await self.context.stream.requests.notify(
-                subject, _encode(NewOwner(partition=self.number))
-            )
+            notice = NewOwner(partition=self.number, epoch=epoch)
+            await self.context.stream.requests.notify(subject, _encode(notice))
+
+    def _hear_of_owner(self, notice: bytes) -> None:
+        """Doubt that the partition is ours still: who heard of a new owner may ask this one."""
+        owner = self.owner
+        if owner is not None and _new_owner(notice).epoch > owner.committer.settings.epoch:
+            self._lapses = DOUBTED
+            owner.spawn(self.is_certain(owner))
 
     # -- after a take-over ---------------------------------------------------------------------
 
