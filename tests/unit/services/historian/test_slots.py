@@ -99,3 +99,18 @@ async def test_a_process_that_cannot_be_started_takes_no_slot(tmp_path: Path) ->
     with pytest.raises(OSError, match="file"):
         await Writer(tmp_path / "file" / "below", "t", slots).send([])
     assert len(slots) == 0
+
+
+async def test_a_writer_that_was_sent_something_meanwhile_does_not_make_way(tmp_path: Path) -> None:
+    writer = Writer(tmp_path / "t", "t", Slots(1))
+    try:
+        async with asyncio.timeout(60):
+            assert await writer.order(Flush(records=0), list[LakeFile]) == []
+            async with writer._turn:
+                sending = asyncio.create_task(writer.send([record("t")]))
+                await asyncio.sleep(0)
+            await writer.make_way()
+            await sending
+            await writer.order(Flush(records=1), list[LakeFile])
+    finally:
+        await writer.stop()
