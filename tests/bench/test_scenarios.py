@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     Tiny = Callable[[str], Awaitable[Report]]
 
+UPKEEP = 2
+"""Messages that historian and control may store for themselves in a run of a second."""
 TINY = Sizes(executions=4, steps=3, in_flight=2, milliseconds=50)
 COST = {"cpu_seconds", "peak_bytes", "written_bytes", *counters.NAMES}
 
@@ -178,12 +180,11 @@ async def test_one_after_the_other_every_step_is_one_commit_and_one_fsync(tmp_pa
     options = BenchOptions(sizes=alone, limit_sizes=TINY, folder=tmp_path)
     beside: list[int] = []
     # A checkpoint may fall into a run on a busy machine, not into each of three.
-    while len(beside) < 3 and min(beside, default=2) > 1:
+    while len(beside) < 3 and min(beside, default=UPKEEP + 1) > UPKEEP:
         figures = (await run_scenario("throughput", options, lambda _: None)).figures
         # A start commits with its first step's dispatch; each result commits what follows from it.
         assert figures["commits"] == 4 * (1 + 5)
         beside.append(figures["fsyncs"] - figures["commits"])
-    # The server's own upkeep may fall into the run.
-    assert min(beside) in (0, 1)
-    assert figures["stored_messages"] == figures["commits"]
+    assert 0 <= min(beside) <= UPKEEP
+    assert 0 <= figures["stored_messages"] - figures["commits"] <= UPKEEP
     assert figures["per_step"]["commits"] == 1.2
