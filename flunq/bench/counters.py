@@ -11,9 +11,20 @@ from flunq.log.nats.jetstream import JetStream
 from flunq.log.nats.names import Names
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from flunq.bench.cluster import BenchCluster
 
-NAMES = ("commits", "journal_bytes", "stored_messages", "fsyncs")
+NAMES = (
+    "commits",
+    "journal_bytes",
+    "stored_messages",
+    "fsyncs",
+    "upkeep_messages",
+    "upkeep_fsyncs",
+)
+_BUCKETS = ("KV_", "OBJ_")
+"""How the names of streams begin that hold leases, checkpoints and the like."""
 
 
 class Counters(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,6 +35,9 @@ class Counters(msgspec.Struct, frozen=True, kw_only=True):
     stored_messages: int
     fsyncs: int | None
     """Messages that were forced to the disk by themselves; None where a timer forces them."""
+    upkeep_messages: int
+    """Those of the messages that come with time or by and by: leases, positions, checkpoints."""
+    upkeep_fsyncs: int | None
 
     @staticmethod
     def between(before: Counters | None, after: Counters | None) -> dict[str, Any]:
@@ -42,11 +56,15 @@ async def read_counters(cluster: BenchCluster) -> Counters | None:
     finally:
         await connection.release()
     journal = streams[Names(cluster.engine.tenant).journal_stream]["state"]
+    upkeep = [info for name, info in streams.items() if name.startswith(_BUCKETS)]
+    strict = cluster.durability == "strict"
     return Counters(
         commits=journal["last_seq"],
         journal_bytes=journal["bytes"],
-        stored_messages=sum(info["state"]["last_seq"] for info in streams.values()),
-        fsyncs=_forced(streams) if cluster.durability == "strict" else None,
+        stored_messages=_stored(streams.values()),
+        fsyncs=_forced(streams.values()) if strict else None,
+        upkeep_messages=_stored(upkeep),
+        upkeep_fsyncs=_forced(upkeep) if strict else None,
     )
 
 
@@ -60,8 +78,12 @@ async def _streams(js: JetStream) -> dict[str, dict[str, Any]]:
             return found
 
 
-def _forced(streams: dict[str, dict[str, Any]]) -> int:
-    return sum(info["state"]["last_seq"] for info in streams.values() if _is_forced(info["config"]))
+def _stored(streams: Iterable[dict[str, Any]]) -> int:
+    return sum(info["state"]["last_seq"] for info in streams)
+
+
+def _forced(streams: Iterable[dict[str, Any]]) -> int:
+    return _stored(info for info in streams if _is_forced(info["config"]))
 
 
 def _is_forced(config: dict[str, Any]) -> bool:

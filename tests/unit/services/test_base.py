@@ -82,7 +82,7 @@ def test_a_service_that_does_not_finish_is_cut_off() -> None:
 
 
 def test_a_service_whose_interpreter_is_stuck_is_ended_by_the_kernel() -> None:
-    process = start(WAITS.format(last="import time; time.sleep(600)", drain=0.1))
+    process = start(WAITS.format(last="import threading; threading.Event().wait()", drain=0.1))
     until_ready(process)
     process.send_signal(signal.SIGTERM)
     assert finish(process)[0] == -signal.SIGALRM
