@@ -50,7 +50,8 @@ class Slots:
 
     def used(self, holder: Holder) -> None:
         """Note that a holder has done something, and may be idle now."""
-        if self._holders.pop(holder, self) is None:
+        if holder in self._holders:
+            del self._holders[holder]
             self._holders[holder] = None
         self._changed.set()
 

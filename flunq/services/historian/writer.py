@@ -82,7 +82,7 @@ class Writer:
     async def order(self, order: Order, kind: type[T]) -> T:
         """Let the writer do something and return its answer."""
         async with self._turn:
-            await self._started()
+            await self._started()  # to wait for a slot is no work
             try:
                 async with asyncio.timeout(ORDER_SECONDS):
                     await self._write(ORDER, msgspec.json.encode(order))

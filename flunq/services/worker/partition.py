@@ -71,8 +71,6 @@ CALM_SECONDS = 10.0
 """An owner that lives for so long did not take over what kills processes."""
 A_MOMENT = 0.05
 """Seconds in which timers fire that are due already."""
-DOUBTED = -1
-"""In place of the number of lapses: the journal has to say who the owner is."""
 UNREACHED = (OutcomeUnknownError, StoreFullError)
 """Reasons to give a partition up for a moment and to take it over again."""
 BREATH = 8
@@ -106,7 +104,10 @@ class Partition:
         self._packs = Packs(context.database.state, context.database.blobs, settings.tenant, number)
         self._stop = asyncio.Event()
         self._questions: Questions
-        self._lapses = context.lapses
+        self._doubts = 0
+        """How often a newer owner was heard of."""
+        self._settled = (context.lapses, 0)
+        """The lapses and doubts since which the journal has taken a commit of ours."""
         self._checkpointer: Checkpointer | None = None
         self._suspects = Suspects(context.database.state, context.trials, settings.tenant, number)
         self._caught_up = asyncio.Event()
@@ -225,7 +226,7 @@ class Partition:
         """Doubt that the partition is ours still: who heard of a new owner may ask this one."""
         owner = self.owner
         if owner is not None and _new_owner(notice).epoch > owner.committer.settings.epoch:
-            self._lapses = DOUBTED
+            self._doubts += 1
             owner.spawn(self.is_certain(owner))
 
     # -- after a take-over ---------------------------------------------------------------------
@@ -297,17 +298,17 @@ class Partition:
         return await self._questions.answer(payload)
 
     async def is_certain(self, owner: Owner) -> bool:
-        """Tell whether this still is the owner; after a lapse of the lease the journal says so."""
+        """Tell whether this still is the owner; after a lapse or a doubt the journal says so."""
         context = self.context
-        lapses, now = context.lapses, asyncio.get_running_loop().time()
-        if lapses == self._lapses and now < context.certain_until:
+        known, now = (context.lapses, self._doubts), asyncio.get_running_loop().time()
+        if known == self._settled and now < context.certain_until:
             return True
         owner.committer.add(Entry(events=[]))
         try:
             await owner.committer.flushed()
         except FencedError:
             return False
-        self._lapses = max(self._lapses, lapses)
+        self._settled = max(self._settled, known)
         return True
 
     async def _take_reports(self, payload: bytes) -> bytes | None:
