@@ -23,8 +23,6 @@ NAMES = (
     "upkeep_messages",
     "upkeep_fsyncs",
 )
-_BUCKETS = ("KV_", "OBJ_")
-"""How the names of streams begin that hold leases, checkpoints and the like."""
 
 
 class Counters(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,7 +34,7 @@ class Counters(msgspec.Struct, frozen=True, kw_only=True):
     fsyncs: int | None
     """Messages that were forced to the disk by themselves; None where a timer forces them."""
     upkeep_messages: int
-    """Those of the messages that come with time or by and by: leases, positions, checkpoints."""
+    """Those that come with time or by and by: leases, positions, checkpoints, the audit."""
     upkeep_fsyncs: int | None
 
     @staticmethod
@@ -55,8 +53,9 @@ async def read_counters(cluster: BenchCluster) -> Counters | None:
         streams = await _streams(JetStream(connection))
     finally:
         await connection.release()
-    journal = streams[Names(cluster.engine.tenant).journal_stream]["state"]
-    upkeep = [info for name, info in streams.items() if name.startswith(_BUCKETS)]
+    names = Names(cluster.engine.tenant)
+    journal = streams[names.journal_stream]["state"]
+    upkeep = [info for name, info in streams.items() if not _carries_steps(name, names)]
     strict = cluster.durability == "strict"
     return Counters(
         commits=journal["last_seq"],
@@ -66,6 +65,17 @@ async def read_counters(cluster: BenchCluster) -> Counters | None:
         upkeep_messages=_stored(upkeep),
         upkeep_fsyncs=_forced(upkeep) if strict else None,
     )
+
+
+def _carries_steps(stream: str, names: Names) -> bool:
+    """Whether messages of this stream are there because an execution took a step."""
+    return stream in {
+        names.journal_stream,
+        names.inbox_stream,
+        names.tasks_stream,
+        names.events_stream,
+        names.schedules_stream,
+    }
 
 
 async def _streams(js: JetStream) -> dict[str, dict[str, Any]]:
