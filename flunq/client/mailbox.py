@@ -60,6 +60,8 @@ class Mailbox:
         self._moved: set[int] = set()
         """Partitions with a new owner, which does not know yet who waits."""
         self._news = asyncio.Event()
+        self._is_at_rest = True
+        """Whether nobody waits, so that nothing need be asked until there is news."""
         self._asker: asyncio.Task[None] | None = None
         self._listening = AsyncExitStack()
 
@@ -114,6 +116,8 @@ class Mailbox:
         waiter: _Waiter = loop.create_future()
         waiters = self._waiters.setdefault(execution, [])
         waiters.append(waiter)
+        if self._is_at_rest:
+            self._news.set()
         impatience = None
         if patience is not None:
             impatience = loop.create_task(self._while_heard(waiter, execution, patience))
@@ -176,8 +180,13 @@ class Mailbox:
 
     async def _ask_again(self) -> None:
         loop = asyncio.get_running_loop()
-        due = loop.time() + ASK_AGAIN_SECONDS
+        due: float | None = None
         while True:
+            if not self._waiters:
+                due = None
+            elif due is None:
+                due = loop.time() + ASK_AGAIN_SECONDS
+            self._is_at_rest = due is None
             with suppress(TimeoutError):
                 async with asyncio.timeout_at(due):
                     await self._news.wait()
@@ -187,7 +196,7 @@ class Mailbox:
                 if moved:
                     wanted = sorted(self._waiters.keys() | self._expected)
                     await self._ask_for([each for each in wanted if self._place(each) in moved])
-                if loop.time() >= due:
+                if due is not None and loop.time() >= due:
                     due = loop.time() + ASK_AGAIN_SECONDS
                     await self._ask_all()
             except Exception as error:  # noqa: BLE001 - whoever waits must hear of it

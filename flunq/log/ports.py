@@ -442,6 +442,14 @@ class KeyValue(Protocol):
         """Return the keys that start with ``prefix``."""
         ...
 
+    async def since(self, revision: int) -> list[Entry]:
+        """Return what was put after a revision and is still there, oldest first."""
+        ...
+
+    async def stamp(self) -> str:
+        """Return what is another text after every change, so that readers may save theirs."""
+        ...
+
     async def scour(self) -> None:
         """Leave nothing on disk of values that were replaced or deleted before; takes a while."""
         ...

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+ALONE_SECONDS = 10.0
+"""How often a node that is alone, and has what it should have, looks whether that is still so."""
+
 
 class PartitionManager:
     """Keeps the partitions of one tenant that fall to this node."""
@@ -146,7 +149,9 @@ class PartitionManager:
         return self._lease_ttl if len(self._membership.live) == 1 else self._lease_ttl / 4
 
     def _pause(self) -> float:
-        return self._lease_ttl / 3 if self._is_settled() else 0.02
+        if not self._is_settled():
+            return 0.02
+        return ALONE_SECONDS if len(self._membership.live) == 1 else self._lease_ttl / 3
 
     def _is_settled(self) -> bool:
         return self._wanted == set(self._running) and all(self.partition(n) for n in self._wanted)

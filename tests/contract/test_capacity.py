@@ -113,12 +113,14 @@ async def test_a_task_that_comes_again_is_counted(stream: EventStream) -> None:
 
 
 async def test_who_waits_for_tasks_is_seen(stream: EventStream) -> None:
+    await stream.tasks.publish("http", "x", b"task", message_id="1")
     async with aclosing(stream.tasks.pull(["http"], limit=lambda: 5)) as tasks:  # type: ignore[type-var]
+        assert await first(tasks) == b"task"
         async with asyncio.TaskGroup() as group:
             taking = group.create_task(first(tasks))
             await until(stream, lambda now: now.waiting > 0)
-            await stream.tasks.publish("http", "x", b"task", message_id="1")
-        assert taking.result() == b"task"
+            await stream.tasks.publish("http", "x", b"another", message_id="2")
+        assert taking.result() == b"another"
 
 
 async def test_what_all_tenants_share_is_seen_by_who_may(database: Database) -> None:

@@ -134,6 +134,38 @@ async def test_an_empty_value_is_a_value(database: Database, prefix: str) -> Non
     assert entry.value == b""
 
 
+async def test_what_was_put_after_a_revision_is_found(bucket: KeyValue, prefix: str) -> None:
+    before = await bucket.put(prefix + "before", b"0")
+    for key, value in (("a", b"1"), ("gone", b"2"), ("b", b"3"), ("a", b"4")):
+        await bucket.put(prefix + key, value)
+    await bucket.delete(prefix + "gone")
+    found = [entry for entry in await bucket.since(before) if entry.key.startswith(prefix)]
+    assert [(entry.key, entry.value) for entry in found] == [
+        (prefix + "b", b"3"),
+        (prefix + "a", b"4"),
+    ]
+    assert await bucket.since(found[-1].revision) == []
+
+
+async def test_the_stamp_changes_with_every_change_and_only_then(
+    bucket: KeyValue, prefix: str
+) -> None:
+    stamps = [await bucket.stamp()]
+    for change in (
+        bucket.put(prefix + "a", b"1"),
+        bucket.put(prefix + "a", b"1"),
+        bucket.put(prefix + "b", b"2"),
+        bucket.delete(prefix + "a"),
+        bucket.delete(prefix + "b"),
+    ):
+        await change
+        stamps.append(await bucket.stamp())
+        await bucket.get(prefix + "b")
+        await bucket.delete(prefix + "unknown")
+        assert await bucket.stamp() == stamps[-1]
+    assert len(set(stamps)) == len(stamps)
+
+
 async def test_scouring_keeps_every_value(database: Database, prefix: str) -> None:
     for number in range(5):
         await database.state.put(f"{prefix}{number}", b"old")

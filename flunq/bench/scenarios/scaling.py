@@ -26,7 +26,7 @@ WORKERS = (1, 2, 4)
 PARTITIONS = (1, 8, 32)
 PAYLOADS = (100, 10_000, 200_000)
 TASKS = (5, 50, 500)
-TENANTS = (1, 10, 100, 400)
+TENANTS = (1, 10, 100, 1000)
 """Each with five executions at least. With every tenant it takes the server longer to make one."""
 _MOST_BYTES = 100_000_000
 """What the payloads of one run may amount to in the journal."""

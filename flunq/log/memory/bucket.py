@@ -19,6 +19,7 @@ class MemoryBucket:
         self._entries: dict[str, Entry] = {}
         self._written: dict[str, int] = {}
         self._revision = 0
+        self._deletions = 0
 
     def get(self, key: str) -> Entry | None:
         """Return a key's entry."""
@@ -41,7 +42,7 @@ class MemoryBucket:
 
     def delete(self, key: str) -> None:
         """Remove a key if it is there."""
-        self._entries.pop(key, None)
+        self._deletions += self._entries.pop(key, None) is not None
         self._written.pop(key, None)
 
     def use(self, name: str) -> StreamUse:
@@ -55,6 +56,15 @@ class MemoryBucket:
             first_at=min(self._written.values(), default=None),
             last_at=max(self._written.values(), default=None),
         )
+
+    def since(self, revision: int) -> list[Entry]:
+        """Return the entries of later revisions, oldest first."""
+        found = [entry for entry in self._entries.values() if entry.revision > revision]
+        return sorted(found, key=lambda entry: entry.revision)
+
+    def stamp(self) -> str:
+        """Return what is another text after every change."""
+        return f"{self._revision} {self._deletions}"
 
     def keys(self, prefix: str) -> list[str]:
         """Return the keys with a prefix, sorted."""

@@ -56,6 +56,18 @@ class MemoryKeyValue(_Port):
         keys: list[str] = await self._do("keys", prefix, lambda: self._bucket.keys(prefix))
         return keys
 
+    async def since(self, revision: int) -> list[Entry]:
+        """Return what was put after a revision."""
+        found: list[Entry] = await self._do(
+            "since", str(revision), lambda: self._bucket.since(revision)
+        )
+        return found
+
+    async def stamp(self) -> str:
+        """Return what is another text after every change."""
+        stamp: str = await self._do("stamp", "", lambda: self._bucket.stamp())
+        return stamp
+
     async def scour(self) -> None:
         """Memory keeps nothing that was replaced or deleted."""
 

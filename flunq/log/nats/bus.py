@@ -35,7 +35,8 @@ class NatsBus:
 
     async def follow(self, *, after: int | None) -> AsyncIterator[Record]:
         """Yield events after a sequence (None: only new ones), for ever."""
-        reader = OrderedReader(self._js, self._names.events_stream, ">", after=after)
+        stream, heard_on = self._names.events_stream, self._names.all_events
+        reader = OrderedReader(self._js, stream, ">", after=after, heard_on=heard_on)
         async for batch in reader.batches():
             for record in batch:
                 yield record

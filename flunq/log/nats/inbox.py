@@ -47,7 +47,8 @@ class NatsInbox:
 
     async def read(self, partition: int, *, after: int) -> AsyncIterator[list[Record]]:
         """Yield batches of the partition's inputs after a sequence, for ever."""
-        reader = OrderedReader(self._js, self._stream, self._names.inbox(partition), after=after)
+        subject = self._names.inbox(partition)
+        reader = OrderedReader(self._js, self._stream, subject, after=after, heard_on=subject)
         async for batch in reader.batches():
             yield [_with_origin(record, partition) for record in batch]
 

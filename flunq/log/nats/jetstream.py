@@ -146,8 +146,15 @@ class JetStream:
 
     async def last(self, stream: str, subject: str) -> Record | None:
         """Return a subject's newest message, read from the stream's leader."""
+        return await self._message(stream, {"last_by_subj": subject})
+
+    async def next(self, stream: str, subject: str, *, after: int) -> Record | None:
+        """Return the oldest message of a subject after a sequence, read from the leader."""
+        return await self._message(stream, {"seq": after + 1, "next_by_subj": subject})
+
+    async def _message(self, stream: str, wanted: Mapping[str, Any]) -> Record | None:
         operation = f"STREAM.MSG.GET.{stream}"
-        body = msgspec.json.encode({"last_by_subj": subject})
+        body = msgspec.json.encode(wanted)
 
         async def ask() -> Record | None:
             reply = await self.connection.request(

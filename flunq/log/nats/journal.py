@@ -65,7 +65,8 @@ class NatsJournal:
 
     async def follow(self, *, after: int | None) -> AsyncIterator[Record]:
         """Yield records of all partitions after ``after`` (None: only new ones), for ever."""
-        reader = OrderedReader(self._js, self._stream, self._names.journals, after=after)
+        subject = self._names.journals
+        reader = OrderedReader(self._js, self._stream, subject, after=after, heard_on=subject)
         async for batch in reader.batches():
             for record in batch:
                 yield record

@@ -62,6 +62,21 @@ class NatsKeyValue:
         )
         return sorted(key for key in keys if key.startswith(prefix))
 
+    async def since(self, revision: int) -> list[Entry]:
+        """Return what was put after a revision and is still there, oldest first."""
+        found: list[Entry] = []
+        while record := await self._js.next(self._stream, f"{self._prefix}>", after=revision):
+            revision = record.seq
+            if "KV-Operation" not in record.headers and not record.subject.startswith(self._filler):
+                key = subject_to_key(record.subject[len(self._prefix) :])
+                found.append(Entry(key, record.data, record.seq))
+        return found
+
+    async def stamp(self) -> str:
+        """Return what is another text after every change: puts count up, deletions down."""
+        info = await self._js.insist(f"STREAM.INFO.{self._stream}")
+        return f"{info['created']} {info['state']['last_seq']} {info['state']['messages']}"
+
     async def scour(self) -> None:
         """Write every key anew beyond a filled-up file, so that the older files are empty."""
         try:

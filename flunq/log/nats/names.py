@@ -39,6 +39,7 @@ class Names:
         self.inboxes = f"flunq.inbox.{self._tenant}.*.*"
         self.tasks = f"flunq.tasks.{self._tenant}.*.*"
         self.events = [f"flunq.evt.{self._tenant}.{origin}.>" for origin in ("ext", "eng", "reg")]
+        self.all_events = f"flunq.evt.{self._tenant}.>"
         self.wakes = f"flunq.wake.{self._tenant}.*"
         self.schedules = f"flunq.schedule.{self._tenant}.*.*"
         self.dead_letters = f"flunq.dlq.{self._tenant}.>"

@@ -17,6 +17,7 @@ from flunq.log.nats.jetstream import (
 )
 from flunq.log.nats.names import partition_of_subject
 from flunq.log.nats.packing import unpack
+from flunq.log.nats.sleeping import AWAKE_SECONDS, may_sleep, until_stored
 from flunq.log.ports import NoResponderError, Record, RequestTimeoutError, StreamGoneError
 
 if TYPE_CHECKING:
@@ -28,14 +29,14 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 EXPIRES = 5.0
 """How long one pull stays open at the server."""
-QUIET_EXPIRES = 30.0
+QUIET_EXPIRES = 60.0
 """The same where nothing came for a while, and a lost consumer cannot go unnoticed."""
 BATCH = 256
 BATCH_BYTES = 16 * 1024 * 1024
 UNPACKED = 32
 """So many records are handed on at once."""
 _LONGEST_PAUSE = 1.0
-_QUIET_SECONDS = 30.0
+_STALLED_SECONDS = 240.0
 """After so long without a message the consumer is asked whether it holds something back."""
 
 
@@ -65,12 +66,25 @@ def parse_position(reply: bytes) -> Position:
 
 
 class OrderedReader:
-    """An ephemeral consumer without acknowledgements, made again from the position when lost."""
+    """An ephemeral consumer without acknowledgements, made again from the position when lost.
 
-    def __init__(self, js: JetStream, stream: str, subject: str, *, after: int | None) -> None:
+    Where nothing comes for a while it has no consumer: a subscription to ``heard_on``, where
+    everything that it reads is published, tells when it needs one again. None: it always has one.
+    """
+
+    def __init__(
+        self,
+        js: JetStream,
+        stream: str,
+        subject: str,
+        *,
+        after: int | None,
+        heard_on: str | None = None,
+    ) -> None:
         self._js = js
         self._stream = stream
         self._subject = subject
+        self._heard_on = heard_on
         self._position = after
         self._created: str | None = None
         self._consumer = ""
@@ -93,6 +107,7 @@ class OrderedReader:
                             yield batch
                     finally:
                         self._discard()
+                await self._sleep()
             except (_Restart, NoResponderError, RequestTimeoutError, ApiError) as reason:
                 pause = min(max(pause * 2, 0.02), _LONGEST_PAUSE)
                 level = logging.WARNING if pause == _LONGEST_PAUSE else logging.DEBUG
@@ -119,7 +134,7 @@ class OrderedReader:
             "deliver_policy": "by_start_sequence",
             "opt_start_seq": self._position + 1,
             "filter_subject": self._subject,
-            "inactive_threshold": 60_000_000_000,
+            "inactive_threshold": 180_000_000_000,
             "mem_storage": True,
             "num_replicas": 1,
         }
@@ -130,6 +145,7 @@ class OrderedReader:
         self._consumer, self._consumer_seq = name, 0
 
     async def _pull(self, answers: Collector) -> AsyncIterator[list[Record]]:
+        """Yield what comes; ends when nothing did for a while and something else will tell."""
         subject = f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{self._consumer}"
         quiet = unchecked = 0.0
         while True:
@@ -151,9 +167,21 @@ class OrderedReader:
                 if end:
                     break
             quiet, unchecked = (0.0, 0.0) if got else (quiet + expires, unchecked + expires)
-            if unchecked >= _QUIET_SECONDS:
+            if quiet >= AWAKE_SECONDS and self._may_sleep():
+                return
+            if unchecked >= _STALLED_SECONDS:
                 unchecked = 0.0
                 await self._check_stalled()
+
+    def _may_sleep(self) -> bool:
+        return self._heard_on is not None and may_sleep(self._js)
+
+    async def _sleep(self) -> None:
+        assert self._position is not None
+        assert self._heard_on is not None
+        await until_stored(
+            self._js, self._stream, self._subject, after=self._position, heard_on=self._heard_on
+        )
 
     def _patience(self, quiet: float) -> float:
         """Return how long the next pull stays open: idle readers cost a pull now and then."""

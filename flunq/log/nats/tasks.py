@@ -14,6 +14,7 @@ from flunq.log.nats.jetstream import ApiError, identity_block, parse_status
 from flunq.log.nats.kv import subjects
 from flunq.log.nats.names import EXECUTORS
 from flunq.log.nats.readers import ends_pull, parse_position
+from flunq.log.nats.sleeping import AWAKE_SECONDS, may_sleep, until_stored
 from flunq.log.ports import NoResponderError, RequestTimeoutError
 
 if TYPE_CHECKING:
@@ -170,21 +171,28 @@ class _Puller:
             self._ready.put_nowait(error)
 
     async def _pull_for_ever(self, kind: str) -> None:
-        """Pull one kind, making its consumer again when it is gone."""
+        """Pull one kind while there are tasks, making its consumer again when it is gone."""
         pause = 0.0
         while True:
             await asyncio.sleep(pause)
             try:
+                if may_sleep(self._js):
+                    await self._sleep(kind)
                 consumer = await self._ensure_consumer(kind)
                 with self._js.connection.channel() as answers:
                     quiet = 0.0
-                    while True:
+                    while quiet < AWAKE_SECONDS or not may_sleep(self._js):
                         expires, taken = await self._pull(consumer, answers, quiet)
                         quiet = 0.0 if taken else quiet + expires
                         pause = 0.0
             except (NoResponderError, RequestTimeoutError, ApiError) as reason:
                 _log.debug("pulling %s again: %s", kind, reason)
                 pause = min(max(pause * 2, 0.02), 1.0)
+
+    async def _sleep(self, kind: str) -> None:
+        """Return when there may be a task of this kind, begun elsewhere or not."""
+        stream, subject = self._names.tasks_stream, self._names.tasks_of_kind(kind)
+        await until_stored(self._js, stream, subject, after=0, heard_on=subject)
 
     async def _ensure_consumer(self, kind: str) -> str:
         name = f"{EXECUTORS}{token(kind)}"

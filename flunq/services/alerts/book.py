@@ -36,9 +36,18 @@ class AlertBook:
         self._places = f"{head}.alert-places"
         self._definitions = database.definitions
         self._state = database.state
+        self._found: dict[str, AlertRule] = {}
+        self._stamp = ""
 
     async def rules(self) -> dict[str, AlertRule]:
-        """Return all rules by name."""
+        """Return all rules by name; they are read again when something of the bucket changed."""
+        stamp = await self._definitions.stamp()
+        if stamp != self._stamp:
+            self._found = await self._read_rules()
+            self._stamp = stamp
+        return self._found
+
+    async def _read_rules(self) -> dict[str, AlertRule]:
         keys = sorted(await self._definitions.keys(self._rules))
         entries = [await self._definitions.get(key) for key in keys]
         rules = [_rule(entry.value) for entry in entries if entry is not None]

@@ -35,6 +35,8 @@ def next_merge(manifest: Manifest, *, now: int, everything: bool = False) -> lis
 
     A day that is over gets as few files as possible, one that goes on keeps few of each size.
     """
+    if len(manifest.files) < 2:
+        return []
     today = _day(now)
     by_day = sorted(manifest.files, key=lambda file: file.day, reverse=True)
     for day, files in groupby(by_day, key=lambda file: file.day):

@@ -30,11 +30,25 @@ class TenantRecords:
 
     def __init__(self, bucket: KeyValue) -> None:
         self._bucket = bucket
+        self._reading = asyncio.Lock()
+        self._known: dict[str, TenantRecord] = {}
+        self._stamp, self._revision = "", 0
 
     async def all(self) -> list[TenantRecord]:
-        """Return every tenant, by name."""
-        found = await asyncio.gather(*(self.find(name) for name in await self._bucket.keys()))
-        return [record for record in found if record is not None]
+        """Return every tenant, by name; only those that changed since the last time are read."""
+        async with self._reading:
+            stamp = await self._bucket.stamp()
+            if stamp != self._stamp:
+                await self._read_changes()
+                self._stamp = stamp
+            return [self._known[name] for name in sorted(self._known)]
+
+    async def _read_changes(self) -> None:
+        for entry in await self._bucket.since(self._revision):
+            self._known[entry.key] = _decoded(entry.key, entry.value)
+            self._revision = entry.revision
+        for gone in self._known.keys() - set(await self._bucket.keys()):
+            del self._known[gone]
 
     async def find(self, name: str) -> TenantRecord | None:
         """Return a tenant, if there is one."""
@@ -80,11 +94,15 @@ class TenantRecords:
         entry = await self._bucket.get(name)
         if entry is None:
             return None, 0
-        try:
-            return _decode(entry.value), entry.revision
-        except msgspec.MsgspecError as error:
-            log.error("the record of tenant %s is not readable: %s", name, error)
-            raise ConflictError(f"the record of tenant {name} is damaged") from error
+        return _decoded(name, entry.value), entry.revision
+
+
+def _decoded(name: str, value: bytes) -> TenantRecord:
+    try:
+        return _decode(value)
+    except msgspec.MsgspecError as error:
+        log.error("the record of tenant %s is not readable: %s", name, error)
+        raise ConflictError(f"the record of tenant {name} is damaged") from error
 
 
 def check_name(name: str) -> str:

@@ -67,6 +67,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+PAUSES_SECONDS = 60.0
+"""How old the pauses may be that an owner knows of which nothing runs."""
 CALM_SECONDS = 10.0
 """An owner that lives for so long did not take over what kills processes."""
 A_MOMENT = 0.05
@@ -476,8 +478,9 @@ class Partition:
     async def _look_at_pauses(self, owner: Owner) -> None:
         """Read them again, in case that nobody could tell this owner; finish what others began."""
         context = self.context
+        within = context.settings.sweep_seconds / 2 if owner.executions.live else PAUSES_SECONDS
         with suppress(OutcomeUnknownError, StoreFullError, ConflictError):
-            await context.pauses.keep_up(context.settings.sweep_seconds / 2)
+            await context.pauses.keep_up(within)
             if self.number == 0:
                 await context.tally.tell()
         owner.heeding.keep_up()

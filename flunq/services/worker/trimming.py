@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 LAG = 50_000
 """A partition this many sequences behind the archive is asked to write a marker."""
 MARK_TIMEOUT = 10.0
+MOST_SKIPPED = 16
+"""Of looks at a journal of which nothing can be forgotten and nothing more is archived."""
 
 
 def watermark_key(tenant: str) -> str:
@@ -37,6 +39,9 @@ class Trimmer:
 
     def __init__(self, context: WorkerContext) -> None:
         self._context = context
+        self._seen = (0, 0)
+        """The revision of the watermark at the last look, and what came of that."""
+        self._skip = self._skipped = 0
 
     async def run(self) -> None:
         """Trim from time to time."""
@@ -50,12 +55,20 @@ class Trimmer:
     async def trim(self) -> int:
         """Trim once; returns the sequence up to which the journal is no longer needed."""
         context = self._context
-        state = context.database.state
-        tenant = context.settings.tenant
-        entry = await state.get(watermark_key(tenant))
+        entry = await context.database.state.get(watermark_key(context.settings.tenant))
         if entry is None:
             return 0
-        archived = int(entry.value)
+        if entry.revision == self._seen[0] and self._skipped < self._skip:
+            self._skipped += 1
+            return self._seen[1]
+        limit = await self._trim(int(entry.value))
+        unchanged = (entry.revision, limit) == self._seen
+        self._skip = min(2 * self._skip + 1, MOST_SKIPPED) if unchanged else 0
+        self._seen, self._skipped = (entry.revision, limit), 0
+        return limit
+
+    async def _trim(self, archived: int) -> int:
+        context = self._context
         needed = {
             number: await self._kept_from(number)
             for number in await context.stream.journal.partitions()

@@ -17,6 +17,8 @@ from flunq.services.tenants.records import TenantRecords, check_name
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from flunq.log.ports import Entry
+
 ACME = TenantRecord(name="acme", partitions=2)
 
 
@@ -54,6 +56,40 @@ async def test_what_is_not_there_cannot_be_changed(records: TenantRecords) -> No
     with pytest.raises(NotFoundError):
         await records.change("nobody", lambda r: msgspec.structs.replace(r, state=READY))
     assert await records.find("nobody") is None
+
+
+async def test_what_somebody_else_changed_is_known(
+    records: TenantRecords, database: MemoryDatabase
+) -> None:
+    others, two = TenantRecords(database.tenants), msgspec.structs.replace(ACME, name="beta")
+    await others.add(ACME)
+    assert await records.all() == [ACME]
+    await others.add(two)
+    ready = await others.change("acme", lambda r: msgspec.structs.replace(r, state=READY))
+    assert await records.all() == [ready, two]
+    await others.remove("acme")
+    assert await records.all() == [two]
+
+
+async def test_records_are_read_once(
+    database: MemoryDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads = 0
+    since = database.tenants.since
+
+    async def counted(revision: int) -> list[Entry]:
+        nonlocal reads
+        found = await since(revision)
+        reads += len(found)
+        return found
+
+    monkeypatch.setattr(database.tenants, "since", counted)
+    records = TenantRecords(database.tenants)
+    for name in ("a", "b", "c"):
+        await records.add(msgspec.structs.replace(ACME, name=name))
+        await records.all()
+        await asyncio.gather(*(records.all() for _ in range(3)))
+    assert reads == 3
 
 
 async def test_a_damaged_record_is_an_error_and_no_empty_one(database: MemoryDatabase) -> None:
