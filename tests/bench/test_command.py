@@ -28,9 +28,9 @@ def test_a_scenario_that_does_not_exist_is_wrong_usage(tmp_path: Path) -> None:
 
 def test_a_saved_report_is_what_the_next_run_is_compared_with(tmp_path: Path) -> None:
     options = ["limits", "--executions", "3", "--in-flight", "2"]
-    saved = Flunq(tmp_path)("bench", *options, "--save", str(tmp_path))
+    saved = Flunq(tmp_path)("bench", *options, "--save", "reports/")
     assert saved.code == 0, saved.err
-    file = tmp_path / "limits-strict.json"
+    file = tmp_path / "reports" / "limits-strict.json"
     report = json.loads(file.read_bytes())
     assert report["command"].startswith("flunq bench limits --executions 3")
     assert report["machine"]["memory_bytes"] > 0

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from flunq.log.nats import NatsEventStream, readers, tasks
+from flunq.log.nats import NatsEventStream, readers, sleeping, tasks
 from flunq.log.nats.jetstream import JetStream
 from flunq.log.ports import StreamGoneError
 from tests.support.nats import nats_server, settings_for
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from flunq.log.nats.client import Receive
     from flunq.log.nats.server import NatsServer
 
 
@@ -111,6 +112,27 @@ async def test_what_came_while_the_server_was_away_is_read(server: NatsServer) -
         async with connected(server, "writer") as other:
             await other.inbox.publish(0, b"meanwhile", message_id="1")
         assert [record.data for record in await coming] == [b"meanwhile"]
+        await close(batches)
+
+
+async def test_what_was_not_heard_is_found_by_looking(
+    server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sleeping, "SECOND_LOOK_SECONDS", 0.3)
+    async with connected(server, "reader") as stream:
+        client = stream.connection.client
+        attach = client.attach
+
+        def deaf(subject: str, receive: Receive) -> int:
+            inputs = subject.startswith("flunq.inbox.")
+            return attach(subject, (lambda *_: None) if inputs else receive)
+
+        monkeypatch.setattr(client, "attach", deaf)
+        batches = stream.inbox.read(0, after=0)
+        coming = asyncio.create_task(next_within(batches))
+        await falls_asleep(stream, "INBOX")
+        await stream.inbox.publish(0, b"unheard", message_id="1")
+        assert [record.data for record in await coming] == [b"unheard"]
         await close(batches)
 
 

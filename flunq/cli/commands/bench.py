@@ -74,10 +74,10 @@ _Compare = Annotated[
     ),
 ]
 _Save = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
         "--save",
-        metavar="FILE",
+        metavar="FILE|DIR/",
         help="Keep the report as JSON; in a folder, as SCENARIO-DURABILITY.json.",
         rich_help_panel="Reports",
     ),
@@ -159,19 +159,23 @@ async def command(
     _show(report, before)
 
 
-def _keep(report: Report, save: Path | None, plot: Path | None) -> None:
+def _keep(report: Report, save: str | None, plot: Path | None) -> None:
     """Write the files that were asked for."""
     from flunq.bench.plot import svg
     from flunq.bench.report import curves, saved
 
     if save is not None:
-        _write(save / saved(report) if save.is_dir() else save, output.json_text(report) + "\n")
+        # A path knows no slash at its end, which says that a folder is meant.
+        is_folder = save.endswith("/") or Path(save).is_dir()
+        path = Path(save) / saved(report) if is_folder else Path(save)
+        _write(path, output.json_text(report) + "\n")
     if plot is not None:
         _write(plot, svg(curves(report)))
 
 
 def _write(path: Path, content: str) -> None:
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content, encoding="utf-8")
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}") from None

@@ -29,12 +29,14 @@ class LoopWatchdog:
         busy: Callable[[], bool],
         *,
         interval: float = 0.25,
+        idle_interval: float = 1.0,
         threshold: float = 0.25,
         logger: logging.Logger = _LOGGER,
     ) -> None:
         self._describe = describe
         self._busy = busy
         self._interval = interval
+        self._idle_interval = idle_interval
         self._threshold = threshold
         self._logger = logger
         self._stop = threading.Event()
@@ -58,9 +60,12 @@ class LoopWatchdog:
         self._answered.set()
 
     def _watch(self, loop: asyncio.AbstractEventLoop, thread: int) -> None:
-        while not self._stop.wait(self._interval):
+        pause = self._interval
+        while not self._stop.wait(pause):
             if not self._busy():
+                pause = self._idle_interval
                 continue
+            pause = self._interval
             self._answered.clear()
             try:
                 loop.call_soon_threadsafe(self._answered.set)
