@@ -146,12 +146,15 @@ class PartitionManager:
 
     def _calm(self) -> float:
         """A node that is alone has nobody to miss; whoever comes is heard at once."""
-        return self._lease_ttl if len(self._membership.live) == 1 else self._lease_ttl / 4
+        return self._lease_ttl if self._is_alone() else self._lease_ttl / 4
 
     def _pause(self) -> float:
         if not self._is_settled():
             return 0.02
-        return ALONE_SECONDS if len(self._membership.live) == 1 else self._lease_ttl / 3
+        return ALONE_SECONDS if self._is_alone() else self._lease_ttl / 3
+
+    def _is_alone(self) -> bool:
+        return len(self._membership.live) == 1
 
     def _is_settled(self) -> bool:
         return self._wanted == set(self._running) and all(self.partition(n) for n in self._wanted)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from flunq.log.nats.client import Receive
     from flunq.log.nats.server import NatsServer
+    from flunq.log.ports import Record
 
 
 @pytest.fixture(autouse=True)
@@ -64,6 +65,18 @@ async def falls_asleep(stream: NatsEventStream, kind: str) -> None:
                 await asyncio.sleep(0.01)
 
 
+@asynccontextmanager
+async def asleep(
+    stream: NatsEventStream, partition: int
+) -> AsyncIterator[asyncio.Task[list[Record]]]:
+    """Yield what the next inputs will be for a reader that has fallen asleep."""
+    batches = stream.inbox.read(partition, after=0)
+    coming = asyncio.create_task(next_within(batches))
+    await falls_asleep(stream, "INBOX")
+    yield coming
+    await close(batches)
+
+
 async def test_an_input_wakes_its_reader(server: NatsServer) -> None:
     async with connected(server, "reader") as stream, connected(server, "writer") as other:
         batches = stream.inbox.read(1, after=0)
@@ -78,15 +91,11 @@ async def test_an_input_wakes_its_reader(server: NatsServer) -> None:
 
 
 async def test_an_input_of_another_partition_wakes_nobody(server: NatsServer) -> None:
-    async with connected(server, "reader") as stream:
-        batches = stream.inbox.read(1, after=0)
-        coming = asyncio.create_task(next_within(batches))
-        await falls_asleep(stream, "INBOX")
+    async with connected(server, "reader") as stream, asleep(stream, 1) as coming:
         await stream.inbox.publish(0, b"for another", message_id="0")
         assert await consumers(stream, "INBOX") == 0
         await stream.inbox.publish(1, b"for this one", message_id="1")
         assert [record.data for record in await coming] == [b"for this one"]
-        await close(batches)
 
 
 async def test_commits_and_events_wake_who_follows(server: NatsServer) -> None:
@@ -103,16 +112,12 @@ async def test_commits_and_events_wake_who_follows(server: NatsServer) -> None:
 
 
 async def test_what_came_while_the_server_was_away_is_read(server: NatsServer) -> None:
-    async with connected(server, "reader") as stream:
-        batches = stream.inbox.read(0, after=0)
-        coming = asyncio.create_task(next_within(batches))
-        await falls_asleep(stream, "INBOX")
+    async with connected(server, "reader") as stream, asleep(stream, 0) as coming:
         await server.kill()
         await server.start()
         async with connected(server, "writer") as other:
             await other.inbox.publish(0, b"meanwhile", message_id="1")
         assert [record.data for record in await coming] == [b"meanwhile"]
-        await close(batches)
 
 
 async def test_what_was_not_heard_is_found_by_looking(
@@ -128,19 +133,13 @@ async def test_what_was_not_heard_is_found_by_looking(
             return attach(subject, (lambda *_: None) if inputs else receive)
 
         monkeypatch.setattr(client, "attach", deaf)
-        batches = stream.inbox.read(0, after=0)
-        coming = asyncio.create_task(next_within(batches))
-        await falls_asleep(stream, "INBOX")
-        await stream.inbox.publish(0, b"unheard", message_id="1")
-        assert [record.data for record in await coming] == [b"unheard"]
-        await close(batches)
+        async with asleep(stream, 0) as coming:
+            await stream.inbox.publish(0, b"unheard", message_id="1")
+            assert [record.data for record in await coming] == [b"unheard"]
 
 
 async def test_a_stream_that_was_made_again_is_noticed(server: NatsServer) -> None:
-    async with connected(server, "reader") as stream:
-        batches = stream.inbox.read(0, after=0)
-        coming = asyncio.create_task(next_within(batches))
-        await falls_asleep(stream, "INBOX")
+    async with connected(server, "reader") as stream, asleep(stream, 0) as coming:
         await JetStream(stream.connection).insist("STREAM.DELETE.FLUNQ_DEFAULT_INBOX")
         await stream.ensure(2)
         await stream.inbox.publish(0, b"into another stream", message_id="1")
