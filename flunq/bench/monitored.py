@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 SIZE = (120, 40)
 _PATIENCE = 20.0
+_BLINK = 2.0
+"""Seconds after which everything is drawn again."""
 _PAUSE = 0.03
 """Seconds between two keys of a hasty reader."""
 
@@ -97,7 +99,10 @@ class Subject:
         began = time.perf_counter()
         act()
         async with asyncio.timeout(_PATIENCE):
-            return await seen - began
+            while not (await asyncio.wait([seen], timeout=_BLINK))[0]:
+                # Only what changes is drawn: the text may be there since the frame before.
+                self.app.screen.refresh()
+        return seen.result() - began
 
     def press(self, key: str) -> None:
         """Press a key."""

@@ -1,10 +1,11 @@
-"""Who should own what: rendezvous hashing over the nodes that are alive.
+"""Who should own what: rendezvous hashing over the nodes that are alive, with equal shares.
 
 This only says who *should* own a partition. Who *does* is said by the journal's fence.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
@@ -36,9 +37,27 @@ def role_name(tenant: str, partition: int, total: int) -> str:
     return f"{tenant}-partition-{partition}-of-{total}"
 
 
-def assigned_node(role: str, nodes: Iterable[str]) -> str | None:
-    """Return the node that should hold a role; None if there is none."""
-    return max(nodes, key=lambda node: (_weight(role, node), node), default=None)
+def assigned_nodes(tenant: str, total: int, nodes: Iterable[str]) -> list[str]:
+    """Return the node that should hold each partition of a tenant; empty if there is no node.
+
+    A partition goes to the node that weighs most for it, unless that one has its fair share: no
+    node gets more than one partition more than another.
+    """
+    names = sorted(nodes)
+    if not names:
+        return []
+    share, larger = divmod(total, len(names))
+    held = dict.fromkeys(names, 0)
+    chosen: list[str] = []
+    for number in range(total):
+        role = role_name(tenant, number, total)
+        for node in sorted(names, key=partial(_weight, role), reverse=True):
+            if held[node] < share or (held[node] == share and larger):
+                break
+        larger -= held[node] == share
+        held[node] += 1
+        chosen.append(node)
+    return chosen
 
 
 def _weight(role: str, node: str) -> bytes:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from flunq.core.protocol import Reply, catalog_subject
 from flunq.core.tenancy import TenantLoad
-from flunq.services.assignment import assigned_node, role_name
+from flunq.services.assignment import assigned_nodes
 from flunq.services.background import Background
 from flunq.services.lasting import heard
 from flunq.services.membership import LOOK_SECONDS, Membership
@@ -165,12 +165,8 @@ class PartitionManager:
         if nodes == self._nodes:
             return
         self._nodes = nodes
-        self._wanted = {
-            number
-            for number in range(settings.partitions)
-            if assigned_node(role_name(settings.tenant, number, settings.partitions), nodes)
-            == settings.node
-        }
+        owners = assigned_nodes(settings.tenant, settings.partitions, nodes)
+        self._wanted = {number for number, node in enumerate(owners) if node == settings.node}
 
     def _settle(self, group: asyncio.TaskGroup) -> None:
         for number, (partition, task) in list(self._running.items()):

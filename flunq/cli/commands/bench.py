@@ -60,6 +60,10 @@ _Durability = Annotated[
     typer.Option("--durability", metavar="strict|fast", help="When data is fsynced."),
 ]
 _Workers = Annotated[int, typer.Option("--workers", min=1, metavar="N", help="Nodes.")]
+_Partitions = Annotated[
+    int | None,
+    typer.Option("--partitions", min=1, max=256, metavar="N", help="Partitions [as flunq up]."),
+]
 _Folder = Annotated[
     Path | None,
     typer.Option("--data", metavar="DIR", help="Where to put the temporary data folder."),
@@ -113,6 +117,7 @@ async def command(
     ] = None,
     repeat: Annotated[int, _count("--repeat", "Runs; the median is shown.")] = 1,
     workers: _Workers = 1,
+    partitions: _Partitions = None,
     folder: _Folder = None,
     compare: _Compare = None,
     save: _Save = None,
@@ -149,6 +154,7 @@ async def command(
         sizes=sizes,
         repeat=repeat,
         workers=workers,
+        partitions=partitions,
         folder=folder,
         command=shlex.join(("flunq", *sys.argv[1:])),
     )

@@ -59,7 +59,7 @@ PartitionsOption = Annotated[
         max=256,
         metavar="N",
         help="Partitions of a new tenant, fixed for ever: no more nodes than that share its work "
-        "[2 for one node, 8 and more for several].",
+        "[1 for one node, 8 and more for several].",
     ),
 ]
 ReplicasOption = Annotated[

@@ -18,7 +18,7 @@ from flunq.services.supervising.health import catching_up, health_problem
 from flunq.services.supervising.network import http_get
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from flunq.services.diagnosis.checks import Checker
     from flunq.services.supervising.statefile import ClusterState
@@ -95,7 +95,7 @@ def _server_checker(monitor: str, state: ClusterState, tenant: str) -> Checker:
             check_clock(variables, (asked + time.time()) / 2),
             check_durability(variables, state.durability),
             check_limits(variables),
-            await check_streams(monitor, tenant, state),
+            *await _stream_checks(monitor, tenant, state),
         ]
 
     return check
@@ -140,6 +140,18 @@ def _check_archive(archive: ArchiveState) -> Check:
         behind = f"{archive.behind_seconds:.0f} s behind the journal"
         return warn("archive", behind, "queries are right all the same; flunq lake status")
     return fail("archive", "it does not grow", "flunq lake status says why")
+
+
+def check_shares(workers: int, tenant: str, partitions: int) -> Check:
+    """Has every node a share of what a tenant's executions do?"""
+    value = f"{partitions} of tenant {tenant} for {workers} nodes"
+    if workers <= partitions:
+        return ok("partitions", value)
+    remedy = (
+        "the other nodes run tasks and take over when one dies; for executions that are shared: "
+        f"flunq tenants create NAME --partitions {2 * workers}"
+    )
+    return warn("partitions", value, remedy)
 
 
 async def check_health(monitor: str) -> Check:
@@ -219,19 +231,34 @@ def _mib(count: int) -> str:
     return f"{count / 1024 / 1024:,.1f}"
 
 
-async def check_streams(monitor: str, tenant: str, state: ClusterState) -> Check:
+async def _stream_checks(monitor: str, tenant: str, state: ClusterState) -> list[Check]:
+    from flunq.log.nats.names import Names
+
+    _, body = await http_get(f"{monitor}/jsz?accounts=1&streams=1&config=1", within=5.0)
+    streams = {stream["name"]: stream for stream in _streams(msgspec.json.decode(body))}
+    checks = [check_streams(streams, tenant, state.replicas)]
+    journal = streams.get(Names(tenant).journal_stream)
+    if journal is not None and state.workers > 1:
+        # Whoever takes a partition over says so in it, so each of them is there.
+        checks.append(check_shares(state.workers, tenant, journal["state"]["num_subjects"]))
+    return checks
+
+
+def check_streams(streams: Mapping[str, dict[str, Any]], tenant: str, replicas: int) -> Check:
     """Are the streams configured as declared?"""
     from flunq.log.nats.names import Names
     from flunq.log.nats.streams import differences, tenant_streams  # imports nats-py
 
-    _, body = await http_get(f"{monitor}/jsz?accounts=1&streams=1&config=1", within=5.0)
-    actual = {config["name"]: config for config in _configs(msgspec.json.decode(body))}
-    declared = tenant_streams(Names(tenant), state.replicas)
+    declared = tenant_streams(Names(tenant), replicas)
     found: list[str] = []
     for config in declared:
-        there = actual.get(config["name"])
-        found += [f"{config['name']} is missing"] if there is None else differences(config, there)
-    if len(found) == len(declared) and not any(c["name"] in actual for c in declared):
+        there = streams.get(config["name"])
+        found += (
+            [f"{config['name']} is missing"]
+            if there is None
+            else differences(config, there["config"])
+        )
+    if len(found) == len(declared) and not any(c["name"] in streams for c in declared):
         return ok("streams", f"tenant {tenant} has none yet")
     if found:
         more = f" and {len(found) - 3} more" if len(found) > 3 else ""
@@ -240,10 +267,9 @@ async def check_streams(monitor: str, tenant: str, state: ClusterState) -> Check
     return ok("streams", f"{len(declared)} of tenant {tenant} as declared")
 
 
-def _configs(answer: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _streams(answer: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for account in answer.get("account_details") or []:
-        for stream in account.get("stream_detail") or []:
-            yield stream["config"]
+        yield from account.get("stream_detail") or []
 
 
 async def check_greeting(url: str) -> Check:

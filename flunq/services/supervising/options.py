@@ -13,7 +13,7 @@ from flunq.services.identity.settings import IdentitySettings
 
 USUAL_PARTITIONS = 8
 """When it is not known how many nodes will share them."""
-FEWEST_PARTITIONS = 2
+FEWEST_PARTITIONS = 1
 """Of a cluster with one node: a second one finds work too."""
 
 

@@ -34,6 +34,8 @@ NONCE_HEADER = "Flunq-Nonce"
 EPOCH_HEADER = "Flunq-Epoch"
 MAX_COMMIT_BYTES = 768 * 1024
 """Stays below a server's smallest usual ``max_payload`` of 1 MiB with one call's events on top."""
+MANY_ENTRIES = 100
+"""A commit of so many entries is worth its price; see :meth:`Committer._gather`."""
 LONGEST_PAUSE = 0.25
 """Between two tries of a commit: an election among servers takes seconds, this must add little."""
 
@@ -92,6 +94,7 @@ class Committer:
         timestamp: Callable[[], str],
         release: Callable[[int, Sequence[Entry]], None],
         store_blobs: Callable[[Sequence[Entry]], Any],
+        expects_more: Callable[[], bool],
         turn: asyncio.Semaphore,
     ) -> None:
         self.settings = settings
@@ -108,6 +111,7 @@ class Committer:
         self._timestamp = timestamp
         self._release = release
         self._store_blobs = store_blobs
+        self._expects_more = expects_more
         self._turn = turn
         self._entries: deque[Entry] = deque()
         self._wanted = asyncio.Event()
@@ -156,6 +160,7 @@ class Committer:
         try:
             while True:
                 await self._wanted.wait()
+                await self._gather()
                 async with self._turn:
                     batch = self._take()
                     if any(entry.blobs for entry in batch):
@@ -172,6 +177,15 @@ class Committer:
                 if not barrier.done():
                     barrier.set_exception(FencedError("the owner stopped"))
                     barrier.exception()
+
+    async def _gather(self) -> None:
+        """Let a commit fill while more is due already.
+
+        What a commit costs besides its entries is work that the late ones would wait for.
+        """
+        few = MANY_ENTRIES
+        while len(self._entries) < few and self._expects_more():  # noqa: ASYNC110 - time passes
+            await asyncio.sleep(0)
 
     def _take(self) -> list[Entry]:
         batch: list[Entry] = []

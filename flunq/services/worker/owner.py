@@ -168,6 +168,7 @@ class Owner:
             timestamp=lambda: timestamp(context.clock.now()),
             release=self._release,
             store_blobs=self._store_blobs,
+            expects_more=lambda: self.timers.firing,
             turn=context.commit_turn,
         )
 

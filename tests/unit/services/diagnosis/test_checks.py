@@ -107,3 +107,12 @@ def test_few_file_descriptors_are_a_warning(monkeypatch: pytest.MonkeyPatch) -> 
     assert machine.check_descriptors().status == "warn"
     monkeypatch.setattr(resource, "getrlimit", lambda _: (256, 4096))
     assert machine.check_descriptors().status == "fail"
+
+
+@pytest.mark.parametrize(
+    ("workers", "partitions", "status"), [(1, 1, "ok"), (2, 2, "ok"), (3, 8, "ok"), (2, 1, "warn")]
+)
+def test_nodes_that_can_own_nothing_are_named(workers: int, partitions: int, status: str) -> None:
+    check = cluster.check_shares(workers, "acme", partitions)
+    assert check.status == status
+    assert f"{partitions} of tenant acme for {workers} nodes" in check.value

@@ -39,7 +39,7 @@ def test_three_servers_keep_three_copies(tmp_path: Path, nodes: int, replicas: i
 
 @pytest.mark.parametrize(
     ("workers", "named", "partitions"),
-    [(1, None, 2), (2, None, 8), (4, None, 8), (5, None, 16), (7, None, 16), (1, 8, 8), (2, 1, 1)],
+    [(1, None, 1), (2, None, 8), (4, None, 8), (5, None, 16), (7, None, 16), (1, 8, 8), (2, 1, 1)],
 )
 def test_a_new_tenant_has_as_many_partitions_as_its_nodes_share_well(
     workers: int, named: int | None, partitions: int, tmp_path: Path

@@ -10,6 +10,7 @@ import pytest
 
 from flunq.log.ports import OutcomeUnknownError, Record, SequenceConflictError, StoreFullError
 from flunq.services.worker.commit import (
+    MANY_ENTRIES,
     NONCE_HEADER,
     CommitSettings,
     Committer,
@@ -93,6 +94,8 @@ class Bench:
     def __init__(self, journal: ScriptedJournal, *, max_bytes: int = 1000) -> None:
         self.journal = journal
         self.released: list[tuple[int, int]] = []
+        self.due = 0
+        """How many entries are on their way, one in each turn of the loop."""
         settings = CommitSettings(
             partition=0, source="s", tenant="t", node="n", epoch=1, max_bytes=max_bytes
         )
@@ -105,6 +108,7 @@ class Bench:
             timestamp=lambda: "2026-01-01T00:00:00Z",
             release=self._release,
             store_blobs=self._store_blobs,
+            expects_more=lambda: self.due > 0,
             turn=asyncio.Semaphore(1),
         )
 
@@ -113,6 +117,17 @@ class Bench:
 
     async def _store_blobs(self, batch: Sequence[Entry]) -> None:
         await asyncio.sleep(0)
+
+    async def storm(self, due: int) -> None:
+        """Let entries come one after the other; return when all of them are committed."""
+        running = asyncio.create_task(self.committer.run())
+        self.due = due
+        while self.due:
+            self.due -= 1
+            self.committer.add(Entry(events=[b"{}"]))
+            await asyncio.sleep(0)
+        await self.committer.flushed()
+        running.cancel()
 
     async def commit(self, waves: list[int], size: int = 10) -> list[list[dict[str, Any]]]:
         """Add waves of entries, a moment apart; return the committed batches."""
@@ -135,6 +150,19 @@ def test_what_comes_while_a_commit_is_under_way_shares_the_next() -> None:
     bench = Bench(ScriptedJournal())
     run(bench, [1, 5, 3])
     assert bench.released == [(1, 1), (2, 8)]
+
+
+def test_a_commit_waits_for_what_is_due_already() -> None:
+    bench = Bench(ScriptedJournal(), max_bytes=100_000)
+    run_virtually(bench.storm(30), VirtualLoop())
+    assert bench.released == [(1, 30)]
+
+
+def test_a_commit_does_not_wait_for_all_of_a_storm() -> None:
+    bench = Bench(ScriptedJournal(), max_bytes=100_000)
+    run_virtually(bench.storm(3 * MANY_ENTRIES), VirtualLoop())
+    assert bench.released[0] == (1, MANY_ENTRIES)
+    assert sum(count for _, count in bench.released) == 3 * MANY_ENTRIES
 
 
 def test_a_commit_begins_with_its_own_event_and_counts() -> None:

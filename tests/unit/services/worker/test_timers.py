@@ -47,8 +47,8 @@ def test_timers_fire_in_order_and_never_early() -> None:
 
 def test_others_get_their_turn_between_the_slices_of_a_storm() -> None:
     fired = Fired()
-    turns: list[int] = []
-    fired.at_each_slice = lambda: turns.append(len(fired.seen))
+    turns: list[tuple[int, bool]] = []
+    fired.at_each_slice = lambda: turns.append((len(fired.seen), fired.timers.firing))
 
     async def main() -> None:
         due = fired.clock.now() + SECOND
@@ -57,7 +57,25 @@ def test_others_get_their_turn_between_the_slices_of_a_storm() -> None:
         await elapse(2.0)
 
     run_virtually(main(), fired.loop)
-    assert turns == [SLICE, 2 * SLICE, 3 * SLICE]
+    assert turns == [(SLICE, True), (2 * SLICE, True), (3 * SLICE, False)]
+
+
+def test_a_storm_is_over_when_the_clock_is_put_back() -> None:
+    fired = Fired()
+    fired.at_each_slice = lambda: fired.clock.jump(-3600)
+    left: list[bool] = []
+
+    async def main() -> None:
+        due = fired.clock.now() + SECOND
+        for number in range(2 * SLICE):
+            fired.timers.arm(f"e{number}", "t", due)
+        await elapse(2.0)
+        left.append(fired.timers.firing)
+        await elapse(3600)
+
+    run_virtually(main(), fired.loop)
+    assert left == [False]
+    assert len(fired.seen) == 2 * SLICE
 
 
 def test_a_far_timer_fires_when_somebody_sorts_the_near_ones() -> None:
