@@ -50,10 +50,9 @@ def assigned_nodes(tenant: str, total: int, nodes: Iterable[str]) -> list[str]:
     held = dict.fromkeys(names, 0)
     chosen: list[str] = []
     for number in range(total):
-        role = role_name(tenant, number, total)
-        for node in sorted(names, key=partial(_weight, role), reverse=True):
-            if held[node] < share or (held[node] == share and larger):
-                break
+        most = share + 1 if larger else share
+        free = [node for node in names if held[node] < most]
+        node = max(free, key=partial(_weight, role_name(tenant, number, total)))
         larger -= held[node] == share
         held[node] += 1
         chosen.append(node)
