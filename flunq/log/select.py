@@ -10,6 +10,7 @@ import os
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 EVENT_STREAMS = "flunq.event_streams"
 DATABASES = "flunq.databases"
 DEFAULT_BACKEND = "nats"
+
+
+_HERE = ("127.0.0.1", "::1", "localhost")
+CALM_SECONDS = 10.0
 
 
 class StreamSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,11 +53,22 @@ class StreamSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Tells other processes of the cluster that this one is of theirs; never shown."""
     ping_seconds: float = 1.0
     """How often the broker is asked for a sign of life; three that miss it end the connection."""
+    calm_seconds: float = 0.0
+    """How long it is not asked if nothing was sent to it; less than the above counts as that."""
     ack_wait: float = 30.0
     """Seconds after which a task that nobody finished or extended is delivered again."""
 
     def __repr__(self) -> str:
         return f"StreamSettings(url={self.url!r}, tenant={self.tenant!r}, name={self.name!r})"
+
+
+def calm_seconds(url: str) -> float:
+    """Return how long a process of the cluster, when it asks for nothing, may hear nothing.
+
+    The only broker, on this machine, is silent while it is stopped: leaving it would not help.
+    """
+    is_alone = "," not in url and urlsplit(url).hostname in _HERE
+    return CALM_SECONDS if is_alone else 0.0
 
 
 def event_stream(

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from flunq.errors import UsageError
-from flunq.log.select import StreamSettings
+from flunq.log.select import StreamSettings, calm_seconds
 from flunq.services.historian.settings import Pace
 from flunq.services.identity.keys import internal_proof
 from flunq.services.identity.settings import IdentitySettings
@@ -104,6 +104,7 @@ class ControlSettings(msgspec.Struct, frozen=True, kw_only=True):
             proof=self.proof,
             lease_ttl=self.lease_ttl,
             ping_seconds=1.0 if part in URGENT else 3.0,
+            calm_seconds=calm_seconds(self.nats_url),
         )
 
 

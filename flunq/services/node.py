@@ -17,7 +17,7 @@ import msgspec
 from flunq.core.protocol import node_subject
 from flunq.core.retention import retention_for
 from flunq.engines.jq_process import JqPool
-from flunq.log.select import StreamSettings, database, event_stream
+from flunq.log.select import StreamSettings, calm_seconds, database, event_stream
 from flunq.sdk.context import ExecutorContext, ExecutorSettings
 from flunq.sdk.egress import EgressPolicy
 from flunq.sdk.secrets import EnvironmentSecrets
@@ -96,6 +96,7 @@ async def run_node(settings: NodeSettings, ready: Callable[[], None], stop: asyn
         durability=settings.durability,
         name=settings.node,
         lease_ttl=settings.lease_ttl,
+        calm_seconds=calm_seconds(settings.nats_url),
     )
     async with event_stream(stream_settings) as stream, database(stream_settings) as store:
         await stream.ensure(settings.partitions)

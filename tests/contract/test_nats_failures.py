@@ -303,7 +303,6 @@ async def test_without_a_service_the_client_is_told(server: NatsServer) -> None:
 async def test_a_silent_network_is_left_even_with_much_unsent(
     server: NatsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flunq.log.nats.connection.WATCH_INTERVAL", 0.1)
     monkeypatch.setattr("flunq.log.nats.connection.PATIENCE", 0.3)
     async with proxy_to(server.config.port) as proxy:
         settings = msgspec.structs.replace(

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from flunq.log.nats.library import Client, Subscription
+from flunq.log.nats.library import Client, Subscription, errors
 from flunq.log.ports import MessageTooLargeError, TransportLostError
 
 if TYPE_CHECKING:
@@ -35,6 +36,12 @@ class DirectClient(Client):
     def __init__(self) -> None:
         super().__init__()
         self._direct: dict[int, Receive] = {}
+        self._heard = False
+        self._asked = asyncio.Event()
+        self.calm_seconds = 0.0
+        """How long the server may be silent when nothing was sent to it."""
+        self.when_down: Callable[[], None] = lambda: None
+        """Called when a connection that was there turns out to be broken."""
 
     def attach(self, subject: str, receive: Receive) -> int:
         """Subscribe; ``receive`` runs inside the read loop and must not block."""
@@ -54,6 +61,7 @@ class DirectClient(Client):
 
     def send(self, subject: str, data: bytes, *, reply: str = "", headers: bytes = b"") -> None:
         """Queue one message for the socket."""
+        self._asked.set()
         size = len(headers) + len(data)
         if size > self._max_payload:
             raise MessageTooLargeError(f"{size} bytes, the server takes {self._max_payload}")
@@ -126,11 +134,33 @@ class DirectClient(Client):
         # that may be silent, for minutes.
         if self.is_connected and self.options["allow_reconnect"]:
             self.abort()
+            self.when_down()
         await super()._process_op_err(e)
+
+    async def _ping_interval(self) -> None:
+        """Ask for a sign of life where nothing is heard after something was sent, or for long."""
+        usual = self.options["ping_interval"]
+        while True:
+            if not self._pings_outstanding:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self.calm_seconds - usual):
+                        await self._asked.wait()
+            self._asked.clear()
+            self._heard = False
+            await asyncio.sleep(usual)
+            if self._heard:
+                self._pings_outstanding = 0
+            elif self.is_connected:
+                self._pings_outstanding += 1
+                if self._pings_outstanding > self.options["max_outstanding_pings"]:
+                    await self._process_op_err(errors.StaleConnectionError())
+                    return
+                await self._send_ping()
 
     async def _process_msg(
         self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes
     ) -> None:
+        self._heard = True
         receive = self._direct.get(sid)
         if receive is None:
             await super()._process_msg(sid, subject, reply, data, headers)

@@ -39,7 +39,6 @@ NO_RESPONDERS = b"NATS/1.0 503"
 CONNECT_TIMEOUT = 2
 MOST_PINGS = 2
 """One more without an answer, and the network or the server is silent."""
-WATCH_INTERVAL = 1.0
 GIVE_UP_SECONDS = 0.2
 PATIENCE = 5.0
 """Seconds without a connection after which the watchdog cuts the socket."""
@@ -163,7 +162,7 @@ class Connection:
         self._opening = asyncio.Lock()
         self._up = asyncio.Event()
         self._lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self._watchdog: asyncio.Task[None] | None = None
+        self._cutting: asyncio.TimerHandle | None = None
         self._on_reconnect: dict[Callable[[], None], None] = {}
         self._last_error: Exception | None = None
         self._closing = False
@@ -344,6 +343,8 @@ class Connection:
 
     async def _open(self) -> None:
         self.client = DirectClient()
+        self.client.when_down = self._cut_later
+        self.client.calm_seconds = max(self.settings.ping_seconds, self.settings.calm_seconds)
         self._up.clear()
         await self._connect_once()
         require_version(self.client.server_version, f"the nats-server at {self.settings.url}")
@@ -353,7 +354,6 @@ class Connection:
             self._lost = asyncio.get_running_loop().create_future()
         self.client.attach(f"{self._prefix}*", self._receive)
         self._up.set()
-        self._watchdog = asyncio.create_task(self._watch(), name="nats-watchdog")
 
     async def _connect_once(self) -> None:
         """Connect without retries: only so does a wrong password say what it is."""
@@ -418,8 +418,7 @@ class Connection:
 
     async def _close(self) -> None:
         self._closing = True
-        if self._watchdog is not None:
-            self._watchdog.cancel()
+        self._keep_socket()
         self._fail_waiting(everything=True)
         if not await self._flushed(2.0):
             # A graceful end would wait for a peer that does not read, for many minutes.
@@ -441,20 +440,20 @@ class Connection:
             return False
         return True
 
-    async def _watch(self) -> None:
+    def _cut_later(self) -> None:
         """Cut a socket that stays unconnected: nats-py may wait for its end for minutes."""
-        loop = asyncio.get_running_loop()
-        down_since: float | None = None
-        while True:
-            await asyncio.sleep(WATCH_INTERVAL)
-            if self.client.is_connected:
-                down_since = None
-            elif down_since is None:
-                down_since = loop.time()
-            elif loop.time() - down_since > PATIENCE:
-                _log.warning("no connection to NATS for %g s, cutting the socket", PATIENCE)
-                self.client.abort()
-                down_since = loop.time()
+        self._keep_socket()
+        self._cutting = asyncio.get_running_loop().call_later(PATIENCE, self._cut_socket)
+
+    def _cut_socket(self) -> None:
+        if not self.client.is_connected:
+            _log.warning("no connection to NATS for %g s, cutting the socket", PATIENCE)
+            self.client.abort()
+            self._cut_later()
+
+    def _keep_socket(self) -> None:
+        if self._cutting is not None:
+            self._cutting.cancel()
 
     def _fail_waiting(self, *, everything: bool) -> None:
         for waiting in list(self._waiting.values()):
@@ -467,11 +466,13 @@ class Connection:
         self._fail_waiting(everything=False)
 
     async def _reconnected(self) -> None:
+        self._keep_socket()
         self._up.set()
         for call in list(self._on_reconnect):
             call()
 
     async def _closed(self) -> None:
+        self._keep_socket()
         if not self._closing and not self._lost.done():
             self._lost.set_result(f"NATS closed the connection: {self.client.last_error}")
         self._fail_waiting(everything=True)

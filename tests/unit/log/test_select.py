@@ -12,6 +12,7 @@ from flunq.log.select import (
     DATABASES,
     EVENT_STREAMS,
     StreamSettings,
+    calm_seconds,
     database,
     event_stream,
     installed,
@@ -50,3 +51,19 @@ def test_settings_do_not_show_the_password() -> None:
 def test_the_server_runner_does_without_the_client_library() -> None:
     code = "import flunq.log.nats.server, sys; sys.exit('nats' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("url", "is_calm"),
+    [
+        ("nats://127.0.0.1:4222", True),
+        ("nats://localhost", True),
+        ("tls://[::1]:4222", True),
+        ("nats://nats.example:4222", False),
+        ("nats://127.0.0.1:4222,nats://127.0.0.1:4223", False),
+    ],
+)
+def test_only_the_silence_of_a_lone_broker_of_this_machine_means_nothing(
+    url: str, is_calm: bool
+) -> None:
+    assert bool(calm_seconds(url)) is is_calm
