@@ -157,6 +157,10 @@ class DirectClient(Client):
                     return
                 await self._send_ping()
 
+    async def _process_pong(self) -> None:
+        self._heard = True
+        await super()._process_pong()
+
     async def _process_msg(
         self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes
     ) -> None:

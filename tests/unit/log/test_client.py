@@ -71,12 +71,14 @@ async def test_the_socket_of_an_attempt_that_failed_is_closed_by_the_next() -> N
 class Connected(DirectClient):
     """A client that believes itself connected, and what it does about a silent server."""
 
-    def __init__(self, loop: VirtualLoop, *, calm: float = 1.0) -> None:
+    def __init__(self, loop: VirtualLoop, *, calm: float = 1.0, answers: int = 0) -> None:
         super().__init__()
         self._status = self.CONNECTED
         self.options |= {"ping_interval": 1.0, "max_outstanding_pings": 2}
         self._max_payload = 100
         self.calm_seconds = calm
+        self.answers = answers
+        """How many pings the server answers."""
         self._loop = loop
         self._direct[1] = lambda *_: None
         self.pings: list[int] = []
@@ -84,6 +86,12 @@ class Connected(DirectClient):
 
     async def _send_ping(self, future: asyncio.Future[bool] | None = None) -> None:
         self.pings.append(self._seconds())
+        if len(self.pings) <= self.answers:
+            self._answer = asyncio.create_task(self._answer_soon())
+
+    async def _answer_soon(self) -> None:
+        await elapse(0.01)
+        await self._process_pong()
 
     async def _process_op_err(self, e: Exception) -> None:
         self.left_at = self._seconds()
@@ -122,6 +130,14 @@ def test_a_calm_client_that_asked_for_nothing_waits_longer() -> None:
     run_virtually(client.hear_until(0), loop)
     assert client.pings == [10, 11]
     assert client.left_at == 12
+
+
+def test_a_calm_client_goes_on_calmly_after_an_answer() -> None:
+    loop = VirtualLoop()
+    client = Connected(loop, calm=10.0, answers=2)
+    run_virtually(client.hear_until(0), loop)
+    assert client.pings == [10, 21, 32, 33]
+    assert client.left_at == 34
 
 
 def test_a_calm_client_that_gets_no_answer_waits_no_longer_than_others() -> None:
