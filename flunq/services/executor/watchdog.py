@@ -29,7 +29,7 @@ class LoopWatchdog:
         busy: Callable[[], bool],
         *,
         interval: float = 0.25,
-        idle_interval: float = 1.0,
+        idle_interval: float = 2.5,
         threshold: float = 0.25,
         logger: logging.Logger = _LOGGER,
     ) -> None:

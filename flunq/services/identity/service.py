@@ -60,7 +60,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 2.5
+LOOK_SECONDS = 5.0
 """How often a control process looks for changes of which it may have missed the news."""
 KEEP_SECONDS = 600.0
 CONNECT_SECONDS = 5.0
