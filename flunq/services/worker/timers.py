@@ -36,7 +36,7 @@ class Timers:
         self._heap: list[tuple[int, str, str]] = []
         self._far: dict[tuple[str, str], int] = {}
         self._buckets: dict[int, dict[tuple[str, str], None]] = {}
-        self._handle: asyncio.TimerHandle | None = None
+        self._handle: asyncio.Handle | None = None
         self._closed = False
         self.firing = False
         """More fire as soon as the loop has done what else there is."""
@@ -92,10 +92,13 @@ class Timers:
             self._handle = None
         if not self._heap or self._closed:
             return
-        # Whatever the clock says by now: somebody counts on more being fired at once.
-        due = 0 if self.firing else self._heap[0][0] - self._clock.now()
-        delay = max(0.0, due / 1_000_000)
-        self._handle = asyncio.get_running_loop().call_later(delay, self._due)
+        loop = asyncio.get_running_loop()
+        if self.firing:
+            # At once, whatever the clock says by now: somebody counts on it.
+            self._handle = loop.call_soon(self._due)
+        else:
+            delay = max(0.0, (self._heap[0][0] - self._clock.now()) / 1_000_000)
+            self._handle = loop.call_later(delay, self._due)
 
     def _due(self) -> None:
         self._handle, self.firing = None, False
