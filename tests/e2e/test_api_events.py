@@ -35,7 +35,8 @@ END = "io.serverlessworkflow.workflow.completed.v1"
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flunq]:
-    with running_cluster(tmp_path_factory.mktemp("events")) as flunq:
+    # Of several partitions, so that their events have to be merged.
+    with running_cluster(tmp_path_factory.mktemp("events"), "--partitions", "2") as flunq:
         yield flunq
 
 

@@ -248,7 +248,7 @@ def test_a_query_that_cannot_be_is_told_why(api: httpx.Client, query: str) -> No
 
 
 def test_the_cluster_says_who_is_alive_and_who_asks(api: httpx.Client) -> None:
-    assert api.get("/v1/cluster").json()["partitions"] == 2
+    assert api.get("/v1/cluster").json()["partitions"] == 1
     (node,) = api.get("/v1/nodes").json()["items"]
     assert "function:double" in node["kinds"]
     assert api.get("/v1/me").json()["role"] == "admin"

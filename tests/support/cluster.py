@@ -55,11 +55,11 @@ do:
 
 
 @contextmanager
-def running_cluster(home: Path, *, functions: str = FUNCTIONS) -> Iterator[Flunq]:
+def running_cluster(home: Path, *options: str, functions: str = FUNCTIONS) -> Iterator[Flunq]:
     """Start a cluster; yields the command line that talks to it."""
     flunq = Flunq(home)
     (home / "steps.py").write_text(functions)
-    started = flunq("up", "--detach", "--functions", "steps.py", "-q")
+    started = flunq("up", "--detach", "--functions", "steps.py", "-q", *options)
     try:
         assert started.code == 0, started.err
         yield flunq

@@ -41,7 +41,7 @@ MOST_PINGS = 2
 """One more without an answer, and the network or the server is silent."""
 GIVE_UP_SECONDS = 0.2
 PATIENCE = 5.0
-"""Seconds without a connection after which the watchdog cuts the socket."""
+"""Seconds without a connection after which the socket is cut."""
 
 
 class Reply(NamedTuple):
