@@ -219,7 +219,8 @@ class ConnectionPool:
         self._slots = asyncio.Semaphore(limit)
         self._free = limit
         self._idle: dict[Origin, list[Connection]] = {}
-        self._idle_count = 0
+        self._kept: dict[Connection, Origin] = {}
+        """All of them, the one that was not used for longest first."""
         self._sweep: asyncio.TimerHandle | None = None
 
     async def take(self, origin: Origin, *, fresh: bool = False) -> Connection:
@@ -228,8 +229,8 @@ class ConnectionPool:
         self._free -= 1
         try:
             while not fresh and (waiting := self._idle.get(origin)):
-                connection = waiting.pop()
-                self._idle_count -= 1
+                connection = waiting[-1]
+                self._forget(connection)
                 if connection.usable:
                     return connection
                 connection.close()
@@ -240,37 +241,46 @@ class ConnectionPool:
             raise
 
     def release(self, origin: Origin, connection: Connection) -> None:
-        """Keep a connection for later if it can be used again."""
+        """Keep a connection that can be used again, if need be instead of an older one."""
         self._free += 1
         self._slots.release()
-        if self._idle_count < self._free and connection.recycle():
-            self._idle.setdefault(origin, []).append(connection)
-            self._idle_count += 1
-            if self._sweep is None:
-                self._sweep = asyncio.get_running_loop().call_later(KEEPALIVE, self._close_old)
-        else:
+        if not connection.recycle():
             connection.close()
+            return
+        self._idle.setdefault(origin, []).append(connection)
+        self._kept[connection] = origin
+        while len(self._kept) > self._free:
+            self._drop(next(iter(self._kept)))
+        if self._sweep is None:
+            self._sweep = asyncio.get_running_loop().call_later(KEEPALIVE, self._close_old)
 
     def close(self) -> None:
         """Close what is not in use."""
         if self._sweep is not None:
             self._sweep.cancel()
             self._sweep = None
-        for connection in [c for kept in self._idle.values() for c in kept]:
-            connection.close()
-        self._idle.clear()
-        self._idle_count = 0
+        for connection in list(self._kept):
+            self._drop(connection)
+
+    def _forget(self, connection: Connection) -> None:
+        origin = self._kept.pop(connection)
+        kept = self._idle[origin]
+        if kept[-1] is connection:
+            kept.pop()
+        else:
+            kept.remove(connection)
+        if not kept:
+            del self._idle[origin]
+
+    def _drop(self, connection: Connection) -> None:
+        self._forget(connection)
+        connection.close()
 
     def _close_old(self) -> None:
         loop = asyncio.get_running_loop()
         oldest = loop.time() - KEEPALIVE
-        for origin, kept in list(self._idle.items()):
-            for connection in [c for c in kept if c.idle_since <= oldest or not c.usable]:
-                kept.remove(connection)
-                self._idle_count -= 1
-                connection.close()
-            if not kept:
-                del self._idle[origin]
+        for connection in [c for c in self._kept if c.idle_since <= oldest or not c.usable]:
+            self._drop(connection)
         self._sweep = loop.call_later(KEEPALIVE / 3, self._close_old) if self._idle else None
 
     async def _connect(self, origin: Origin) -> Connection:
