@@ -183,8 +183,8 @@ class Committer:
 
         What a commit costs besides its entries is work that the late ones would wait for.
         """
-        few = MANY_ENTRIES
-        while len(self._entries) < few and self._expects_more():  # noqa: ASYNC110 - time passes
+        # Each turn of the loop brings some more, so there is no event to wait for.
+        while len(self._entries) < MANY_ENTRIES and self._expects_more():  # noqa: ASYNC110
             await asyncio.sleep(0)
 
     def _take(self) -> list[Entry]:
