@@ -85,6 +85,8 @@ class Concealer:
 class CallSecrets:
     """The secrets of one call: whatever it was given is concealed in what it leaves behind."""
 
+    __slots__ = ("_concealer", "_grant", "_secrets", "_tell")
+
     def __init__(
         self,
         secrets: Secrets,
@@ -95,7 +97,19 @@ class CallSecrets:
         self._secrets = secrets
         self._grant = grant
         self._tell = tell
-        self.concealer = Concealer()
+        self._concealer: Concealer | None = None
+
+    @property
+    def conceals(self) -> bool:
+        """Whether there is anything to conceal; most calls have nothing."""
+        return self._concealer is not None
+
+    @property
+    def concealer(self) -> Concealer:
+        """Conceals what the call was given."""
+        if self._concealer is None:
+            self._concealer = Concealer()
+        return self._concealer
 
     def resolve(self, name: str) -> Any:
         """Return a secret's value."""

@@ -59,6 +59,7 @@ class NodeDispatcher:
         self._writer = f"{node}#{incarnation}"
         self._tenant = tenant
         self._pool = pool
+        self._kinds = frozenset(pool.kinds)
         self._stream = stream
         self._blobs = blobs
         self._backlog_limit = capacity * BACKLOG_PER_SLOT
@@ -76,7 +77,7 @@ class NodeDispatcher:
 
     def takes(self, kind: str) -> bool:
         """Tell whether this node runs such tasks and has room, or nobody else has."""
-        if not self._pool.hosts(kind) or self._pool.draining:
+        if kind not in self._kinds or self._pool.draining:
             return False
         return len(self._backlog) < self._backlog_limit or not self._others_run(kind)
 
@@ -85,8 +86,10 @@ class NodeDispatcher:
         if dispatch.task in self._held:
             return
         self._held.add(dispatch.task)
-        self._waits.produced(dispatch.task)
-        if self._backlog or not self._begin(dispatch):
+        if not self._backlog and self._begin(dispatch):
+            self._waits.begun_at_once()
+        else:
+            self._waits.produced(dispatch.task)
             self._backlog.push(dispatch)
 
     async def queue(self, dispatch: Dispatch) -> None:
@@ -170,10 +173,7 @@ class NodeDispatcher:
             log.warning("%d tasks go on elsewhere", len(self._held))
 
     def _begin(self, dispatch: Dispatch) -> bool:
-        begun = self._pool.submit(dispatch, self._done, delivery=dispatch.delivery)
-        if begun:
-            self._waits.consumed(dispatch.task)
-        return begun
+        return self._pool.submit(dispatch, self._done, delivery=dispatch.delivery)
 
     def _done(self, report: Report) -> None:
         # A withdrawn task is no longer held, and nobody wants its outcome.
@@ -189,6 +189,7 @@ class NodeDispatcher:
         while (first := self._backlog.first()) is not None and (
             first.task not in self._held or self._begin(first)
         ):
+            self._waits.consumed(first.task)
             self._backlog.pop()
 
     def _others_run(self, kind: str) -> bool:

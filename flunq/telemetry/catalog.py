@@ -110,6 +110,10 @@ class WaitMeter:
         gauge("flunq_task_queue_depth", tenant).read_from(lambda: len(self._since))
         gauge("flunq_task_queue_oldest_seconds", tenant).read_from(self.oldest)
 
+    def begun_at_once(self) -> None:
+        """Note that a task has not waited at all."""
+        self._seconds.observe(0.0)
+
     def produced(self, task: str) -> None:
         """Note that a task may begin."""
         self._since.setdefault(task, time.perf_counter())
@@ -132,8 +136,17 @@ class WaitMeter:
 
 def note_task(kind: str, begun: float, outcome: str) -> None:
     """Count an attempt of a task that began at a moment of the monotonic clock."""
-    counter("flunq_tasks_total", kind, outcome).inc()
-    histogram("flunq_task_duration_seconds", kind).observe(time.perf_counter() - begun)
+    total, seconds = _task_metrics(kind, outcome)
+    total.inc()
+    seconds.observe(time.perf_counter() - begun)
+
+
+@cache
+def _task_metrics(kind: str, outcome: str) -> tuple[Counter, Histogram]:
+    return (
+        counter("flunq_tasks_total", kind, outcome),
+        histogram("flunq_task_duration_seconds", kind),
+    )
 
 
 def describe_process(service: str, version: str, memory: Callable[[], float]) -> None:

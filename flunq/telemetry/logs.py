@@ -14,9 +14,11 @@ from typing import Any, TextIO
 
 import msgspec
 
-_execution: ContextVar[str | None] = ContextVar("flunq_execution", default=None)
-_task: ContextVar[str | None] = ContextVar("flunq_task", default=None)
-_trace: ContextVar[str | None] = ContextVar("flunq_trace", default=None)
+_NOTHING = (None, None, None)
+_about: ContextVar[tuple[str | None, str | None, str | None]] = ContextVar(
+    "flunq_about", default=_NOTHING
+)
+"""Execution, task and W3C trace context."""
 _CONTEXT = ("execution", "task", "trace")
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", *_CONTEXT}
 _TRACEPARENT_PARTS = 4
@@ -24,9 +26,7 @@ _TRACEPARENT_PARTS = 4
 
 def log_about(execution: str, task: str, traceparent: str | None) -> None:
     """Name what log lines of the running asyncio task are about from here on."""
-    _execution.set(execution)
-    _task.set(task)
-    _trace.set(trace_of(traceparent))
+    _about.set((execution, task, traceparent))
 
 
 def trace_of(traceparent: str | None) -> str | None:
@@ -40,9 +40,8 @@ class ContextFilter(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Let every record through, with its context."""
-        record.execution = _execution.get()
-        record.task = _task.get()
-        record.trace = _trace.get()
+        record.execution, record.task, traceparent = _about.get()
+        record.trace = trace_of(traceparent)
         return True
 
 

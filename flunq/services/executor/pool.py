@@ -274,15 +274,16 @@ class ExecutorPool:
                 failure = self._unexpected(run.dispatch, error)
         if run.expired and failure is None:
             failure = _TOO_LATE
-        concealer = run.secrets.concealer
-        if concealer:
+        if run.secrets.conceals:
+            concealer = run.secrets.concealer
             output = concealer.value(output)
             failure = None if failure is None else _concealed(failure, concealer)
         self._end(run)
         outcome = "stopped" if run.context.cancelled else "failed" if failure else "completed"
         note_task(run.dispatch.kind, begun, outcome)
         if run.context.cancelled:
-            _call_each(run.stopped)
+            for stopped in run.stopped:
+                stopped()
         else:
             self._tell(run, output, failure)
 
@@ -307,7 +308,8 @@ class ExecutorPool:
             self._names.pop(run.task, None)
         if not self._runs:
             self._idle.set()
-        _call_each(self._on_free)
+        for call in self._on_free:
+            call()
 
     def _expire(self, run: _Running) -> None:
         run.expired = True
@@ -365,8 +367,3 @@ def _concealed(failure: Failure, concealer: Concealer) -> Failure:
         title=None if failure.title is None else concealer.text(failure.title),
         detail=None if failure.detail is None else concealer.text(failure.detail),
     )
-
-
-def _call_each(callbacks: list[Callable[[], None]]) -> None:
-    for call in callbacks:
-        call()

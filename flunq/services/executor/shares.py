@@ -39,6 +39,12 @@ class PoolShares:
         self._shares.pop(tenant, None)
         self._waiting.pop(tenant, None)
 
+    def admits(self, tenant: str, task: str) -> bool:
+        """Tell whether a tenant may begin a task, as far as the others are concerned."""
+        if len(self._shares) < 2:
+            return True
+        return self.pool.runs(task, tenant) or self.left(tenant) > 0
+
     def left(self, tenant: str) -> int:
         """Return how many more tasks a tenant may begin."""
         free = self.pool.free()
@@ -112,7 +118,7 @@ class PoolShare:
         delivery: int = 1,
     ) -> bool:
         """Begin a task, or join it if it is in flight; False when it has no place here."""
-        begun = (self.runs(dispatch.task) or self.free() > 0) and self._pool.submit(
+        begun = self._shares.admits(self.tenant, dispatch.task) and self._pool.submit(
             dispatch,
             done,
             stopped=stopped,

@@ -245,9 +245,14 @@ class ApprovalLinks:
 class LinkSecrets:
     """Secrets of a tenant, and links of an execution unless a secret has their name."""
 
-    def __init__(self, others: Secrets, links: Callable[[], dict[str, str]]) -> None:
+    __slots__ = ("_execution", "_links", "_others")
+
+    def __init__(
+        self, others: Secrets, links: Callable[[str], dict[str, str]], execution: str
+    ) -> None:
         self._others = others
         self._links = links
+        self._execution = execution
 
     def resolve(self, name: str) -> Any:
         """Return a secret's value, or a mapping of tasks to links."""
@@ -256,7 +261,7 @@ class LinkSecrets:
         except TaskError:
             if name != LINKS_NAME:
                 raise
-            return self._links()
+            return self._links(self._execution)
 
 
 class OwnLinks(dict[str, str]):

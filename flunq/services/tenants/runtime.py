@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -213,9 +212,11 @@ class TenantRuntime:
         """The tenant's secrets, and links by which people answer this execution."""
         if self._links is None:
             return self.secrets
-        return LinkSecrets(
-            self.secrets, partial(own_links, self._links, self.tenant, execution, self._seconds())
-        )
+        return LinkSecrets(self.secrets, self._links_of, execution)
+
+    def _links_of(self, execution: str) -> dict[str, str]:
+        assert self._links is not None
+        return own_links(self._links, self.tenant, execution, self._seconds())
 
     def _catalog(self, context: WorkerContext) -> Catalog:
         settings = self.settings

@@ -35,6 +35,11 @@ class Bringing:
         self._owner = owner
         self._loading: dict[str, list[Job]] = {}
 
+    @property
+    def busy(self) -> bool:
+        """Whether any command waits for what is fetched."""
+        return bool(self._loading)
+
     def queue(self, execution: str, job: Job) -> bool:
         """Let a command wait behind others of its execution; False if there are none."""
         waiting = self._loading.get(execution)

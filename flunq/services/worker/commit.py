@@ -141,7 +141,7 @@ class Committer:
 
     def add(self, entry: Entry) -> None:
         """Put an entry into the next commit."""
-        entry.size = entry.weight()
+        entry.size = entry.size or entry.weight()
         self._entries.append(entry)
         self.buffered_bytes += entry.size
         self._added += 1

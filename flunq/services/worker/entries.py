@@ -43,9 +43,11 @@ class EntryWriter:
         """Add a decision to an entry."""
         threshold = self._settings.blob_threshold
         self._add(live, decision, entry, threshold)
-        if entry.weight() > MAX_ENTRY:
+        entry.size = entry.weight()
+        if entry.size > MAX_ENTRY:
             entry.events, entry.effects, entry.outbox, entry.blobs = [], [], [], []
             self._add(live, decision, entry, min(threshold, SMALL_VALUE))
+            entry.size = entry.weight()
         return entry
 
     def add_events(

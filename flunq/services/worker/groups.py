@@ -8,6 +8,8 @@ from flunq.core.events import GONE, QUARANTINED, TERMINAL_TYPES, WORKFLOW_STARTE
 from flunq.core.execution.gathering import GATHERED, JOINED
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from flunq.core.events import CloudEvent
 
 REMEMBERED = 5_000
@@ -32,10 +34,13 @@ class Groups:
         self.open, self.joined = dict(open_), dict(joined)
         self._collecting = {execution: group for group, execution in open_.items()}
 
-    def note(self, event: CloudEvent) -> None:
-        """Take in an event of an execution."""
-        if event.type not in _CONCERNED:
-            return
+    def note(self, events: Iterable[CloudEvent]) -> None:
+        """Take in events of executions."""
+        for event in events:
+            if event.type in _CONCERNED:
+                self._note(event)
+
+    def _note(self, event: CloudEvent) -> None:
         if event.type == JOINED:
             self.remember(event.data["start"], event.subject, event.data["fingerprint"])
         elif event.type == WORKFLOW_STARTED and "collects" in event.data:

@@ -123,7 +123,7 @@ class Heeding:
 
     def committed(self, live: Live, events: Sequence[CloudEvent]) -> None:
         """Count failures, where so many of them pause the workflow."""
-        rule = live.workflow_of().pause
+        rule = None if live.workflow is None else live.workflow.pause
         if rule is None or rule.scope != "workflow":
             return
         count = sum(event.type in _FAILURES for event in events)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from base64 import b64encode
+from functools import partial
 from hashlib import shake_128
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ from flunq.core.execution.commands import (
     Delete,
     Failure,
     Fire,
+    Join,
     Report,
     Start,
     WorkflowRef,
@@ -90,6 +92,10 @@ EVENT_ROOM = 16 * 1024
 _to_json = msgspec.json.Encoder().encode
 
 RETRY_SECONDS = 1.0
+_INNER = frozenset({Report, Continue})
+"""What the engine tells executions most of the time: there is nothing to fetch for it."""
+_EXAMINED = frozenset({Start, Fire, Delete})
+"""Commands that may be settled without the core."""
 WAKE_AHEAD = 20_000_000
 """Microseconds before its next timer that a sleeping execution is brought back."""
 
@@ -184,13 +190,16 @@ class Owner:
     def apply(self, job: Job) -> None:
         """Apply a command now, or as soon as its execution is in memory."""
         execution = job.command.id
+        live = self.executions.live.get(execution)
+        if live is not None and type(job.command) in _INNER and not self.bringing.busy:
+            self.decide(live, job)
+            return
         # What the inbox holds has been accepted: it waits until there is room.
         if isinstance(job.command, Start) and self.committer.full and job.inbox is None:
             self.settle(job, full(execution))
             return
         if self.bringing.queue(execution, job) or self.collector.missed(job):
             return
-        live = self.executions.live.get(execution)
         if not job.complete and is_incomplete(job.command):
             self.bringing.begin(execution, job)
         elif isinstance(job.command, RETURNS):
@@ -263,13 +272,19 @@ class Owner:
 
     def decide(self, live: Live, job: Job) -> None:
         """Let the core decide about a command."""
-        if self.collector.is_over(live, job) or self.heeding.refuses(live, job):
+        if type(job.command) is Join and self.collector.is_over(live, job):
+            return
+        if self.heeding.refuses(live, job):
             return
         command = job.command
         if live.tainted:
             self.answer_behind(job, Reply(code=200, id=command.id, status="quarantined"))
             return
-        if live.state is not None and self._is_settled_already(live, command, job):
+        if (
+            live.state is not None
+            and type(command) in _EXAMINED
+            and self._is_settled_already(live, command, job)
+        ):
             return
         try:
             crash_point("before-decide")
@@ -311,8 +326,7 @@ class Owner:
         assert state is not None
         entry = Entry(events=[], inbox=job.inbox, share=job.share)
         self.writer.write(live, decision, entry)
-        for event in decision.events:
-            self.executions.groups.note(event)
+        self.executions.groups.note(decision.events)
         live.seq = state.seq
         live.touched = self._loop.time()
         if job.mailbox:
@@ -327,21 +341,21 @@ class Owner:
             self._note_nothing(state, job, reply)
             return
         live.dirty = True
-        more = decision.need is None and state.has_work
-        execution = state.id
-
-        def settled(sequence: int) -> None:
-            live.first = live.first or sequence
-            live.last = sequence
-            self.hearing.follow_lifecycle(sequence)
-            self.heeding.committed(live, decision.events)
-            if job.settle is not None:
-                job.settle(reply)
-            if more:
-                self.submit(Job(Continue(id=execution)))
-
-        entry.settled = settled
+        entry.settled = partial(self._committed, live, decision, (job.settle, reply))
         self.committer.add(entry)
+
+    def _committed(
+        self, live: Live, decision: Decision, answer: tuple[Settle | None, Reply], sequence: int
+    ) -> None:
+        """Go on after a decision that is durable now."""
+        live.first = live.first or sequence
+        live.last = sequence
+        self.heeding.committed(live, decision.events)
+        settle, reply = answer
+        if settle is not None:
+            settle(reply)
+        if decision.more and decision.need is None:
+            self.submit(Job(Continue(id=reply.id)))
 
     def _note_nothing(self, state: State, job: Job, reply: Reply) -> None:
         """Deal with a decision without events, which may be a repeat of one under way."""
@@ -510,21 +524,25 @@ class Owner:
     # -- commits ---------------------------------------------------------------------------------
 
     def _commit_facts(self, batch: Sequence[Entry]) -> dict[str, Any]:
+        items: list[dict[str, Any]] = []
+        claims: list[tuple[str, str, int]] = []
+        padding = 0
         for entry in batch:
             if entry.inbox is not None:
                 self.inbox.consumed(entry.inbox)
             if entry.share is not None:
                 entry.share.settle()
+            items += entry.outbox
+            claims += entry.claims
+            padding += entry.padding
         facts: dict[str, Any] = {
             "inbox": self.inbox.facts(),
             "releasedThrough": self.outbox.released_through,
         }
-        items = [item for entry in batch for item in entry.outbox]
         if items:
             facts["outbox"] = items
-        if padding := sum(entry.padding for entry in batch):
+        if padding:
             facts["padding"] = _incompressible(padding, self.committer.number)
-        claims = [claim for entry in batch for claim in entry.claims]
         if claims:
             facts["claims"] = claims
         bus = self.hearing.facts()
@@ -555,8 +573,11 @@ class Owner:
     def _release(self, sequence: int, batch: Sequence[Entry]) -> None:
         """Let the effects of an acknowledged commit happen."""
         results: list[Result] = []
+        items: list[dict[str, Any]] = []
+        self.hearing.follow_lifecycle(sequence)
         for entry in batch:
             self.journal_bytes += entry.size
+            items += entry.outbox
             if entry.settled is not None:
                 entry.settled(sequence)
             for effect in entry.effects:
@@ -566,7 +587,6 @@ class Owner:
         crash_point("before-release")
         for result in results:
             self.tell(result)
-        items = [item for entry in batch for item in entry.outbox]
         self.outbox.add(sequence, items, self.open_dispatch)
         crash_point("after-release")
 

@@ -283,7 +283,7 @@ class Recovery:
     async def _fold_event(self, event: CloudEvent, sequence: int) -> Live | None:
         executions = self._executions
         execution = event.subject
-        executions.groups.note(event)
+        executions.groups.note([event])
         if event.type in GONE:
             executions.forget(execution)
             executions.bury(event.data.get("request", ""), micros(event.time))

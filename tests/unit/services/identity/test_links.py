@@ -162,7 +162,9 @@ async def test_nothing_is_kept_of_links_whose_time_is_over(bucket: KeyValue, pro
 async def test_an_execution_has_links_to_its_own_tasks(bucket: KeyValue) -> None:
     clock = HandClock()
     secrets = LinkSecrets(
-        MappingSecrets({"key": "v"}), lambda: own_links(LinkSigner(PROOF), "shop", "p9", clock.now)
+        MappingSecrets({"key": "v"}),
+        lambda execution: own_links(LinkSigner(PROOF), "shop", execution, clock.now),
+        "p9",
     )
     made = secrets.resolve(LINKS_NAME)
     assert "ask" in made and made["ask"] == made["ask"]
@@ -175,5 +177,5 @@ async def test_an_execution_has_links_to_its_own_tasks(bucket: KeyValue) -> None
 
 
 def test_a_secret_of_that_name_is_not_hidden() -> None:
-    secrets = LinkSecrets(MappingSecrets({LINKS_NAME: "mine"}), dict)
+    secrets = LinkSecrets(MappingSecrets({LINKS_NAME: "mine"}), lambda _: {}, "e1")
     assert secrets.resolve(LINKS_NAME) == "mine"
