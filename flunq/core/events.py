@@ -46,7 +46,7 @@ GONE = frozenset({DELETED, EXPIRED})
 TERMINAL_TYPES = frozenset({WORKFLOW_CANCELLED, WORKFLOW_FAULTED, WORKFLOW_COMPLETED, QUARANTINED})
 
 
-class CloudEvent(msgspec.Struct, kw_only=True, omit_defaults=False):
+class CloudEvent(msgspec.Struct, kw_only=True, omit_defaults=False, gc=False):
     """One CloudEvent of an execution; ``seq`` counts from 1 without gaps within ``subject``."""
 
     id: str

@@ -67,6 +67,7 @@ class Binder:
         self._rest = any(p.kind is p.VAR_KEYWORD for p in parameters)
         usable = [p for p in parameters if p.kind in (*_PLAIN, p.POSITIONAL_ONLY)]
         self._filled = [p for p in usable if p.name != self._step]
+        self._are_required = all(p.default is inspect.Parameter.empty for p in self._filled)
         self._positional = tuple(p.name for p in usable if p.kind is p.POSITIONAL_ONLY)
         self._whole = self._whole_type()
         self._model = self._arguments_model()
@@ -110,6 +111,8 @@ class Binder:
         if not isinstance(given, dict):
             raise self._invalid(f"expected an object with the arguments, got {given!r:.60}")
         filled = self._convert(given, self._model, "")
+        if self._are_required and not self._rest:
+            return msgspec.structs.asdict(filled)
         named = {
             p.name: value for p in self._filled if (value := getattr(filled, p.name)) is not _ABSENT
         }

@@ -73,7 +73,7 @@ class Join(msgspec.Struct, frozen=True, kw_only=True, tag="join"):
     """Tells its input from others."""
 
 
-class Report(msgspec.Struct, frozen=True, kw_only=True, tag="report"):
+class Report(msgspec.Struct, frozen=True, kw_only=True, tag="report", gc=False):
     """The outcome of one attempt of an effectful task: output, or failure."""
 
     id: str

@@ -11,7 +11,7 @@ from flunq.core.markers import Grant
 from flunq.core.traffic import Traffic
 
 
-class Dispatch(msgspec.Struct, frozen=True, kw_only=True, tag="dispatch"):
+class Dispatch(msgspec.Struct, frozen=True, kw_only=True, tag="dispatch", gc=False):
     """Run one attempt of an effectful task; open until its report arrives."""
 
     execution: str
@@ -60,7 +60,7 @@ class Disarm(msgspec.Struct, frozen=True, kw_only=True, tag="disarm"):
     timer: str
 
 
-class Finish(msgspec.Struct, frozen=True, kw_only=True, tag="finish"):
+class Finish(msgspec.Struct, frozen=True, kw_only=True, tag="finish", gc=False):
     """Tell whoever waits that the execution has ended."""
 
     execution: str

@@ -26,7 +26,7 @@ CHILD = "workflow"
 """The kind of the open tasks that are executions of their own; their id is the task's."""
 
 
-class OpenTask(msgspec.Struct, kw_only=True, omit_defaults=True):
+class OpenTask(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     """An attempt that was dispatched and has not reported."""
 
     step: int
@@ -151,7 +151,7 @@ class Extending(msgspec.Struct, kw_only=True, omit_defaults=True, tag="extension
     """Its raw output, if that is another one."""
 
 
-class Frame(msgspec.Struct, kw_only=True, omit_defaults=True):
+class Frame(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     """A running task; what it needs to go on and to tell about itself."""
 
     parent: int
@@ -194,7 +194,7 @@ class Begin(msgspec.Struct, omit_defaults=True, tag="begin"):
     """Sequence of the event that has the input."""
 
 
-class Enter(msgspec.Struct, omit_defaults=True, tag="enter"):
+class Enter(msgspec.Struct, omit_defaults=True, tag="enter", gc=False):
     """Start a task below frame ``step``."""
 
     step: int
@@ -213,7 +213,7 @@ class Spread(msgspec.Struct, omit_defaults=True, tag="spread"):
     at: int
 
 
-class Return(msgspec.Struct, omit_defaults=True, tag="return"):
+class Return(msgspec.Struct, omit_defaults=True, tag="return", gc=False):
     """The tasks below frame ``step`` have ended."""
 
     step: int
@@ -230,7 +230,7 @@ class Fail(msgspec.Struct, omit_defaults=True, tag="fail"):
     failure: Failure
 
 
-class Settle(msgspec.Struct, omit_defaults=True, tag="settle"):
+class Settle(msgspec.Struct, omit_defaults=True, tag="settle", gc=False):
     """The report on an open task was recorded and has to be acted upon."""
 
     step: int

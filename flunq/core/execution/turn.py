@@ -66,6 +66,7 @@ LEVELS_ABOVE = 24
 """Levels that events, commits and states put around a value, with room to spare."""
 
 _NOTHING: Mapping[str, Any] = {}
+_SCALARS = frozenset({type(None), bool, int, float})
 _encode = msgspec.json.Encoder().encode
 
 
@@ -86,13 +87,15 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
 class Outcome:
     """A transformed output and the context that it exported, not emitted yet."""
 
-    __slots__ = ("context", "output", "raw")
+    __slots__ = ("context", "output", "raw", "size")
 
-    def __init__(self, output: Any, context: Any = UNSET, raw: Any = UNSET) -> None:
+    def __init__(self, output: Any, size: int, context: Any = UNSET, raw: Any = UNSET) -> None:
         self.output = output
         self.context = context
         self.raw = raw
         """The raw output, if that is another one."""
+        self.size = size
+        """Approximate bytes of the output and the context."""
 
 
 def _directions(flow: Flow) -> dict[str, Any]:
@@ -201,10 +204,10 @@ class Turn:
         Raises TaskError for one that is too large, nested too deeply or no text at all: before
         anything is emitted, if the value was just made.
         """
-        if value is None or isinstance(value, (bool, int, float)):
-            return 8
         known = self._sizes.get(id(value))
         if known is None:
+            if type(value) in _SCALARS:
+                return 8
             known = self._measure(value)
             if known > MAX_VALUE:
                 raise problem("runtime", f"a value is larger than {MAX_VALUE >> 20} MiB")
@@ -334,10 +337,11 @@ class Turn:
         if task.export.schema is not None:
             exported = self.state.context if context is UNSET else context
             self.validate(task.export.schema, exported, "context")
-        self.size_of(step.output)
+        size = self.size_of(step.output)
         if context is not UNSET:
-            self.size_of(context)
-        return Outcome(step.output, context, UNSET if step.output is raw_output else raw_output)
+            size += self.size_of(context)
+        raw = UNSET if step.output is raw_output else raw_output
+        return Outcome(step.output, size, context, raw)
 
     def validate(self, schema: Schema, value: Any, what: str) -> None:
         """Raise the DSL's validation error if a value does not fit."""
@@ -427,10 +431,9 @@ class Turn:
     def complete(self, number: int, reference: str, outcome: Outcome, flow: Flow) -> None:
         """Record that a task has completed and where to go on."""
         members: dict[str, Any] = {"output": outcome.output}
-        self.size += self.size_of(outcome.output)
+        self.size += outcome.size
         if outcome.context is not UNSET:
             members["context"] = outcome.context
-            self.size += self.size_of(outcome.context)
         around = self.state.frames[self.state.frames[number].parent].local
         if type(around) is not Extending:
             members |= _directions(flow)

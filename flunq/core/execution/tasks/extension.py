@@ -50,7 +50,8 @@ class ExtensionHandler(Handler):
             self._go_on(turn, number, frame, "after", spec.after)
         else:
             kept = local.phase == "main" or local.hands
-            outcome = Outcome(item.output if kept else local.output, raw=local.raw)
+            output = item.output if kept else local.output
+            outcome = Outcome(output, turn.size_of(output), raw=local.raw)
             turn.complete(number, frame.reference, outcome, Flow(**local.flow))
 
     def _applies(self, turn: Turn, step: Step, name: str) -> bool:
