@@ -7,6 +7,7 @@ owner of the execution, as the engine's own command: clients never say what a st
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -37,6 +38,7 @@ from flunq.services.identity.audited import AuditedStream
 from flunq.services.lasting import while_connected
 from flunq.services.replaying.past import Past
 from flunq.services.replaying.sandbox import try_fork
+from flunq.services.sharing import Shared
 
 if TYPE_CHECKING:
     from flunq.core.protocol import Details
@@ -59,7 +61,7 @@ class Replaying:
     def __init__(self, client: Client, requests: Requests) -> None:
         self._client = client
         self._requests = requests
-        self._running: dict[str, asyncio.Task[Returned]] = {}
+        self._running: Shared[Returned] = Shared()
 
     async def answer(self, payload: bytes) -> bytes:
         """Answer one encoded question; never raises for what somebody asked."""
@@ -68,12 +70,7 @@ class Replaying:
     async def _value(self, question: ReplayQuestion) -> Any:
         if isinstance(question, TryFork):
             return await try_fork(self._client, question)
-        task = self._running.get(question.request)
-        if task is None:
-            task = asyncio.get_running_loop().create_task(self._return(question))
-            self._running[question.request] = task
-            task.add_done_callback(lambda _: self._running.pop(question.request, None))
-        return await asyncio.shield(task)
+        return await self._running.result(question.request, partial(self._return, question))
 
     async def _return(self, question: Retry | Rewind | Fork) -> Returned:
         past = Past(self._client, question.id)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from functools import partial
 from typing import TYPE_CHECKING, Self
 
 from flunq.client.client import Client
 from flunq.log.select import event_stream
+from flunq.services.sharing import Shared
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -25,7 +27,7 @@ class TenantClients:
         self._settings = settings
         self._most = most
         self._open: OrderedDict[str, Client] = OrderedDict()
-        self._opening: dict[str, asyncio.Task[Client]] = {}
+        self._opening: Shared[Client] = Shared()
         self._closing: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
@@ -40,13 +42,7 @@ class TenantClients:
         if client is not None:
             self._open.move_to_end(tenant)
             return client
-        opening = self._opening.get(tenant)
-        if opening is None:
-            opening = asyncio.create_task(self._connect(tenant))
-            self._opening[tenant] = opening
-            opening.add_done_callback(lambda _: self._opening.pop(tenant, None))
-        # Whoever else waits for it must not lose it to one that gives up.
-        return await asyncio.shield(opening)
+        return await self._opening.result(tenant, partial(self._connect, tenant))
 
     async def drop(self, tenant: str) -> None:
         """Close the client of a tenant that is gone."""
@@ -56,9 +52,7 @@ class TenantClients:
 
     async def aclose(self) -> None:
         """Close all of them."""
-        for opening in list(self._opening.values()):
-            opening.cancel()
-        await asyncio.gather(*self._opening.values(), return_exceptions=True)
+        await self._opening.aclose()
         while self._open:
             await self.drop(next(iter(self._open)))
         await asyncio.gather(*self._closing)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -16,6 +16,7 @@ from flunq.core.retention import Retention, retention_of
 from flunq.errors import NotFoundError, RejectedError
 from flunq.log.ports import Blobs, KeyValue, RevisionConflictError
 from flunq.services.contents import read_content
+from flunq.services.sharing import Shared
 
 if TYPE_CHECKING:
     from flunq.core.document.model import Workflow
@@ -59,7 +60,9 @@ class Definitions:
         self._compiled: dict[str, Workflow] = {}
         self._retentions: dict[str, Retention | None] = {}
         self._resolved: dict[str, tuple[int, WorkflowRef]] = {}
-        self._lookups: dict[str, asyncio.Future[WorkflowRef]] = {}
+        # One question for all who ask at the same time: a busy node has hundreds of starts.
+        self._lookups: Shared[WorkflowRef] = Shared()
+        self._compilations: Shared[Workflow] = Shared()
 
     def cached(self, digest: str) -> Workflow | None:
         """Return a workflow if it is in memory."""
@@ -67,9 +70,9 @@ class Definitions:
 
     def forget_names(self) -> None:
         """Ask again which version of a name is the newest."""
-        self._resolved.clear()
         # What is being looked up may be older than what was just registered.
-        self._lookups.clear()
+        self._resolved = {}
+        self._lookups.forget()
 
     def resolved(self, name: str) -> WorkflowRef | None:
         """Return what a name stands for if it was looked up a moment ago."""
@@ -82,13 +85,16 @@ class Definitions:
         """Return a workflow by digest; raises NotFoundError."""
         workflow = self._compiled.get(digest)
         if workflow is None:
-            entry = await self._bucket.get(self._digest_key(digest))
-            if entry is None:
-                raise NotFoundError(f"no definition with digest {digest[:12]}")
-            stored = msgspec.json.decode(entry.value, type=_Stored)
-            library = await self.library(stored.resources)
-            workflow = compile_workflow(stored.document, digest, library)
-            self._compiled[digest] = workflow
+            workflow = await self._compilations.result(digest, partial(self._compile, digest))
+        return workflow
+
+    async def _compile(self, digest: str) -> Workflow:
+        entry = await self._bucket.get(self._digest_key(digest))
+        if entry is None:
+            raise NotFoundError(f"no definition with digest {digest[:12]}")
+        stored = msgspec.json.decode(entry.value, type=_Stored)
+        library = await self.library(stored.resources)
+        workflow = self._compiled[digest] = compile_workflow(stored.document, digest, library)
         return workflow
 
     async def library(self, resources: dict[str, Bundled]) -> Library:
@@ -100,22 +106,17 @@ class Definitions:
     async def resolve(self, name: str) -> WorkflowRef:
         """Return what ``[namespace/]name[:version]`` stands for; raises NotFoundError."""
         known = self.resolved(name)
-        if known is not None:
-            return known
-        lookup = self._lookups.get(name)
-        if lookup is None:
-            # One question for all who ask at the same time: a busy node has hundreds of starts.
-            lookup = self._lookups[name] = asyncio.ensure_future(self._look_up(name))
-            lookup.add_done_callback(lambda done: self._looked_up(name, done))
-        return await asyncio.shield(lookup)
-
-    def _looked_up(self, name: str, done: asyncio.Future[WorkflowRef]) -> None:
-        if self._lookups.get(name) is done:
-            del self._lookups[name]
-            if not done.cancelled() and done.exception() is None:
-                self._resolved[name] = (self._clock.now() + LATEST_MICROSECONDS, done.result())
+        if known is None:
+            known = await self._lookups.result(name, partial(self._look_up, name))
+        return known
 
     async def _look_up(self, name: str) -> WorkflowRef:
+        resolved = self._resolved
+        ref = await self._newest(name)
+        resolved[name] = (self._clock.now() + LATEST_MICROSECONDS, ref)
+        return ref
+
+    async def _newest(self, name: str) -> WorkflowRef:
         namespace, plain, version = split_name(name)
         found_namespace, versions = await self._find(namespace, plain, name)
         chosen = versions.latest if version in (None, "latest") else version

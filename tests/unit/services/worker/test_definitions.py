@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from flunq.core.document.compiler import compile_workflow
 from flunq.core.reading import read_document
 from flunq.errors import NotFoundError, RejectedError
 from flunq.log.memory import MemoryBroker, MemoryDatabase
@@ -81,3 +83,19 @@ async def test_a_compiled_definition_is_found_by_digest(definitions: Definitions
     ref, _ = await apply(definitions)
     assert (await definitions.get(ref.digest)).name == "w"
     assert definitions.cached(ref.digest) is not None
+
+
+async def test_hundreds_who_need_it_at_once_compile_it_once(
+    definitions: Definitions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ref, _ = await apply(definitions)
+    compiled: list[str] = []
+
+    def counted(value: Any, digest: str, library: Any) -> Any:
+        compiled.append(digest)
+        return compile_workflow(value, digest, library)
+
+    monkeypatch.setattr("flunq.services.worker.definitions.compile_workflow", counted)
+    found = await asyncio.gather(*(definitions.get(ref.digest) for _ in range(300)))
+    assert compiled == [ref.digest]
+    assert all(workflow is found[0] for workflow in found)
