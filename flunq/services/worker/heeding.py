@@ -121,14 +121,16 @@ class Heeding:
             return Suspend(id=state.id, reason=pause.text, pause=pause.id)
         return Resume(id=state.id, pause=state.pause) if state.pause else None
 
-    def committed(self, live: Live, events: Sequence[CloudEvent]) -> None:
-        """Count failures, where so many of them pause the workflow."""
+    def failures(self, live: Live, events: Sequence[CloudEvent]) -> int:
+        """Return how many failures events tell of, where so many of them pause the workflow."""
         rule = None if live.workflow is None else live.workflow.pause
         if rule is None or rule.scope != "workflow":
-            return
-        count = sum(event.type in _FAILURES for event in events)
-        if count:
-            self._owner.context.tally.failed(live.workflow_of(), count, self._owner.spawn)
+            return 0
+        return sum(event.type in _FAILURES for event in events)
+
+    def count(self, live: Live, failures: int) -> None:
+        """Count failures that are durable."""
+        self._owner.context.tally.failed(live.workflow_of(), failures, self._owner.spawn)
 
     # -- when pauses change ------------------------------------------------------------------------
 

@@ -100,6 +100,19 @@ WAKE_AHEAD = 20_000_000
 """Microseconds before its next timer that a sleeping execution is brought back."""
 
 
+class _After(msgspec.Struct):
+    """What is left to do once a decision is durable.
+
+    Its events are not kept for so long: what is freed at once is still in the processor's cache.
+    """
+
+    live: Live
+    reply: Reply
+    settle: Settle | None
+    failures: int
+    more: bool
+
+
 class Owner:
     """The state machine of one partition, between recovery and hand-over."""
 
@@ -341,21 +354,27 @@ class Owner:
             self._note_nothing(state, job, reply)
             return
         live.dirty = True
-        entry.settled = partial(self._committed, live, decision, (job.settle, reply))
+        after = _After(
+            live=live,
+            reply=reply,
+            settle=job.settle,
+            failures=self.heeding.failures(live, decision.events),
+            more=decision.more and decision.need is None,
+        )
+        entry.settled = partial(self._committed, after)
         self.committer.add(entry)
 
-    def _committed(
-        self, live: Live, decision: Decision, answer: tuple[Settle | None, Reply], sequence: int
-    ) -> None:
+    def _committed(self, after: _After, sequence: int) -> None:
         """Go on after a decision that is durable now."""
+        live = after.live
         live.first = live.first or sequence
         live.last = sequence
-        self.heeding.committed(live, decision.events)
-        settle, reply = answer
-        if settle is not None:
-            settle(reply)
-        if decision.more and decision.need is None:
-            self.submit(Job(Continue(id=reply.id)))
+        if after.failures:
+            self.heeding.count(live, after.failures)
+        if after.settle is not None:
+            after.settle(after.reply)
+        if after.more:
+            self.submit(Job(Continue(id=after.reply.id)))
 
     def _note_nothing(self, state: State, job: Job, reply: Reply) -> None:
         """Deal with a decision without events, which may be a repeat of one under way."""
