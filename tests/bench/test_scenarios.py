@@ -28,6 +28,7 @@ def percentiles(prefix: str) -> set[str]:
 
 
 LIMITS = {
+    "python_calls_per_second",
     "fdatasync_p50_ms",
     "fdatasync_per_second",
     "loopback_p50_ms",
@@ -121,7 +122,8 @@ async def test_a_tiny_run_reports_every_figure(name: str, tiny: Tiny) -> None:
     report = await tiny(name)
     assert set(report.figures) == FIGURES[name]
     assert set(report.limits) == LIMITS
-    assert report.machine["python"]
+    assert {"python", "python_optimised"} <= report.machine.keys()
+    assert report.limits["python_calls_per_second"] > 0
     assert name in as_text(report)
     assert msgspec.json.decode(msgspec.json.encode(report))["scenario"] == name
 

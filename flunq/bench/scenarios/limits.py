@@ -1,4 +1,4 @@
-"""What the machine can do at most: the disk, the broker and the loopback by themselves."""
+"""What the machine can do at most: interpreter, disk, broker and loopback by themselves."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import os
 import tempfile
 import time
+import timeit
 from typing import TYPE_CHECKING, Any
 
 from flunq.bench.options import Sizes
@@ -24,6 +25,7 @@ _MESSAGE = b"x" * 256
 _STREAM = "FLUNQ_BENCH"
 _SUBJECT = "flunq.bench.raw"
 _MOST_IN_FLIGHT = 10
+_CALLS, _TRIES = 50_000, 5
 
 
 async def measure(cluster: BenchCluster, sizes: Sizes) -> dict[str, Any]:
@@ -31,10 +33,22 @@ async def measure(cluster: BenchCluster, sizes: Sizes) -> dict[str, Any]:
     count, in_flight = sizes.executions or 1, sizes.in_flight or 1
     cluster.tell("measuring what this machine can do at most")
     return {
+        "python_calls_per_second": _python(),
         **await asyncio.to_thread(_disk, cluster.data, count),
         **await _loopback(count),
         **await _broker(cluster, count, in_flight),
     }
+
+
+def _python() -> int:
+    """Call a function of Python that does next to nothing, again and again."""
+    best = min(timeit.repeat(_little, number=_CALLS, repeat=_TRIES))
+    return round(_CALLS / best)
+
+
+def _little() -> dict[str, int]:
+    number = 1
+    return {"a": number, "b": number + 1}
 
 
 def _disk(folder: Path | None, count: int) -> dict[str, Any]:
