@@ -173,16 +173,13 @@ class NodeDispatcher:
             log.warning("%d tasks go on elsewhere", len(self._held))
 
     def _begin(self, dispatch: Dispatch) -> bool:
-        return self._pool.submit(dispatch, self._done, delivery=dispatch.delivery)
-
-    def _done(self, report: Report) -> None:
-        # A withdrawn task is no longer held, and nobody wants its outcome.
-        if report.task in self._held:
-            self._send(report)
+        return self._pool.submit(dispatch, self._send, delivery=dispatch.delivery)
 
     def _send(self, report: Report) -> None:
-        self._unreported[report.task] = (self._loop.time(), report)
-        self._route(report)
+        # A withdrawn task is no longer held, and nobody wants its outcome.
+        if report.task in self._held:
+            self._unreported[report.task] = (self._loop.time(), report)
+            self._route(report)
 
     def _fill_slots(self) -> None:
         # What was withdrawn is still there, and is passed over.
