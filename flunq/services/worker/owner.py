@@ -22,6 +22,7 @@ from flunq.core.execution.commands import (
     Command,
     Continue,
     Delete,
+    Deliver,
     Failure,
     Fire,
     Join,
@@ -92,8 +93,8 @@ EVENT_ROOM = 16 * 1024
 _to_json = msgspec.json.Encoder().encode
 
 RETRY_SECONDS = 1.0
-_INNER = frozenset({Report, Continue})
-"""What the engine tells executions most of the time: there is nothing to fetch for it."""
+_INNER = frozenset({Report, Fire, Deliver, Continue})
+"""What the engine tells executions: there is nothing to fetch for it."""
 _EXAMINED = frozenset({Start, Fire, Delete})
 """Commands that may be settled without the core."""
 WAKE_AHEAD = 20_000_000
