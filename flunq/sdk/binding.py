@@ -111,11 +111,9 @@ class Binder:
         if not isinstance(given, dict):
             raise self._invalid(f"expected an object with the arguments, got {given!r:.60}")
         filled = self._convert(given, self._model, "")
-        if self._are_required and not self._rest:
-            return msgspec.structs.asdict(filled)
-        named = {
-            p.name: value for p in self._filled if (value := getattr(filled, p.name)) is not _ABSENT
-        }
+        named = msgspec.structs.asdict(filled)
+        if not self._are_required:
+            named = {name: value for name, value in named.items() if value is not _ABSENT}
         if self._rest:
             extra = given.keys() - named.keys() - {p.name for p in self._filled}
             named.update((name, given[name]) for name in extra)

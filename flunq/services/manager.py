@@ -76,15 +76,14 @@ class PartitionManager:
     def deliver(self, number: int, report: Report) -> bool:
         """Hand a report to a partition of this node; False if it is not here."""
         crash_point("before-report")
-        found = self._running.get(number)
-        owner = found[0].owner if found else None
-        if owner is None:
+        partition = self.partition(number)
+        if partition is None or partition.owner is None:
             return False
 
         def settle(_: Reply) -> None:
             self.context.dispatcher.reported(report.task)
 
-        owner.submit(Job(report, settle=settle))
+        partition.owner.submit(Job(report, settle=settle))
         return True
 
     async def wait_ready(self) -> None:

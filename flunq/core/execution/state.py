@@ -3,6 +3,9 @@
 A running task is a *frame*, numbered by the sequence of its ``task.created`` event (its *step*);
 frame 0 is the workflow itself. What can be done at once is in ``ready``; what the world owes the
 execution is in ``tasks`` (executors) and ``timers``.
+
+Structs that every step makes have ``gc=False``, here and among events, effects and commands: they
+hold JSON values, so none can be part of a cycle, and the collector need not follow them.
 """
 
 from __future__ import annotations

@@ -204,10 +204,10 @@ class Turn:
         Raises TaskError for one that is too large, nested too deeply or no text at all: before
         anything is emitted, if the value was just made.
         """
+        if type(value) in _SCALARS:
+            return 8
         known = self._sizes.get(id(value))
         if known is None:
-            if type(value) in _SCALARS:
-                return 8
             known = self._measure(value)
             if known > MAX_VALUE:
                 raise problem("runtime", f"a value is larger than {MAX_VALUE >> 20} MiB")

@@ -41,9 +41,7 @@ class PoolShares:
 
     def admits(self, tenant: str, task: str) -> bool:
         """Tell whether a tenant may begin a task, as far as the others are concerned."""
-        if len(self._shares) < 2:
-            return True
-        return self.pool.runs(task, tenant) or self.left(tenant) > 0
+        return len(self._shares) < 2 or self.pool.runs(task, tenant) or self.left(tenant) > 0
 
     def left(self, tenant: str) -> int:
         """Return how many more tasks a tenant may begin."""

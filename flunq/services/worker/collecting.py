@@ -90,16 +90,14 @@ class Collector:
             return False
         executions, execution = self._executions, join.id
         if execution in executions.live:
-            return self.is_over(executions.live[execution], job)
+            return self.is_over(executions.live[execution], job, join)
         if executions.ended(execution) is None and execution in executions.places:
             return False
         return self._again(job, join)
 
-    def is_over(self, live: Live, job: Job) -> bool:
+    def is_over(self, live: Live, job: Job, join: Join) -> bool:
         """Start a group anew if an execution has stopped to collect; tell whether it has."""
-        join, state = job.command, live.state
-        if not isinstance(join, Join):
-            return False
+        state = live.state
         if not live.tainted and state is not None and state.collecting is not None:
             return False
         return self._again(job, join)

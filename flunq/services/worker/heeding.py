@@ -14,10 +14,6 @@ import msgspec
 
 from flunq.core import events as types
 from flunq.core.execution.commands import (
-    Continue,
-    Deliver,
-    Fire,
-    Report,
     Restore,
     Resume,
     Start,
@@ -27,7 +23,7 @@ from flunq.core.execution.state import Begin, decode_state
 from flunq.core.protocol import Reply
 from flunq.errors import ConflictError
 from flunq.services.worker.executions import STATUS_CODES
-from flunq.services.worker.jobs import Job
+from flunq.services.worker.jobs import STEPS, Job
 from flunq.services.worker.packs import StaleCheckpointError
 from flunq.services.worker.patience import patiently
 
@@ -44,8 +40,6 @@ if TYPE_CHECKING:
 
 SLICE = 32
 """Executions that are looked at before other work of the process gets its turn."""
-_STEPS = (Report, Fire, Deliver, Continue)
-"""After these an execution may take its next step."""
 _FAILURES = (types.TASK_RETRIED, types.WORKFLOW_FAULTED)
 _SUSPENDED = STATUS_CODES.index("suspended")
 
@@ -82,7 +76,7 @@ class Heeding:
             job.command = msgspec.structs.replace(command, despite=pause.id)
         elif isinstance(command, Restore) and pause is not None and not pause.starts_only:
             return self._refuses_return(live, job, pause)
-        elif isinstance(command, _STEPS) and live.state is not None:
+        elif type(command) in STEPS and live.state is not None:
             due = self._due(live.state)
             if isinstance(due, Suspend):
                 self._owner.decide(live, Job(due))
@@ -123,7 +117,7 @@ class Heeding:
 
     def failures(self, live: Live, events: Sequence[CloudEvent]) -> int:
         """Return how many failures events tell of, where so many of them pause the workflow."""
-        rule = None if live.workflow is None else live.workflow.pause
+        rule = live.workflow_of().pause
         if rule is None or rule.scope != "workflow":
             return 0
         return sum(event.type in _FAILURES for event in events)

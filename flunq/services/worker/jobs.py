@@ -10,6 +10,7 @@ import msgspec
 from flunq.core.claims import is_reference
 from flunq.core.execution.commands import (
     Command,
+    Continue,
     Deliver,
     Fire,
     Migrate,
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from flunq.core.execution.state import State
 
 Settle = Callable[[Reply], None]
+STEPS = frozenset({Report, Fire, Deliver, Continue})
+"""What the engine tells an execution: it may take its next step, and there is nothing to fetch."""
 
 
 class Job(msgspec.Struct):

@@ -22,7 +22,6 @@ from flunq.core.execution.commands import (
     Command,
     Continue,
     Delete,
-    Deliver,
     Failure,
     Fire,
     Join,
@@ -52,6 +51,7 @@ from flunq.services.worker.fingerprint import fingerprint, same_start
 from flunq.services.worker.hearing import Hearing
 from flunq.services.worker.heeding import Heeding
 from flunq.services.worker.jobs import (
+    STEPS,
     Job,
     Settle,
     conflict,
@@ -93,8 +93,6 @@ EVENT_ROOM = 16 * 1024
 _to_json = msgspec.json.Encoder().encode
 
 RETRY_SECONDS = 1.0
-_INNER = frozenset({Report, Fire, Deliver, Continue})
-"""What the engine tells executions: there is nothing to fetch for it."""
 _EXAMINED = frozenset({Start, Fire, Delete})
 """Commands that may be settled without the core."""
 WAKE_AHEAD = 20_000_000
@@ -205,7 +203,7 @@ class Owner:
         """Apply a command now, or as soon as its execution is in memory."""
         execution = job.command.id
         live = self.executions.live.get(execution)
-        if live is not None and type(job.command) in _INNER and not self.bringing.busy:
+        if live is not None and type(job.command) in STEPS and not self.bringing.busy:
             self.decide(live, job)
             return
         # What the inbox holds has been accepted: it waits until there is room.
@@ -286,7 +284,8 @@ class Owner:
 
     def decide(self, live: Live, job: Job) -> None:
         """Let the core decide about a command."""
-        if type(job.command) is Join and self.collector.is_over(live, job):
+        join = job.command
+        if isinstance(join, Join) and self.collector.is_over(live, job, join):
             return
         if self.heeding.refuses(live, job):
             return
