@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flunq.bench.processes import CLIENT, cpu_between, memory_of, read_usage
+from flunq.bench.processes import CLIENT, cpu_between, memory_of, memory_together, read_usage
 from flunq.errors import InternalError
 from flunq.services.supervising.layout import DataDirectory
 from flunq.services.supervising.statefile import read_state
@@ -72,10 +72,11 @@ async def _idle(data: Path, seconds: float) -> dict[str, Any]:
     taken = max(time.perf_counter() - began, 0.001)
     after = read_usage(pids)
     cpu = {name: used / taken * 100 for name, used in cpu_between(before, after).items()}
-    memory = memory_of(after)
+    memory, together = memory_of(after), memory_together(pids.values())
     del cpu[CLIENT], memory[CLIENT]
     return {
         "idle_bytes": {**memory, "all": sum(memory.values())},
+        "idle_bytes_together": together,
         "idle_cpu_percent": {
             **{name: round(share, 2) for name, share in cpu.items()},
             "all": round(sum(cpu.values()), 2),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 CLIENT = "client"
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -51,6 +51,14 @@ def written_between(before: Mapping[str, Usage], after: Mapping[str, Usage]) -> 
 def memory_of(readings: Mapping[str, Usage]) -> dict[str, int]:
     """Return the resident bytes of each process."""
     return {name: usage.resident for name, usage in readings.items()}
+
+
+def memory_together(pids: Iterable[int]) -> int:
+    """Return the bytes that processes have together: a page that several share counts once.
+
+    What each has of the libraries that all of them use is in its resident bytes, too.
+    """
+    return 1024 * sum(_member(Path("/proc") / str(pid) / "smaps_rollup", "Pss:") for pid in pids)
 
 
 def peak_of(readings: Mapping[str, Usage]) -> dict[str, int]:

@@ -62,9 +62,9 @@ FIGURES = {
     | {"first_part_ms_per_step", "last_part_ms_per_step", "last_to_first"},
     "footprint": {
         *("help_seconds", "run_hello_seconds", "up_ready_seconds"),
-        *("idle_bytes", "idle_cpu_percent", "load_peak_bytes", "sleeping_executions"),
-        *("sleeping_started_per_second", "node_bytes_before", "node_bytes_asleep"),
-        *("node_bytes_peak", "bytes_per_sleeping_execution", "bytes_asleep"),
+        *("idle_bytes", "idle_bytes_together", "idle_cpu_percent", "load_peak_bytes"),
+        *("sleeping_executions", "sleeping_started_per_second", "node_bytes_before"),
+        *("node_bytes_asleep", "node_bytes_peak", "bytes_per_sleeping_execution", "bytes_asleep"),
         *("bytes_per_further_sleeping_execution", "node_bytes_at_a_million"),
     },
     "soak": percentiles("start_to_result")

@@ -20,6 +20,7 @@ from flunq.services.worker import commit, owner, recovery
 from flunq.services.worker.adoption import Adoption
 from flunq.services.worker.checkpoint import Checkpointer
 from flunq.services.worker.commit import EPOCH_HEADER, NONCE_HEADER, Committer, FencedError
+from flunq.services.worker.foresight import Foreseen
 from flunq.services.worker.inbox import InboxPosition
 from flunq.services.worker.outbox import Outbox
 from flunq.services.worker.owner import Owner
@@ -27,7 +28,7 @@ from flunq.services.worker.packs import Packs
 from flunq.services.worker.partition import Partition
 from flunq.services.worker.recovery import Recovery, read_head
 from flunq.services.worker.requeue import Requeue
-from flunq.services.worker.timers import Timers
+from flunq.services.worker.timers import Moment, Timers
 
 Defect = Callable[[], AbstractContextManager[None]]
 DEFECTS: dict[str, Defect] = {}
@@ -94,12 +95,12 @@ def answered_before_commit() -> Iterator[None]:
     """Whoever sent a command is answered although nothing is durable yet."""
     real = Owner._note
 
-    def note(self: Owner, live: Any, decision: Any, job: Any) -> None:
+    def note(self: Owner, live: Any, decision: Any, job: Any, events: Any) -> None:
         if job.settle is not None and decision.events:
             code = 201 if isinstance(job.command, Start) else 200
             job.settle(Reply(code=code, id=job.command.id, status=live.state.status))
             job.settle = None
-        real(self, live, decision, job)
+        real(self, live, decision, job, events)
 
     with patch.object(Owner, "_note", note):
         yield
@@ -301,8 +302,9 @@ def timers_fire_early() -> Iterator[None]:
     def early(self: Timers, execution: str, timer: str, due: int) -> None:
         arm(self, execution, timer, due - EARLY)
 
-    def timer_due(self: Owner, execution: str, timer: str, due: int) -> None:
-        due_of(self, execution, timer, due + EARLY)
+    def timer_due(self: Owner, moment: Moment) -> None:
+        due, execution, timer = moment
+        due_of(self, (due + EARLY, execution, timer))
 
     def is_settled(self: Owner, live: Any, command: Any, job: Any) -> bool:
         return not isinstance(command, Fire) and settled(self, live, command, job)
@@ -312,6 +314,13 @@ def timers_fire_early() -> Iterator[None]:
         patch.object(Owner, "_timer_due", timer_due),
         patch.object(Owner, "_is_settled_already", is_settled),
     ):
+        yield
+
+
+@_defect
+def foreseen_whatever_happens() -> Iterator[None]:
+    """What a timer leads to is decided in advance, and counts although something else happened."""
+    with patch.object(Foreseen, "holds", lambda *_: True):
         yield
 
 

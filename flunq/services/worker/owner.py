@@ -48,6 +48,7 @@ from flunq.services.worker.crashpoints import crash_point
 from flunq.services.worker.entries import EntryWriter
 from flunq.services.worker.executions import Executions, Finished, Live
 from flunq.services.worker.fingerprint import fingerprint, same_start
+from flunq.services.worker.foresight import Foresight
 from flunq.services.worker.hearing import Hearing
 from flunq.services.worker.heeding import Heeding
 from flunq.services.worker.jobs import (
@@ -84,6 +85,7 @@ if TYPE_CHECKING:
     from flunq.services.worker.context import WorkerContext
     from flunq.services.worker.inbox import InboxPosition
     from flunq.services.worker.packs import Packs
+    from flunq.services.worker.timers import Moment
 
 log = logging.getLogger(__name__)
 
@@ -137,7 +139,8 @@ class Owner:
         self.inbox = inbox
         self.hearing = Hearing(self.submit, executions, bus=bus, lifecycle=lifecycle)
         self.watchers = Watchers(context.clock)
-        self.timers = Timers(context.clock, self._timer_due)
+        self._foresight = Foresight(self)
+        self.timers = Timers(context.clock, self._timer_due, self._foresight.expect)
         self.journal_bytes = 0
         """Bytes committed since the last checkpoint."""
         self.much_written = asyncio.Event()
@@ -301,14 +304,15 @@ class Owner:
             return
         try:
             crash_point("before-decide")
+            now, foreseen = self.context.clock.now(), job.foreseen
+            if foreseen is not None and foreseen.holds(live, now):
+                live.state = foreseen.after
+                self._note(live, foreseen.decision, job, foreseen.events)
+                return
             live.state, decision = decide(
-                live.state,
-                command,
-                self.context.clock.now(),
-                self._environment(live),
-                live.answers,
+                live.state, command, now, self.environment(live), live.answers
             )
-            self._note(live, decision, job)
+            self._note(live, decision, job, [])
         except Exception as error:  # one execution's poison must not stop the rest
             log.exception("execution %s is quarantined", command.id)
             self.setting_aside.live(live, f"{type(error).__name__}: {error}", job)
@@ -333,11 +337,11 @@ class Owner:
             return True
         return False
 
-    def _note(self, live: Live, decision: Decision, job: Job) -> None:
-        """Put a decision's events and effects into the next commit."""
+    def _note(self, live: Live, decision: Decision, job: Job, events: list[bytes]) -> None:
+        """Put a decision's events, encoded unless there are none, and effects into a commit."""
         state = live.state
         assert state is not None
-        entry = Entry(events=[], inbox=job.inbox, share=job.share)
+        entry = Entry(events=events, inbox=job.inbox, share=job.share)
         self.writer.write(live, decision, entry)
         self.executions.groups.note(decision.events)
         live.seq = state.seq
@@ -386,7 +390,8 @@ class Owner:
         else:
             self.answer_behind(job, reply)
 
-    def _environment(self, live: Live) -> Environment:
+    def environment(self, live: Live) -> Environment:
+        """Return what decisions about an execution need to know beside its state."""
         workflow = live.workflow_of()
         environment = self._environments.get(workflow.digest)
         if environment is None:
@@ -660,12 +665,14 @@ class Owner:
 
     # -- timers ----------------------------------------------------------------------------------
 
-    def _timer_due(self, execution: str, timer: str, due: int) -> None:
+    def _timer_due(self, moment: Moment) -> None:
+        due, execution, timer = moment
+        foreseen = self._foresight.take(moment)
         live = self.executions.live.get(execution)
         if live is None and execution not in self.executions.places:
             return
         if live is None or live.state is None or live.state.timers.get(timer) == due:
-            self.submit(Job(Fire(id=execution, timer=timer)))
+            self.submit(Job(Fire(id=execution, timer=timer), foreseen=foreseen))
 
     def keep_time(self) -> None:
         """Get ready for the timers that have come near, in memory and in packs."""
@@ -707,6 +714,7 @@ class Owner:
         """Stop timers and background work."""
         self.heeding.close()
         self.timers.close()
+        self._foresight.close()
         self.outbox.close()
         for task in list(self._tasks):
             task.cancel()

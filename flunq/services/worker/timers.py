@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 BUCKET = 60_000_000
 HORIZON = 2 * BUCKET
 """Timers farther away than this (microseconds) are kept by bucket, not in order."""
+Moment = tuple[int, str, str]
+"""When a timer is due, its execution and its name."""
 WAKE = 3_600_000_000
 """The broker reminds of what is due later than this."""
 SLICE = 8
@@ -30,10 +32,17 @@ class Timers:
     A disarmed timer stays in the heap; whoever gets it looks whether it still is armed.
     """
 
-    def __init__(self, clock: Clock, fire: Callable[[str, str, int], None]) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        fire: Callable[[Moment], None],
+        expect: Callable[[Moment], None],
+    ) -> None:
         self._clock = clock
         self._fire = fire
-        self._heap: list[tuple[int, str, str]] = []
+        self._expect = expect
+        """Told of each timer that will fire within the horizon."""
+        self._heap: list[Moment] = []
         self._far: dict[tuple[str, str], int] = {}
         self._buckets: dict[int, dict[tuple[str, str], None]] = {}
         self._handle: asyncio.Handle | None = None
@@ -51,9 +60,11 @@ class Timers:
             self._far[execution, timer] = due
             self._buckets.setdefault(due // BUCKET, {})[execution, timer] = None
             return
-        heappush(self._heap, (due, execution, timer))
-        if self._heap[0][0] >= due:
+        moment = (due, execution, timer)
+        heappush(self._heap, moment)
+        if self._heap[0] is moment:
             self._schedule()
+        self._expect(moment)
 
     def disarm(self, execution: str, timer: str) -> None:
         """Forget a timer if it is a far one."""
@@ -105,8 +116,7 @@ class Timers:
         now = self._clock.now()
         fired = 0
         while self._heap and self._heap[0][0] <= now and fired < SLICE:
-            due, execution, timer = heappop(self._heap)
-            self._fire(execution, timer, due)
+            self._fire(heappop(self._heap))
             fired += 1
         self.firing = bool(self._heap) and self._heap[0][0] <= now
         self._schedule()

@@ -8,6 +8,7 @@ import pytest
 
 from flunq.core.execution.commands import Deliver, Fire, Report
 from flunq.core.execution.decide import decide
+from flunq.services.worker import foresight
 from flunq.services.worker import owner as owning
 from tests.support.virtual import HEAD, in_cluster
 
@@ -36,7 +37,8 @@ def test_an_input_that_kills_the_process_is_found_after_a_few_deaths(
                         cluster.wire.later(0.3, machine.start)
             return decide(state, command, *rest)
 
-        monkeypatch.setattr(owning, "decide", deadly)
+        for place in (owning, foresight):
+            monkeypatch.setattr(place, "decide", deadly)
         if apart:
             cluster.add("hand", ("executor",))
         cluster.add("head", ("worker",) if apart else ("worker", "executor"))

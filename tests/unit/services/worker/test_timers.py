@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from flunq.services.worker.timers import BUCKET, HORIZON, SLICE, Timers
+from flunq.services.worker.timers import BUCKET, HORIZON, SLICE, Moment, Timers
 from flunq.testing.clock import VirtualClock, VirtualLoop, run_virtually
 from tests.support.waiting import elapse
 
@@ -22,10 +22,12 @@ class Fired:
         self.loop = VirtualLoop()
         self.clock = VirtualClock(self.loop)
         self.seen: list[tuple[str, str, int]] = []
-        self.timers = Timers(self.clock, self._fire)
+        self.expected: list[Moment] = []
+        self.timers = Timers(self.clock, self._fire, self.expected.append)
         self.at_each_slice: Callable[[], None] = lambda: None
 
-    def _fire(self, execution: str, timer: str, due: int) -> None:
+    def _fire(self, moment: Moment) -> None:
+        due, execution, timer = moment
         self.seen.append((execution, timer, self.clock.now() - due))
         if len(self.seen) % SLICE == 1:
             asyncio.get_running_loop().call_soon(self.at_each_slice)
@@ -38,6 +40,7 @@ def test_timers_fire_in_order_and_never_early() -> None:
     async def main() -> None:
         for name, delay in (("c", 3), ("a", 1), ("b", 2)):
             fired.timers.arm(name, "t", now + delay * SECOND)
+        assert [execution for _, execution, _ in fired.expected] == ["c", "a", "b"]
         await elapse(5)
 
     run_virtually(main(), fired.loop)
@@ -83,6 +86,7 @@ def test_a_far_timer_fires_when_somebody_sorts_the_near_ones() -> None:
 
     async def main() -> None:
         fired.timers.arm("far", "t", fired.clock.now() + 5 * HORIZON)
+        assert fired.expected == []
         while not fired.seen:
             fired.timers.sort_near()
             await elapse(20)
@@ -90,6 +94,7 @@ def test_a_far_timer_fires_when_somebody_sorts_the_near_ones() -> None:
     run_virtually(main(), fired.loop)
     assert [(execution, late < 1000) for execution, _, late in fired.seen] == [("far", True)]
     assert len(fired.timers) == 0
+    assert len(fired.expected) == 1
 
 
 def test_a_far_timer_that_is_disarmed_leaves_nothing_behind() -> None:

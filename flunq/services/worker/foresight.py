@@ -1,0 +1,148 @@
+"""What timers lead to, decided in idle moments shortly before they are due.
+
+Where many are due together, deciding about each of them is most of what the last ones wait for.
+A decision about a copy of a state holds as long as the execution has no other event, as nothing
+else changes a state; until then nobody sees anything of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from heapq import heappop, heappush
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from flunq.core.execution.commands import Fire
+from flunq.core.execution.decide import Decision, decide
+from flunq.core.execution.state import State, decode_state, encode_state
+from flunq.services.worker.commit import Entry
+from flunq.services.worker.timers import Moment
+
+if TYPE_CHECKING:
+    from flunq.services.worker.executions import Live
+    from flunq.services.worker.owner import Owner
+
+AHEAD = 400_000
+"""Microseconds before a timer is due that it is looked at."""
+LATE = 100_000
+"""Microseconds after which what was foreseen would not tell the truth about when it happened."""
+MOST = 2_000
+"""Decisions that are kept at most."""
+LARGE = 16 * 1024
+"""Bytes of a state that is not copied for this."""
+SLICE = 8
+"""Timers that are looked at before other work of the process gets its turn."""
+PAUSE = 0.01
+"""Seconds after which a busy owner is asked again whether it has nothing else to do."""
+
+
+class Foreseen(msgspec.Struct):
+    """What will follow if nothing else happens to an execution before its timer is due."""
+
+    moment: Moment
+    before: State
+    seq: int
+    after: State
+    decision: Decision
+    events: list[bytes]
+
+    def holds(self, live: Live, now: int) -> bool:
+        """Tell whether nothing has happened to the execution, and the moment is the right one."""
+        due = self.moment[0]
+        return (
+            live.state is self.before
+            and self.before.seq == self.seq
+            and not live.answers
+            and due <= now <= due + LATE
+        )
+
+
+class Foresight:
+    """Looks ahead at the timers of one owner."""
+
+    def __init__(self, owner: Owner) -> None:
+        self._owner = owner
+        self._unseen: list[Moment] = []
+        """A heap of timers that have not come near."""
+        self._foreseen: dict[str, Foreseen] = {}
+        """By execution: of two timers the second cannot know what the first will change."""
+        self._handle: asyncio.TimerHandle | None = None
+
+    def expect(self, moment: Moment) -> None:
+        """Look at a timer when it has come near."""
+        heappush(self._unseen, moment)
+        if self._unseen[0] is moment:
+            self._schedule()
+
+    def take(self, moment: Moment) -> Foreseen | None:
+        """Return what was foreseen for a moment that has come, and forget it."""
+        execution = moment[1]
+        foreseen = self._foreseen.get(execution)
+        if foreseen is None or foreseen.moment != moment:
+            return None
+        return self._foreseen.pop(execution)
+
+    def close(self) -> None:
+        """Look no more."""
+        self._unseen.clear()
+        self._schedule()
+
+    def _schedule(self, at_least: float = 0.0) -> None:
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+        if self._unseen:
+            left = (self._unseen[0][0] - AHEAD - self._owner.context.clock.now()) / 1_000_000
+            loop = asyncio.get_running_loop()
+            self._handle = loop.call_later(max(left, at_least), self._look)
+
+    def _look(self) -> None:
+        self._handle = None
+        unseen, now = self._unseen, self._owner.context.clock.now()
+        idle = self._is_idle()
+        for _ in range(SLICE):
+            if not unseen or unseen[0][0] > now + AHEAD:
+                break
+            if unseen[0][0] > now:
+                if not idle:
+                    self._schedule(at_least=PAUSE)
+                    return
+                self._foresee(unseen[0])
+            heappop(unseen)
+        self._schedule()
+
+    def _is_idle(self) -> bool:
+        """Tell whether there is nothing else to do, and no input under suspicion of killing us."""
+        owner = self._owner
+        return owner.committer.is_idle and owner.watched is None and len(self._foreseen) < MOST
+
+    def _foresee(self, moment: Moment) -> None:
+        due, execution, timer = moment
+        owner = self._owner
+        live = owner.executions.live.get(execution)
+        if live is None or execution in self._foreseen:
+            return
+        state = _state_if_calm(live)
+        if state is None or state.timers.get(timer) != due:
+            return
+        body = encode_state(state)
+        if len(body) > LARGE:
+            return
+        fire = Fire(id=execution, timer=timer)
+        try:
+            after, decision = decide(decode_state(body), fire, due, owner.environment(live), {})
+        except Exception:  # noqa: BLE001 - it comes again in its time, and is dealt with then
+            return
+        entry = Entry(events=[])
+        owner.writer.add_events(decision.events, entry)
+        if decision.need is None and entry.events and not entry.blobs:
+            known = Foreseen(moment, state, state.seq, after, decision, entry.events)
+            self._foreseen[execution] = known
+
+
+def _state_if_calm(live: Live) -> State | None:
+    """Return a state that only events will change: of open tasks the owner itself notes more."""
+    if live.state is None or live.state.tasks:
+        return None
+    return None if live.tainted or live.evaluating or live.answers else live.state
