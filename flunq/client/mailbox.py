@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     _Waiter = asyncio.Future[Result]
 
 ASK_AGAIN_SECONDS = 2.0
-"""How long a push may be missing before the owner is asked; also how a fail-over is survived."""
+"""After so long without a push owners are asked; also how a fail-over is survived."""
+ASK_ANYWAY_SECONDS = 4.0
+"""After so long they are asked although others are pushed: one may have been lost."""
 KEPT = 10_000
 """Results of executions that this client started and has not asked for."""
 
@@ -57,6 +59,8 @@ class Mailbox:
         self._waiters: dict[str, list[_Waiter]] = {}
         self._heard: dict[int, float] = {}
         """When the owner of each partition answered last."""
+        self._pushed = 0.0
+        """When results came last that nobody had asked for."""
         self._moved: set[int] = set()
         """Partitions with a new owner, which does not know yet who waits."""
         self._news = asyncio.Event()
@@ -157,6 +161,7 @@ class Mailbox:
         _refuse([waiter], silent)
 
     def _receive(self, body: bytes) -> None:
+        self._pushed = asyncio.get_running_loop().time()
         for result in _results(body).results:
             self._take(result)
 
@@ -180,15 +185,15 @@ class Mailbox:
 
     async def _ask_again(self) -> None:
         loop = asyncio.get_running_loop()
-        due: float | None = None
+        asked: float | None = None
         while True:
             if not self._waiters:
-                due = None
-            elif due is None:
-                due = loop.time() + ASK_AGAIN_SECONDS
-            self._is_at_rest = due is None
+                asked = None
+            elif asked is None:
+                asked = loop.time()
+            self._is_at_rest = asked is None
             with suppress(TimeoutError):
-                async with asyncio.timeout_at(due):
+                async with asyncio.timeout_at(None if asked is None else self._due(asked)):
                     await self._news.wait()
             self._news.clear()
             moved, self._moved = self._moved, set()
@@ -196,11 +201,16 @@ class Mailbox:
                 if moved:
                     wanted = sorted(self._waiters.keys() | self._expected)
                     await self._ask_for([each for each in wanted if self._place(each) in moved])
-                if due is not None and loop.time() >= due:
-                    due = loop.time() + ASK_AGAIN_SECONDS
+                if asked is not None and loop.time() >= self._due(asked):
+                    asked = loop.time()
                     await self._ask_all()
             except Exception as error:  # noqa: BLE001 - whoever waits must hear of it
                 self._fail(error)
+
+    def _due(self, asked: float) -> float:
+        """Return when to ask again: later while owners show that they are there, and heard."""
+        quiet_since = max(asked, self._pushed)
+        return min(quiet_since + ASK_AGAIN_SECONDS, asked + ASK_ANYWAY_SECONDS)
 
     async def _ask_all(self) -> None:
         if self._waiters and await self._ask_for(list(self._waiters)):

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from flunq.client.mailbox import ASK_AGAIN_SECONDS
+from flunq.client.mailbox import ASK_AGAIN_SECONDS, ASK_ANYWAY_SECONDS
 from flunq.client.sender import ANSWER_SECONDS, FLIGHTS
 from flunq.errors import UnavailableError
 from flunq.log.ports import StoreFullError, TransportLostError
@@ -15,9 +15,11 @@ from tests.support.waiting import elapse
 
 if TYPE_CHECKING:
     from flunq.client.client import Client
+    from flunq.core.protocol import Result
     from flunq.testing.cluster import Cluster
 
 LONG = HEAD % "long" + "do: [{x: {wait: {minutes: 10}}}]\n"
+BRIEF = HEAD % "brief" + "do: [{x: {wait: {milliseconds: 200}}}]\n"
 
 
 def test_whoever_waits_hears_that_nothing_can_be_asked_any_more() -> None:
@@ -69,7 +71,7 @@ def test_a_full_inbox_does_not_keep_a_command_from_its_owner() -> None:
 
 def test_a_new_owner_is_asked_at_once_for_what_the_last_one_would_have_pushed() -> None:
     async def situation(cluster: Cluster, client: Client) -> float:
-        await client.apply(HEAD % "brief" + "do: [{x: {wait: {milliseconds: 200}}}]\n")
+        await client.apply(BRIEF)
         run = await client.start("brief")
         cluster.machines["m0"].crash()
         cluster.machines["m0"].start()
@@ -94,3 +96,53 @@ def test_commands_that_the_last_owner_took_along_are_repeated_at_once() -> None:
         return cluster.loop.time() - began
 
     assert in_cluster(situation) < ANSWER_SECONDS / 2
+
+
+async def run_brief_ones(client: Client, seconds: float) -> None:
+    """Have something pushed all the time."""
+    await client.apply(BRIEF)
+    for _ in range(round(seconds / 0.25)):
+        await (await client.start("brief")).wait(10)
+
+
+def test_owners_are_asked_less_while_they_are_heard() -> None:
+    async def situation(_cluster: Cluster, client: Client) -> int:
+        asked: list[int] = []
+        ask = client._mailbox._ask_partition
+
+        async def count(number: int, ids: list[str]) -> bool | None:
+            asked.append(number)
+            return await ask(number, ids)
+
+        client._mailbox._ask_partition = count  # type: ignore[method-assign]
+        await client.apply(LONG)
+        waiting = asyncio.create_task((await client.start("long")).wait(1000))
+        await run_brief_ones(client, 5 * ASK_ANYWAY_SECONDS)
+        waiting.cancel()
+        return len(asked)
+
+    assert 3 <= in_cluster(situation) <= 5
+
+
+def test_a_result_that_was_lost_is_asked_for_while_others_are_pushed() -> None:
+    async def situation(_cluster: Cluster, client: Client) -> float:
+        now, take = asyncio.get_running_loop().time, client._mailbox._take
+        lost: list[str] = []
+
+        def lose_first(result: Result) -> None:
+            if result.id == "x1" and not lost:
+                lost.append(result.id)
+            else:
+                take(result)
+
+        client._mailbox._take = lose_first  # type: ignore[method-assign]
+        await client.apply(BRIEF)
+        run, began = await client.start("brief", id="x1"), now()
+        waiting = asyncio.create_task(run.wait(60))
+        others = asyncio.create_task(run_brief_ones(client, 5 * ASK_ANYWAY_SECONDS))
+        await waiting
+        others.cancel()
+        assert lost
+        return now() - began
+
+    assert ASK_AGAIN_SECONDS < in_cluster(situation) < ASK_ANYWAY_SECONDS + 1
