@@ -34,7 +34,7 @@ LARGE = 16 * 1024
 SLICE = 8
 """Timers that are looked at before other work of the process gets its turn."""
 PAUSE = 0.01
-"""Seconds after which a busy owner is asked again whether it has nothing else to do."""
+"""Seconds until the next look when the owner is busy, or nothing more is near."""
 
 
 class Foreseen(msgspec.Struct):
@@ -102,12 +102,10 @@ class Foresight:
         unseen, now = self._unseen, self._owner.context.clock.now()
         idle = self._is_idle()
         for _ in range(SLICE):
-            if not unseen or unseen[0][0] > now + AHEAD:
-                break
+            if not unseen or unseen[0][0] > now + (AHEAD if idle else 0):
+                self._schedule(at_least=PAUSE)
+                return
             if unseen[0][0] > now:
-                if not idle:
-                    self._schedule(at_least=PAUSE)
-                    return
                 self._foresee(unseen[0])
             heappop(unseen)
         self._schedule()

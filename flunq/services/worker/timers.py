@@ -24,6 +24,8 @@ WAKE = 3_600_000_000
 """The broker reminds of what is due later than this."""
 SLICE = 8
 """Timers fired before other work of the process gets its turn."""
+GRAIN = 0.001
+"""Seconds that the next timer is waited for at least: those in between fire together."""
 
 
 class Timers:
@@ -108,8 +110,8 @@ class Timers:
             # At once, whatever the clock says by now: somebody counts on it.
             self._handle = loop.call_soon(self._due)
         else:
-            delay = max(0.0, (self._heap[0][0] - self._clock.now()) / 1_000_000)
-            self._handle = loop.call_later(delay, self._due)
+            delay = (self._heap[0][0] - self._clock.now()) / 1_000_000
+            self._handle = loop.call_later(max(GRAIN, delay), self._due)
 
     def _due(self) -> None:
         self._handle, self.firing = None, False
