@@ -61,6 +61,8 @@ class Mailbox:
         """When the owner of each partition answered last."""
         self._pushed = 0.0
         """When results came last that nobody had asked for."""
+        self._impatient = 0
+        """How many want to know soon whether anybody answers."""
         self._moved: set[int] = set()
         """Partitions with a new owner, which does not know yet who waits."""
         self._news = asyncio.Event()
@@ -124,6 +126,7 @@ class Mailbox:
             self._news.set()
         impatience = None
         if patience is not None:
+            self._impatient += 1
             impatience = loop.create_task(self._while_heard(waiter, execution, patience))
         try:
             if len(waiters) == 1 and execution not in self._expected:
@@ -138,6 +141,7 @@ class Mailbox:
             ) from None
         finally:
             if impatience is not None:
+                self._impatient -= 1
                 impatience.cancel()
             waiters.remove(waiter)
             # Nobody asks any longer for what nobody waits for.
@@ -209,7 +213,7 @@ class Mailbox:
 
     def _due(self, asked: float) -> float:
         """Return when to ask again: later while owners show that they are there, and heard."""
-        quiet_since = max(asked, self._pushed)
+        quiet_since = asked if self._impatient else max(asked, self._pushed)
         return min(quiet_since + ASK_AGAIN_SECONDS, asked + ASK_ANYWAY_SECONDS)
 
     async def _ask_all(self) -> None:

@@ -294,7 +294,8 @@ def _timers(story: Story) -> Iterator[str]:
         data = event.data
         if event.type == folding.TIMER_FIRED:
             letter = data["timer"].lstrip("0123456789")[0]
-            if (data["step"], letter) in due and micros(event.time) < due[data["step"], letter]:
+            moment = due.get((data["step"], letter), 0)
+            if min(micros(event.time), stored.at or moment) < moment:
                 yield f"{story.id}: timer {data['timer']} fired early, at {event.time}"
         elif "step" in data or event.type == types.WORKFLOW_STARTED:
             for letter, member in _DUE.items():

@@ -325,6 +325,33 @@ def foreseen_whatever_happens() -> Iterator[None]:
 
 
 @_defect
+def foreseen_before_it_is_due() -> Iterator[None]:
+    """Timers come early, and what was foreseen says that they were in time."""
+    begin, settled = Timers.__init__, Owner._is_settled_already
+
+    class Ahead:
+        def __init__(self, clock: Any) -> None:
+            self._clock = clock
+
+        def now(self) -> int:
+            now: int = self._clock.now()
+            return now + EARLY
+
+    def begin_ahead(self: Timers, clock: Any, *rest: Any) -> None:
+        begin(self, Ahead(clock), *rest)
+
+    def is_settled(self: Owner, live: Any, command: Any, job: Any) -> bool:
+        return not isinstance(command, Fire) and settled(self, live, command, job)
+
+    with (
+        patch.object(Timers, "__init__", begin_ahead),
+        patch.object(Owner, "_is_settled_already", is_settled),
+        patch.object(Foreseen, "holds", lambda self, live, _: live.state is self.before),
+    ):
+        yield
+
+
+@_defect
 def repeated_start_not_recognised() -> Iterator[None]:
     """A start under the id of an execution that has ended begins it anew."""
     real = Owner.submit

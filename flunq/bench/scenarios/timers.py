@@ -60,7 +60,7 @@ async def measure(cluster: BenchCluster, sizes: Sizes) -> dict[str, Any]:
     return {
         **spread(lateness.client, "lateness_"),
         **spread(lateness.engine, "engine_lateness_"),
-        "early": sum(late < 0 for late in lateness.engine),
+        "early": sum(late < 0 for late in [*lateness.engine, *lateness.client]),
         "wall_seconds": round(meter.wall, 3),
         "per_execution": meter.per(executions),
         **meter.cost,

@@ -2,12 +2,14 @@
 
 Where many are due together, deciding about each of them is most of what the last ones wait for.
 A decision about a copy of a state holds as long as the execution has no other event, as nothing
-else changes a state; until then nobody sees anything of it.
+else changes a state; until then nobody sees anything of it. Only who holds an open task is noted
+without an event, so states with open tasks are left out.
 """
 
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
@@ -15,6 +17,7 @@ import msgspec
 
 from flunq.core.execution.commands import Fire
 from flunq.core.execution.decide import Decision, decide
+from flunq.core.execution.effects import Arm, Dispatch, Effect
 from flunq.core.execution.state import State, decode_state, encode_state
 from flunq.services.worker.commit import Entry
 from flunq.services.worker.timers import Moment
@@ -27,10 +30,14 @@ AHEAD = 400_000
 """Microseconds before a timer is due that it is looked at."""
 LATE = 100_000
 """Microseconds after which what was foreseen would not tell the truth about when it happened."""
+SOON = 1_000_000
+"""Microseconds: a time limit shorter than this must not begin before its task does."""
 MOST = 2_000
 """Decisions that are kept at most."""
-LARGE = 16 * 1024
-"""Bytes of a state that is not copied for this."""
+FEW = 16
+"""Running tasks of an execution that is worth a copy for each of its timers."""
+LARGE = 4 * 1024
+"""Bytes of a state that is not copied for this, and of events that are not kept."""
 SLICE = 8
 """Timers that are looked at before other work of the process gets its turn."""
 PAUSE = 0.01
@@ -68,6 +75,7 @@ class Foresight:
         self._foreseen: dict[str, Foreseen] = {}
         """By execution: of two timers the second cannot know what the first will change."""
         self._handle: asyncio.TimerHandle | None = None
+        self._closed = False
 
     def expect(self, moment: Moment) -> None:
         """Look at a timer when it has come near."""
@@ -85,14 +93,17 @@ class Foresight:
 
     def close(self) -> None:
         """Look no more."""
+        self._closed = True
         self._unseen.clear()
-        self._schedule()
+        self._foreseen.clear()
+        if self._handle is not None:
+            self._handle.cancel()
 
     def _schedule(self, at_least: float = 0.0) -> None:
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None
-        if self._unseen:
+        if self._unseen and not self._closed:
             left = (self._unseen[0][0] - AHEAD - self._owner.context.clock.now()) / 1_000_000
             loop = asyncio.get_running_loop()
             self._handle = loop.call_later(max(left, at_least), self._look)
@@ -105,15 +116,17 @@ class Foresight:
             if not unseen or unseen[0][0] > now + (AHEAD if idle else 0):
                 self._schedule(at_least=PAUSE)
                 return
-            if unseen[0][0] > now:
-                self._foresee(unseen[0])
-            heappop(unseen)
+            moment = heappop(unseen)
+            if moment[0] > now:
+                with suppress(Exception):  # it comes again in its time, and is dealt with then
+                    self._foresee(moment)
         self._schedule()
 
     def _is_idle(self) -> bool:
-        """Tell whether there is nothing else to do, and no input under suspicion of killing us."""
+        """Tell whether there is nothing else to do, and nothing under suspicion of killing us."""
         owner = self._owner
-        return owner.committer.is_idle and owner.watched is None and len(self._foreseen) < MOST
+        suspicion = owner.watched is not None or owner.context.trials.under_way
+        return owner.committer.is_idle and not suspicion and len(self._foreseen) < MOST
 
     def _foresee(self, moment: Moment) -> None:
         due, execution, timer = moment
@@ -128,19 +141,25 @@ class Foresight:
         if len(body) > LARGE:
             return
         fire = Fire(id=execution, timer=timer)
-        try:
-            after, decision = decide(decode_state(body), fire, due, owner.environment(live), {})
-        except Exception:  # noqa: BLE001 - it comes again in its time, and is dealt with then
+        after, decision = decide(decode_state(body), fire, due, owner.environment(live), {})
+        if decision.need is not None or any(_is_urgent(each, due) for each in decision.effects):
             return
         entry = Entry(events=[])
         owner.writer.add_events(decision.events, entry)
-        if decision.need is None and entry.events and not entry.blobs:
+        if entry.events and not entry.blobs and sum(map(len, entry.events)) <= LARGE:
             known = Foreseen(moment, state, state.seq, after, decision, entry.events)
             self._foreseen[execution] = known
 
 
+def _is_urgent(effect: Effect, now: int) -> bool:
+    """Tell whether an effect is about a time so short that it matters when it begins."""
+    if isinstance(effect, Arm):
+        return effect.due < now + SOON
+    return isinstance(effect, Dispatch) and (effect.deadline or now + SOON) < now + SOON
+
+
 def _state_if_calm(live: Live) -> State | None:
-    """Return a state that only events will change: of open tasks the owner itself notes more."""
-    if live.state is None or live.state.tasks:
+    """Return the state of an execution if only events will change it, and it is small."""
+    if live.state is None or live.state.tasks or len(live.state.frames) > FEW:
         return None
     return None if live.tainted or live.evaluating or live.answers else live.state

@@ -338,7 +338,7 @@ class Owner:
         return False
 
     def _note(self, live: Live, decision: Decision, job: Job, events: list[bytes]) -> None:
-        """Put a decision's events, encoded unless there are none, and effects into a commit."""
+        """Put a decision into the next commit; ``events`` are its own if they were encoded."""
         state = live.state
         assert state is not None
         entry = Entry(events=events, inbox=job.inbox, share=job.share)

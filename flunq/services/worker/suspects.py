@@ -46,6 +46,11 @@ class Trials:
         self._no_inputs = asyncio.Event()
         self._no_inputs.set()
 
+    @property
+    def under_way(self) -> bool:
+        """Whether something is being tried now."""
+        return bool(self._inputs) or self.tasks.locked()
+
     def begin_input(self) -> None:
         """An input is named and will be tried."""
         self._inputs += 1
