@@ -675,7 +675,7 @@ class Client:
         payload = msgspec.json.encode(question)
         loop = asyncio.get_running_loop()
         deadline = loop.time() + PATIENCE
-        wait, pause, looked = ANSWER_SECONDS, PAUSE, False
+        wait, pause, exists = ANSWER_SECONDS, PAUSE, False
         while True:
             left = deadline - loop.time()
             try:
@@ -688,9 +688,8 @@ class Client:
                 # A partition between two owners answers again within the lease's time.
                 if left <= 0:
                     raise _nobody(self.tenant) from None
-                if not looked and left < PATIENCE - LOOK_SECONDS:
-                    looked = True
-                    await self._expect_tenant()
+                if not exists and left < PATIENCE - LOOK_SECONDS:
+                    exists = await self._tenant_exists()
                 # Those who lost the same owner do not all come back at the same moment.
                 await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - no secret
                 pause = min(pause * 2, LONGEST_PAUSE)
@@ -705,21 +704,24 @@ class Client:
                     raise error_of(answer.problem)
                 return bytes(answer.value)
 
-    async def _expect_tenant(self) -> None:
-        """Raise NotFoundError if nobody answers because there is no such tenant."""
+    async def _tenant_exists(self) -> bool:
+        """Return False if nobody could tell; raises NotFoundError if there is no such tenant."""
         question = msgspec.json.encode(ListTenants())
         try:
             body = await self._stream.requests.request(ADMIN_SUBJECT, question, timeout=1.0)
-        except (NoResponderError, NotPermittedError, RequestTimeoutError):
-            return
+        except (NoResponderError, RequestTimeoutError):
+            return False
+        except NotPermittedError:
+            return True  # a tenant's own user may not ask, and there is one
         answer = msgspec.json.decode(body, type=Answer)
         if answer.problem is not None:
-            return
+            return False
         known = msgspec.json.decode(answer.value, type=list[TenantRecord])
         if self.tenant not in [tenant.name for tenant in known]:
             raise NotFoundError(
                 f"there is no tenant {self.tenant}", hint="see them with: flunq tenants list"
             )
+        return True
 
 
 def _lacks(events: Sequence[LazyEvent], seen: int, *, moved: bool) -> bool:
