@@ -54,10 +54,7 @@ def memory_of(readings: Mapping[str, Usage]) -> dict[str, int]:
 
 
 def memory_together(pids: Iterable[int]) -> int:
-    """Return the bytes that processes have together: a page that several share counts once.
-
-    What each has of the libraries that all of them use is in its resident bytes, too.
-    """
+    """Return the bytes that processes have together: a page that several share counts once."""
     return 1024 * sum(_member(Path("/proc") / str(pid) / "smaps_rollup", "Pss:") for pid in pids)
 
 

@@ -42,15 +42,11 @@ class EntryWriter:
     def write(self, live: Live, decision: Decision, entry: Entry) -> Entry:
         """Add a decision to an entry, where its events may stand already."""
         threshold = self._settings.blob_threshold
-        if not entry.events:
-            self.add_events(decision.events, entry, threshold)
-        self._sort_effects(live, decision.effects, entry, threshold)
+        self._add(live, decision, entry, threshold)
         entry.size = entry.weight()
         if entry.size > MAX_ENTRY:
             entry.events, entry.effects, entry.outbox, entry.blobs = [], [], [], []
-            threshold = min(threshold, SMALL_VALUE)
-            self.add_events(decision.events, entry, threshold)
-            self._sort_effects(live, decision.effects, entry, threshold)
+            self._add(live, decision, entry, min(threshold, SMALL_VALUE))
             entry.size = entry.weight()
         return entry
 
@@ -74,6 +70,11 @@ class EntryWriter:
         """Return the outbox item that brings a command to another execution."""
         threshold = threshold or self._settings.blob_threshold
         return {"tell": _slim(msgspec.to_builtins(command), entry, threshold), "to": command.id}
+
+    def _add(self, live: Live, decision: Decision, entry: Entry, threshold: int) -> None:
+        if not entry.events:
+            self.add_events(decision.events, entry, threshold)
+        self._sort_effects(live, decision.effects, entry, threshold)
 
     def _sort_effects(
         self, live: Live, effects: Iterable[Effect], entry: Entry, threshold: int

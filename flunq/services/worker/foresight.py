@@ -17,7 +17,7 @@ import msgspec
 
 from flunq.core.execution.commands import Fire
 from flunq.core.execution.decide import Decision, decide
-from flunq.core.execution.effects import Arm, Dispatch, Effect
+from flunq.core.execution.effects import Arm, Effect
 from flunq.core.execution.state import State, decode_state, encode_state
 from flunq.services.worker.commit import Entry
 from flunq.services.worker.timers import Moment
@@ -152,10 +152,8 @@ class Foresight:
 
 
 def _is_urgent(effect: Effect, now: int) -> bool:
-    """Tell whether an effect is about a time so short that it matters when it begins."""
-    if isinstance(effect, Arm):
-        return effect.due < now + SOON
-    return isinstance(effect, Dispatch) and (effect.deadline or now + SOON) < now + SOON
+    """Tell whether an effect begins a time so short that it matters when it does."""
+    return isinstance(effect, Arm) and effect.due < now + SOON
 
 
 def _state_if_calm(live: Live) -> State | None:

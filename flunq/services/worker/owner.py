@@ -305,14 +305,14 @@ class Owner:
         try:
             crash_point("before-decide")
             now, foreseen = self.context.clock.now(), job.foreseen
+            events: list[bytes] = []
             if foreseen is not None and foreseen.holds(live, now):
-                live.state = foreseen.after
-                self._note(live, foreseen.decision, job, foreseen.events)
-                return
-            live.state, decision = decide(
-                live.state, command, now, self.environment(live), live.answers
-            )
-            self._note(live, decision, job, [])
+                live.state, decision, events = foreseen.after, foreseen.decision, foreseen.events
+            else:
+                live.state, decision = decide(
+                    live.state, command, now, self.environment(live), live.answers
+                )
+            self._note(live, decision, job, events)
         except Exception as error:  # one execution's poison must not stop the rest
             log.exception("execution %s is quarantined", command.id)
             self.setting_aside.live(live, f"{type(error).__name__}: {error}", job)

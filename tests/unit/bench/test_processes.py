@@ -13,7 +13,7 @@ from flunq.bench.processes import CLIENT, memory_of, memory_together, read_usage
 WAITS = "print('ready', flush=True); input()"
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what processes share")
+@pytest.mark.linux
 def test_what_processes_share_counts_once() -> None:
     with ExitStack() as stack:
         pids = {}
