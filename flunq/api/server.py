@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import sys
+import time
+from email.utils import formatdate
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import h11
@@ -37,6 +40,11 @@ def protocol_of(limits: ApiLimits) -> type[asyncio.Protocol]:
     return LimitedProtocol
 
 
+@lru_cache(maxsize=1)
+def _dated(second: int) -> list[tuple[bytes, bytes]]:
+    return [(b"date", formatdate(second, usegmt=True).encode())]
+
+
 class _Protocol(H11Protocol):
     limits: ApiLimits
 
@@ -68,6 +76,11 @@ class _Protocol(H11Protocol):
         idle = self.cycle is None or self.cycle.response_complete
         if idle and self._waiting is None and not self.transport.is_closing():
             self._expect_headers()
+
+    def handle_events(self) -> None:
+        """Answer what came, with a date of now."""
+        self.server_state.default_headers = _dated(int(time.time()))
+        super().handle_events()
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no request."""

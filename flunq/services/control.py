@@ -19,7 +19,6 @@ from flunq.log.select import StreamSettings, calm_seconds
 from flunq.services.historian.settings import Pace
 from flunq.services.identity.keys import internal_proof
 from flunq.services.identity.settings import IdentitySettings
-from flunq.services.lasting import heard
 from flunq.services.tenants.usage import memory_bytes
 from flunq.telemetry.catalog import describe_process
 
@@ -42,8 +41,6 @@ _log = logging.getLogger(__name__)
 
 URGENT = frozenset({"api", "clients", "tasks"})
 """Connections on which somebody waits for an answer: their silence is noticed early."""
-TICK = 1.0
-"""Seconds; the date in answers is no older."""
 
 
 class ControlSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -156,11 +153,11 @@ async def run_control(
     lifecycle: Lifecycle,
     *,
     roles: Sequence[Role] = (),
-    protocol: type[asyncio.Protocol] | None = None,
+    protocol: type[asyncio.Protocol],
 ) -> None:
     """Serve the API until asked to stop, with the given roles beside it.
 
-    ``protocol`` is the HTTP protocol of its connections; None is uvicorn's own.
+    ``protocol`` is the HTTP protocol of its connections, which dates its answers itself.
     """
     import uvicorn  # nothing else in this module is heavy
 
@@ -171,9 +168,9 @@ async def run_control(
             yield
 
         async def main_loop(self) -> None:
-            """Wake rarely: nothing but the date changes by itself."""
-            while not await self.on_tick(0):
-                self.should_exit = await heard(lifecycle.stop, within=TICK)
+            """Tick once: the protocol knows the date, and nothing else changes by itself."""
+            await self.on_tick(0)
+            await lifecycle.stop.wait()
 
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
@@ -199,10 +196,11 @@ async def run_control(
             lifespan="off",
             timeout_graceful_shutdown=3,
             server_header=False,
+            date_header=False,
             ws="none",
             ssl_certfile=settings.tls_cert,
             ssl_keyfile=settings.tls_key,
-            http=protocol or "auto",
+            http=protocol,
         )
     )
     async with asyncio.TaskGroup() as group:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
+from flunq.log.beat import sleep_to_beat
 from flunq.log.ports import OutcomeUnknownError
 from flunq.services.assignment import NodeLease
 
@@ -145,7 +146,7 @@ class Membership:
     async def _renew(self) -> None:
         while not self.lease.leaving:
             await self.put()
-            await asyncio.sleep(self.ttl / 3)
+            await sleep_to_beat(self.ttl / 3)
             for member in list(self._members.values()):
                 member.renewed()
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import flunq
 from flunq.errors import FlunqError, NotFoundError, RejectedError, UnavailableError, UsageError
+from flunq.log.beat import sleep_to_beat
 from flunq.services.supervising.child import Child
 from flunq.services.supervising.layout import (
     DataDirectory,
@@ -177,7 +178,7 @@ class Supervisor:
         """Look after the servers' health and the logs' size."""
         rotation_due = time.monotonic() + _ROTATION_INTERVAL
         while True:
-            await asyncio.sleep(_CHECK_INTERVAL)
+            await sleep_to_beat(_CHECK_INTERVAL)
             for child in self._children:
                 await self._check(child)
             if time.monotonic() >= rotation_due:

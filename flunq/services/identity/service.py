@@ -30,6 +30,7 @@ from flunq.core.access import (
     tokens_subject,
 )
 from flunq.errors import FlunqError, RejectedError, UnavailableError, UsageError
+from flunq.log.beat import until_beat
 from flunq.log.ports import (
     NoResponderError,
     OutcomeUnknownError,
@@ -157,8 +158,9 @@ class Identity:
 
     async def _follow(self) -> None:
         """Read again what changed: at the news of it, and also without."""
+        loop = asyncio.get_running_loop()
         while True:
-            await heard(self._changed, within=LOOK_SECONDS)
+            await heard(self._changed, within=until_beat(loop.time(), LOOK_SECONDS))
             self._changed.clear()
             await self.registry.refresh()
 

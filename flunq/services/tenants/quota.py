@@ -6,6 +6,7 @@ so several nodes together may let in a few more than the quota says, never ever 
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,8 @@ class Quota:
     ) -> None:
         self.tenant = tenant
         self.limits = limits or Quotas()
+        self.counts_bytes = asyncio.Event()
+        """Set while there is a limit of bytes."""
         self.used_bytes = 0
         """Of journal and large values, as last seen."""
         self.count: Callable[[], int] = lambda: 0
@@ -43,6 +46,7 @@ class Quota:
         self._counted = float("-inf")
         self._tokens: float | None = None
         self._filled = 0.0
+        self.change(self.limits)
 
     @property
     def limited(self) -> bool:
@@ -54,15 +58,14 @@ class Quota:
         """Whether open executions are counted."""
         return self.limits.executions is not None
 
-    @property
-    def counts_bytes(self) -> bool:
-        """Whether bytes are counted."""
-        return self.limits.bytes is not None
-
     def change(self, limits: Quotas) -> None:
         """Follow changed limits."""
         self.limits = limits
         self._tokens = None
+        if limits.bytes is None:
+            self.counts_bytes.clear()
+        else:
+            self.counts_bytes.set()
 
     def admit(self) -> QuotaExceededError | None:
         """Let one start in, or return why not."""

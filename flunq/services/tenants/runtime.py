@@ -274,8 +274,8 @@ class TenantRuntime:
     async def _weigh(self) -> None:
         """Keep in mind what is stored, where that is limited."""
         while True:
-            if self.quota.counts_bytes:
-                with contextlib.suppress(OutcomeUnknownError):  # what was seen last still counts
-                    extent = await self._stream.journal.extent()
-                    self.quota.used_bytes = extent.bytes + await self._store.blobs.size()
+            await self.quota.counts_bytes.wait()
+            with contextlib.suppress(OutcomeUnknownError):  # what was seen last still counts
+                extent = await self._stream.journal.extent()
+                self.quota.used_bytes = extent.bytes + await self._store.blobs.size()
             await asyncio.sleep(LOOK_SECONDS)

@@ -90,6 +90,16 @@ async def test_what_is_no_http_is_told_so_in_a_problem() -> None:
     assert b"urn:flunq:error:not-http" in answer
 
 
+async def test_answers_carry_the_date_of_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    request = b"GET /nowhere HTTP/1.1\r\n" + HEAD + b"connection: close\r\n\r\n"
+    async with serving() as address:
+        for second, date in ((0, b"Thu, 01 Jan 1970 00:00:00 GMT"), (60, b"00:01:00 GMT")):
+            monkeypatch.setattr("flunq.api.server.time.time", lambda now=second: now + 0.9)
+            answer = await exchange(address, request)
+            assert answer.lower().count(b"\r\ndate: ") == 1
+            assert date in answer
+
+
 async def test_headers_without_end_are_too_large() -> None:
     async with serving() as address:
         answer = await exchange(address, b"GET / HTTP/1.1\r\nx: " + b"a" * 200_000)

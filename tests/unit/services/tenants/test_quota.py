@@ -110,6 +110,15 @@ def test_changed_limits_hold_at_once() -> None:
     assert not changing.limited
 
 
+def test_bytes_are_counted_while_there_is_a_limit_of_them() -> None:
+    changing = Quota(Quotas(bytes=10))
+    counted = [changing.counts_bytes.is_set()]
+    for limits in (Quotas(executions=1), Quotas(bytes=20)):
+        changing.change(limits)
+        counted.append(changing.counts_bytes.is_set())
+    assert counted == [True, False, True]
+
+
 def test_what_is_given_back_is_let_in_once_more() -> None:
     quota = Quota(Quotas(executions=1, starts=1))
     assert quota.admit() is None
