@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-import time
 from email.utils import formatdate
 from functools import lru_cache
+from time import time
 from typing import TYPE_CHECKING, Any
 
 import h11
@@ -79,7 +79,7 @@ class _Protocol(H11Protocol):
 
     def handle_events(self) -> None:
         """Answer what came, with a date of now."""
-        self.server_state.default_headers = _dated(int(time.time()))
+        self.server_state.default_headers = _dated(int(time()))
         super().handle_events()
 
     def send_400_response(self, msg: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import math
 import random
 import re
 from contextlib import AsyncExitStack
@@ -120,6 +121,8 @@ PAUSE = 0.02
 LONGEST_PAUSE = 0.3
 LOOK_SECONDS = 0.5
 """After that long without an owner it is asked whether there is such a tenant at all."""
+LOOK_AGAIN_SECONDS = 2.0
+"""After that long it is asked again, if nobody could tell."""
 PATIENCE = 10.0
 """Seconds in which an owner must be found; a fail-over takes less."""
 TRACEPARENT = re.compile(r"[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
@@ -675,7 +678,7 @@ class Client:
         payload = msgspec.json.encode(question)
         loop = asyncio.get_running_loop()
         deadline = loop.time() + PATIENCE
-        wait, pause, exists = ANSWER_SECONDS, PAUSE, False
+        wait, pause, look_at = ANSWER_SECONDS, PAUSE, loop.time() + LOOK_SECONDS
         while True:
             left = deadline - loop.time()
             try:
@@ -688,8 +691,9 @@ class Client:
                 # A partition between two owners answers again within the lease's time.
                 if left <= 0:
                     raise _nobody(self.tenant) from None
-                if not exists and left < PATIENCE - LOOK_SECONDS:
-                    exists = await self._tenant_exists()
+                if loop.time() >= look_at:
+                    is_sure = await self._is_sure_of_tenant()
+                    look_at = math.inf if is_sure else loop.time() + LOOK_AGAIN_SECONDS
                 # Those who lost the same owner do not all come back at the same moment.
                 await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - no secret
                 pause = min(pause * 2, LONGEST_PAUSE)
@@ -704,7 +708,7 @@ class Client:
                     raise error_of(answer.problem)
                 return bytes(answer.value)
 
-    async def _tenant_exists(self) -> bool:
+    async def _is_sure_of_tenant(self) -> bool:
         """Return False if nobody could tell; raises NotFoundError if there is no such tenant."""
         question = msgspec.json.encode(ListTenants())
         try:

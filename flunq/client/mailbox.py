@@ -212,7 +212,7 @@ class Mailbox:
                 self._fail(error)
 
     def _due(self, asked: float) -> float:
-        """Return when to ask again: later while owners show that they are there, and heard."""
+        """Return when to ask again: later while results come, unless somebody is impatient."""
         quiet_since = asked if self._impatient else max(asked, self._pushed)
         return min(quiet_since + ASK_AGAIN_SECONDS, asked + ASK_ANYWAY_SECONDS)
 

@@ -18,14 +18,11 @@ async def sleep_to_beat(longest: float) -> None:
     await asyncio.sleep(until_beat(asyncio.get_running_loop().time(), longest))
 
 
-async def sleep_past_beat(shortest: float) -> None:
-    """Sleep for so many seconds, and on until the next beat."""
-    longest = shortest + BEAT - 2 * _EARLY if shortest >= BEAT else shortest
-    await sleep_to_beat(longest)
-
-
 def until_beat(now: float, longest: float) -> float:
-    """Return the seconds to the last beat within ``longest``, which may be too short for one."""
+    """Return the seconds to the last beat within ``longest``, which may be too short for one.
+
+    One that comes just after that counts, too: who wakes up a little early must not wake up twice.
+    """
     if longest < BEAT:
         return longest
     return (now + longest + _EARLY) // BEAT * BEAT - now

@@ -168,8 +168,7 @@ async def run_control(
             yield
 
         async def main_loop(self) -> None:
-            """Tick once: the protocol knows the date, and nothing else changes by itself."""
-            await self.on_tick(0)
+            """Let nothing tick: the protocol knows the date, and nothing else changes by itself."""
             await lifecycle.stop.wait()
 
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:

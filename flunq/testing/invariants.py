@@ -145,7 +145,7 @@ def check(cluster: Cluster, plans: list[Plan]) -> Iterator[str]:
     yield from _effects(cluster.ledger.effects, archive)
     yield from _steps(cluster.ledger.effects, archive, plans)
     for story in archive.stories.values():
-        yield from _timers(story)
+        yield from early_timers(story)
         yield from _suspensions(story)
     yield from _inboxes(cluster, archive)
     yield from _inputs(cluster, archive)
@@ -286,8 +286,11 @@ def _steps(effects: list[Effect], archive: Archive, plans: list[Plan]) -> Iterat
 _DUE = {"w": "due", "r": "due", "t": "timeout", "a": "attemptDue"}
 
 
-def _timers(story: Story) -> Iterator[str]:
-    """No timer fires before it is due."""
+def early_timers(story: Story, *, one_clock: bool = True) -> Iterator[str]:
+    """No timer fires before it is due, neither by its event nor by when that was stored.
+
+    The broker tells the latter: it means nothing unless its clock is that of the engine.
+    """
     due: dict[tuple[int, str], int] = {}
     for stored in story.events:
         event = stored.event
@@ -295,7 +298,8 @@ def _timers(story: Story) -> Iterator[str]:
         if event.type == folding.TIMER_FIRED:
             letter = data["timer"].lstrip("0123456789")[0]
             moment = due.get((data["step"], letter), 0)
-            if min(micros(event.time), stored.at or moment) < moment:
+            stored_at = stored.at if one_clock and stored.at else moment
+            if min(micros(event.time), stored_at) < moment:
                 yield f"{story.id}: timer {data['timer']} fired early, at {event.time}"
         elif "step" in data or event.type == types.WORKFLOW_STARTED:
             for letter, member in _DUE.items():

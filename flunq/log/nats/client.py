@@ -13,7 +13,7 @@ import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from flunq.log.beat import sleep_past_beat
+from flunq.log.beat import sleep_to_beat
 from flunq.log.nats.library import Client, Subscription, errors
 from flunq.log.ports import MessageTooLargeError, TransportLostError
 
@@ -148,7 +148,7 @@ class DirectClient(Client):
                         await self._asked.wait()
             self._asked.clear()
             self._heard = False
-            await sleep_past_beat(usual)
+            await sleep_to_beat(usual)
             if self._heard:
                 self._pings_outstanding = 0
             elif self.is_connected:

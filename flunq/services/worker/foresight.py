@@ -9,7 +9,7 @@ without an event, so states with open tasks are left out.
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+import logging
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from flunq.services.worker.executions import Live
     from flunq.services.worker.owner import Owner
 
+log = logging.getLogger(__name__)
+
 AHEAD = 400_000
 """Microseconds before a timer is due that it is looked at."""
 LATE = 100_000
@@ -38,8 +40,10 @@ FEW = 16
 """Running tasks of an execution that is worth a copy for each of its timers."""
 LARGE = 4 * 1024
 """Bytes of a state that is not copied for this, and of events that are not kept."""
-SLICE = 8
-"""Timers that are looked at before other work of the process gets its turn."""
+SLICE_SECONDS = 0.001
+"""Looking goes on for so long before other work of the process gets its turn."""
+MANY = 1_000
+"""Timers of definitions that are remembered because nothing of them was kept."""
 PAUSE = 0.01
 """Seconds until the next look when the owner is busy, or nothing more is near."""
 
@@ -74,6 +78,8 @@ class Foresight:
         """A heap of timers that have not come near."""
         self._foreseen: dict[str, Foreseen] = {}
         """By execution: of two timers the second cannot know what the first will change."""
+        self._in_vain: set[tuple[str, str]] = set()
+        """Timers (definition, name) of which nothing was kept: with others it is no better."""
         self._handle: asyncio.TimerHandle | None = None
         self._closed = False
 
@@ -112,14 +118,15 @@ class Foresight:
         self._handle = None
         unseen, now = self._unseen, self._owner.context.clock.now()
         idle = self._is_idle()
-        for _ in range(SLICE):
+        loop = asyncio.get_running_loop()
+        end = loop.time() + SLICE_SECONDS
+        while loop.time() < end:
             if not unseen or unseen[0][0] > now + (AHEAD if idle else 0):
                 self._schedule(at_least=PAUSE)
                 return
             moment = heappop(unseen)
             if moment[0] > now:
-                with suppress(Exception):  # it comes again in its time, and is dealt with then
-                    self._foresee(moment)
+                self._try(moment)
         self._schedule()
 
     def _is_idle(self) -> bool:
@@ -127,6 +134,12 @@ class Foresight:
         owner = self._owner
         suspicion = owner.watched is not None or owner.context.trials.under_way
         return owner.committer.is_idle and not suspicion and len(self._foreseen) < MOST
+
+    def _try(self, moment: Moment) -> None:
+        try:
+            self._foresee(moment)
+        except Exception:  # it comes again in its time, and is dealt with then
+            log.debug("what a timer leads to cannot be foreseen", exc_info=True)
 
     def _foresee(self, moment: Moment) -> None:
         due, execution, timer = moment
@@ -137,18 +150,30 @@ class Foresight:
         state = _state_if_calm(live)
         if state is None or state.timers.get(timer) != due:
             return
+        kind = live.workflow_of().digest, timer
+        if kind in self._in_vain:
+            return
         body = encode_state(state)
         if len(body) > LARGE:
             return
         fire = Fire(id=execution, timer=timer)
         after, decision = decide(decode_state(body), fire, due, owner.environment(live), {})
-        if decision.need is not None or any(_is_urgent(each, due) for each in decision.effects):
-            return
         entry = Entry(events=[])
         owner.writer.add_events(decision.events, entry)
-        if entry.events and not entry.blobs and sum(map(len, entry.events)) <= LARGE:
+        if _is_worth_keeping(decision, entry, due):
             known = Foreseen(moment, state, state.seq, after, decision, entry.events)
             self._foreseen[execution] = known
+            return
+        if len(self._in_vain) >= MANY:
+            self._in_vain.clear()
+        self._in_vain.add(kind)
+
+
+def _is_worth_keeping(decision: Decision, entry: Entry, due: int) -> bool:
+    """Tell whether a decision holds until its timer fires, and is small."""
+    if decision.need is not None or any(_is_urgent(each, due) for each in decision.effects):
+        return False
+    return bool(entry.events) and not entry.blobs and sum(map(len, entry.events)) <= LARGE
 
 
 def _is_urgent(effect: Effect, now: int) -> bool:

@@ -35,17 +35,13 @@ class Post:
     def add(self, mailbox: str, result: Result) -> None:
         """Send a result with the next notice to a mailbox."""
         if not self._letters:
-            loop = asyncio.get_running_loop()
-            loop.call_soon(self._start_sending)
+            task = asyncio.get_running_loop().create_task(self._send())
+            self._sending.add(task)
+            task.add_done_callback(self._sending.discard)
         self._letters.setdefault(mailbox, []).append(result)
 
-    def _start_sending(self) -> None:
+    async def _send(self) -> None:
         letters, self._letters = self._letters, {}
-        task = asyncio.get_running_loop().create_task(self._send(letters))
-        self._sending.add(task)
-        task.add_done_callback(self._sending.discard)
-
-    async def _send(self, letters: dict[str, list[Result]]) -> None:
         for mailbox, results in letters.items():
             try:
                 async for body in self._parts(results):

@@ -94,7 +94,7 @@ async def test_answers_carry_the_date_of_now(monkeypatch: pytest.MonkeyPatch) ->
     request = b"GET /nowhere HTTP/1.1\r\n" + HEAD + b"connection: close\r\n\r\n"
     async with serving() as address:
         for second, date in ((0, b"Thu, 01 Jan 1970 00:00:00 GMT"), (60, b"00:01:00 GMT")):
-            monkeypatch.setattr("flunq.api.server.time.time", lambda now=second: now + 0.9)
+            monkeypatch.setattr("flunq.api.server.time", lambda now=second: now + 0.9)
             answer = await exchange(address, request)
             assert answer.lower().count(b"\r\ndate: ") == 1
             assert date in answer

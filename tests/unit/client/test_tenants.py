@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from flunq.client import client
 from flunq.client.client import Client
 from flunq.core.tenancy import ADMIN_SUBJECT, TenantRecord
 from flunq.errors import NotFoundError, UnavailableError
@@ -14,7 +15,10 @@ from flunq.services.answering import given, refused
 
 
 @pytest.mark.parametrize("first", [None, refused(UnavailableError("the cluster stalls"))])
-async def test_a_cluster_that_cannot_tell_is_asked_again(first: bytes | None) -> None:
+async def test_a_cluster_that_cannot_tell_is_asked_again(
+    first: bytes | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "LOOK_AGAIN_SECONDS", 0.0)
     answers = [first, given([TenantRecord(name="default", partitions=1)])]
 
     async def control(_question: bytes) -> bytes | None:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 
 import pytest
 
-from flunq.log.beat import sleep_past_beat, sleep_to_beat, until_beat
+from flunq.log.beat import sleep_to_beat, until_beat
 from flunq.testing.clock import VirtualLoop, run_virtually
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+from tests.support.waiting import elapse
 
 
 @pytest.mark.parametrize(
@@ -33,19 +30,13 @@ def test_what_is_shorter_than_a_beat_lasts_as_long_as_it_says() -> None:
     assert until_beat(7.3, 0.2) == 0.2
 
 
-@pytest.mark.parametrize(
-    ("begin", "to", "past"),
-    [(0.002, 1.0, 1.0), (0.3, 1.0, 2.0), (0.96, 2.0, 2.0)],
-)
-def test_a_second_ends_with_the_beat_before_or_the_one_after_it(
-    begin: float, to: float, past: float
-) -> None:
-    async def ended(sleep: Callable[[float], Awaitable[None]]) -> float:
-        await asyncio.sleep(begin)
-        await sleep(1.0)
+def test_sleepers_that_began_at_different_moments_wake_up_together() -> None:
+    async def ends_of(begins: list[float]) -> list[float]:
+        return await asyncio.gather(*(end_of(begin) for begin in begins))
+
+    async def end_of(begin: float) -> float:
+        await elapse(begin)
+        await sleep_to_beat(2.0)
         return asyncio.get_running_loop().time()
 
-    for sleep, end in ((sleep_to_beat, to), (sleep_past_beat, past)):
-        loop = VirtualLoop()
-        start = loop.time()
-        assert run_virtually(ended(sleep), loop) - start == pytest.approx(end)
+    assert run_virtually(ends_of([0.0, 0.3, 0.9]), VirtualLoop()) == [2.0, 2.0, 2.0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -196,3 +197,40 @@ def test_an_owner_with_something_to_do_does_not_look_ahead(decided_in_time: list
 
     in_cluster(situation)
     assert decided_in_time == []
+
+
+def test_nobody_looks_ahead_while_inputs_are_tried_one_at_a_time() -> None:
+    async def situation(cluster: Cluster, client: Client) -> None:
+        await client.apply(NAP)
+        run = await client.start("nap")
+        await elapse(29)
+        owner = owner_of(cluster)
+        owner.watched = asyncio.Queue()
+        await elapse(0.9)
+        assert not owner._foresight._foreseen
+        owner.watched = None
+        await run.wait(10)
+
+    in_cluster(situation)
+
+
+@pytest.mark.parametrize("name", ["a short wait", "a large result", "a value from the clock"])
+def test_what_was_looked_at_in_vain_is_not_looked_at_again(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[Command] = []
+
+    def watched(state: Any, command: Command, *rest: Any) -> Any:
+        looked.append(command)
+        return decide(state, command, *rest)
+
+    async def situation(_cluster: Cluster, client: Client) -> None:
+        await client.apply(HEAD % "tried" + BODIES[name])
+        for _ in range(3):
+            run = await client.start("tried")
+            await run.wait(60)
+
+    monkeypatch.setattr(foresight, "decide", watched)
+    in_cluster(situation)
+    timers = [command.timer for command in looked if isinstance(command, Fire)]
+    assert timers.count(timers[0]) == 1
