@@ -54,6 +54,12 @@ async def told(client: Client, executions: list[str]) -> list[object]:
     return list(rows.rows())
 
 
+async def check_archive(client: Client) -> None:
+    """The archive grows with the journal, which is not the one that it grew with before."""
+    view = await client.archive.flush()
+    assert (view.state, view.problem, view.through) == ("following", "", view.newest)
+
+
 async def test_what_was_acknowledged_before_a_backup_is_in_it_and_goes_on(tmp_path: Path) -> None:
     first, second, file = tmp_path / "first", tmp_path / "second", tmp_path / "backup.tar"
     waiting = [f"open-{n}" for n in range(12)]
@@ -66,6 +72,7 @@ async def test_what_was_acknowledged_before_a_backup_is_in_it_and_goes_on(tmp_pa
             async with asyncio.TaskGroup() as group:
                 group.create_task(load.run(80))
                 await load.reached(20)
+                assert (await client.archive.flush()).files
                 acknowledged, ended = dict(load.acknowledged), sorted(load.results)
                 await take_backup(first, file, quiet)
                 assert len(load.results) < 80
@@ -81,6 +88,7 @@ async def test_what_was_acknowledged_before_a_backup_is_in_it_and_goes_on(tmp_pa
             for each in waiting:
                 assert (await client.result(each, timeout=40)).output == {"done": True}
             await check_histories(client, [*acknowledged, *waiting])
+            await check_archive(client)
 
 
 async def test_a_stopped_cluster_is_backed_up_too(tmp_path: Path) -> None:
@@ -89,11 +97,13 @@ async def test_a_stopped_cluster_is_backed_up_too(tmp_path: Path) -> None:
         await client.apply(OPEN)
         await client.start("open", {}, id="kept")
         events = await history(client, "kept")
+        assert (await client.archive.flush()).files
     manifest = await take_backup(first, folder, quiet, folder=True)
     assert not manifest.running
     await restore_backup(folder, second, quiet)
     async with running_cluster(second) as cluster, cluster.client() as client:
         assert (await history(client, "kept"))[: len(events)] == events
+        await check_archive(client)
 
 
 async def test_damage_is_told_and_the_rest_restored_only_on_request(tmp_path: Path) -> None:

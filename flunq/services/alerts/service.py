@@ -126,7 +126,7 @@ class _Alerts:
         ended.set()
 
     def _office(self) -> Tenure:
-        from flunq.services.historian.tenure import Tenure
+        from flunq.services.historian.tenure import ALERTER, Tenure
 
         tenant = self._client.tenant
         return Tenure(
@@ -134,7 +134,7 @@ class _Alerts:
             tenant,
             self._settings.folder / "alerts" / token(tenant),
             uuid4().hex,
-            office="alerter",
+            office=ALERTER,
             renew_seconds=RENEW_SECONDS,
         )
 

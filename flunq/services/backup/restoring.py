@@ -14,6 +14,7 @@ from flunq.services.backup import snapshots
 from flunq.services.backup.access import servers_alone
 from flunq.services.backup.container import open_backup
 from flunq.services.backup.parts import Findings, Part, damaged
+from flunq.services.backup.settling import settle
 from flunq.services.supervising.layout import DataDirectory, DirectoryLock, private_umask
 
 if TYPE_CHECKING:
@@ -106,10 +107,9 @@ async def _fill(
             if part.kind != "stream" and part.name != _RECORD:
                 tell(f"restoring {part.name}")
                 await asyncio.to_thread(_copy, directory, reader, part)
+        streams = [part for part in findings.good if part.kind == "stream"]
         async with servers_alone(directory, nodes) as connection:
-            for part in findings.good:
-                if part.kind != "stream":
-                    continue
+            for part in streams:
                 tell(f"restoring {part.name}")
                 with reader.open(part.path) as file:
                     assert file is not None, "its checksum was just compared"
@@ -117,6 +117,7 @@ async def _fill(
                     await snapshots.put_back(
                         connection, part.name, part.stream, file, replicas=min(nodes, 3)
                     )
+            await settle(connection, directory.history, streams)
     finally:
         lock.release()
 

@@ -9,12 +9,15 @@ import msgspec
 
 from flunq.errors import InternalError, UnavailableError
 from flunq.log.nats.jetstream import ApiError, JetStream, parse_status
+from flunq.log.nats.streams import bucket_stream
 from flunq.log.ports import NoResponderError, RequestTimeoutError, StreamGoneError
 
 if TYPE_CHECKING:
     from flunq.log.nats.connection import Connection
 
 OURS = ("FLUNQ_", "KV_flunq_", "OBJ_flunq_")
+STATE_BUCKET = "flunq_state"
+STATE = bucket_stream(STATE_BUCKET)
 CHUNK = 512 * 1024
 WINDOW = 32 * 1024 * 1024
 """What the server sends before it wants to hear that something arrived; its largest."""
@@ -47,7 +50,10 @@ async def removed(connection: Connection, stream: str) -> int:
 
 
 async def take(connection: Connection, stream: str, into: IO[bytes]) -> dict[str, Any] | None:
-    """Write a stream's snapshot; return its configuration and state, None if it is gone."""
+    """Write a stream's snapshot; return what it is and holds, and when it was made.
+
+    None if it is gone.
+    """
     with connection.channel() as chunks:
         wanted = {
             "deliver_subject": chunks.subject,
@@ -55,10 +61,10 @@ async def take(connection: Connection, stream: str, into: IO[bytes]) -> dict[str
             "chunk_size": CHUNK,
             "window_size": WINDOW,
         }
+        js = JetStream(connection)
         try:
-            begun = await JetStream(connection).call(
-                f"STREAM.SNAPSHOT.{stream}", wanted, within=QUIET
-            )
+            created = (await js.call(f"STREAM.INFO.{stream}", within=QUIET))["created"]
+            begun = await js.call(f"STREAM.SNAPSHOT.{stream}", wanted, within=QUIET)
         except StreamGoneError:
             return None
         except (ApiError, RequestTimeoutError, NoResponderError) as error:
@@ -74,7 +80,8 @@ async def take(connection: Connection, stream: str, into: IO[bytes]) -> dict[str
                 reply, message = item
                 if not message.data:
                     _check_end(stream, message.headers)
-                    return {"config": begun["config"], "state": begun["state"]}
+                    found = {"config": begun["config"], "state": begun["state"]}
+                    return {**found, "created": created}
                 await asyncio.to_thread(into.write, message.data)
                 if reply:
                     await connection.send(reply.decode(), b"")

@@ -23,6 +23,7 @@ from flunq.services.backup import snapshots
 from flunq.services.backup.access import reach
 from flunq.services.backup.container import BackupWriter
 from flunq.services.backup.parts import Manifest
+from flunq.services.backup.snapshots import STATE
 from flunq.services.supervising.layout import DataDirectory, private_umask
 from flunq.store.lake import MANIFEST, read_manifest
 
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 
     Tell = Callable[[str], None]
 
-STATE = "KV_flunq_state"
 _TRIES = 20
 _AGAIN = 0.5
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+OFFICES = HISTORIAN, TRACER, ALERTER = "historian", "tracer", "alerter"
 RENEW_SECONDS = 10.0
 PATIENCE = 3
 
@@ -79,7 +80,7 @@ class Tenure:
         folder: Path,
         incarnation: str,
         *,
-        office: str = "historian",
+        office: str = HISTORIAN,
         renew_seconds: float = RENEW_SECONDS,
     ) -> None:
         """An ``office`` is held by one process of a tenant; each has a folder of its own."""

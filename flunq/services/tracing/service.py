@@ -11,7 +11,7 @@ from flunq.client import Client
 from flunq.core.ids import token
 from flunq.errors import NotFoundError
 from flunq.log.select import database, event_stream
-from flunq.services.historian.tenure import Tenure
+from flunq.services.historian.tenure import TRACER, Tenure
 from flunq.services.holding import while_in_office
 from flunq.services.lasting import while_connected
 from flunq.services.tracing.exporter import Exporter
@@ -41,7 +41,7 @@ async def run_tracing(
             tenant,
             folder / "traces" / token(tenant),
             uuid4().hex,
-            office="tracer",
+            office=TRACER,
             renew_seconds=RENEW_SECONDS,
         )
 
