@@ -112,7 +112,7 @@ class Supervisor:
         )
 
     async def _run_locked(self, ready: Callable[[ClusterState], None] | None) -> None:
-        self._children = [Child(plan, self._on_change) for plan in self.plan.services]
+        self._children = self._make_children()
         self._publish()
         self._install_signals()
         keeping = [asyncio.create_task(child.keep(), name=child.name) for child in self._children]
@@ -128,6 +128,12 @@ class Supervisor:
         finally:
             watching.cancel()
             await self._shut_down(keeping)
+
+    def _make_children(self) -> list[Child]:
+        plans, names = self.plan.services, self.plan.server_names
+        servers = [Child(each, self._on_change) for each in plans if each.name in names]
+        needy = [Child(each, self._on_change, servers) for each in plans if each.name not in names]
+        return [*servers, *needy]
 
     async def _start(self) -> bool:
         """Wait until every service is ready; False when asked to stop meanwhile."""

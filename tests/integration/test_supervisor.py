@@ -18,6 +18,7 @@ import nats.errors
 import pytest
 
 from flunq.errors import RejectedError, UnavailableError, UsageError
+from flunq.log.nats.server import find_binary, free_ports
 from flunq.services.supervising.layout import DataDirectory, DirectoryInUseError
 from flunq.services.supervising.network import http_get
 from flunq.services.supervising.options import ClusterOptions
@@ -98,6 +99,37 @@ async def test_a_cluster_starts_everything_and_leaves_nothing_behind(tmp_path: P
         assert status == 200
     assert not any(is_alive(pid) for pid in pids)
     assert supervisor.state.status == "not running"
+
+
+async def test_nobody_is_given_up_while_the_server_takes_its_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (port,) = free_ports(1)
+    monkeypatch.setenv("FLUNQ_FAKE", json.dumps({"node-1": f"needs{port}"}))
+    go, slow = tmp_path / "go", tmp_path / "slow-nats"
+    slow.write_text(
+        f'#!/bin/sh\n[ "$1" = --version ] || while [ ! -e {go} ]; do sleep 0.05; done\n'
+        f'exec {find_binary()} "$@"\n'
+    )
+    slow.chmod(0o755)
+    chosen = options(tmp_path / "data", nats_server=str(slow), nats_port=port)
+    supervisor = Supervisor(chosen)
+    ready = asyncio.Event()
+    task = asyncio.create_task(supervisor.run(lambda _: ready.set()))
+    try:
+        await eventually(lambda: _states(supervisor).get("node-1") == "backoff")
+        go.touch()
+        async with asyncio.timeout(20):
+            await ready.wait()
+        assert service(supervisor.state, "node-1").restarts == 0
+    finally:
+        supervisor.request_stop()
+        await task
+
+
+def _states(supervisor: Supervisor) -> dict[str, str]:
+    state = read_state(supervisor.directory)
+    return {each.name: each.state for each in state.services} if state else {}
 
 
 async def test_a_killed_child_comes_back_and_the_reason_is_told(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """A service process for tests of the supervisor: real lifecycle, no engine inside.
 
-``FLUNQ_FAKE`` (a JSON object, role to behaviour) makes it crash or ignore the drain.
+``FLUNQ_FAKE`` (a JSON object, role to behaviour) makes it crash, ignore the drain, or need
+something that listens on a port.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ async def serve(lifecycle: Lifecycle) -> None:
     if behaviour.startswith("exit"):
         sys.stderr.write(f"{lifecycle.name} has its reasons\n")
         os._exit(int(behaviour.removeprefix("exit")))
+    if behaviour.startswith("needs") and not _listens(int(behaviour.removeprefix("needs"))):
+        os._exit(6)
     lifecycle.ready()
     await lifecycle.stop.wait()
     if behaviour == "stubborn":
@@ -27,6 +30,11 @@ async def serve(lifecycle: Lifecycle) -> None:
     marker = os.environ.get("FLUNQ_FAKE_DRAINED")
     if marker:
         Path(marker, lifecycle.name).touch()
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 async def answer(lifecycle: Lifecycle, fd: int) -> None:

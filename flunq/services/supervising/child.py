@@ -21,11 +21,12 @@ from flunq.services.supervising.statefile import ServiceState, ServiceStatus
 from flunq.telemetry.lines import message_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 _FIRST_BACKOFF = 0.1
 _LONGEST_BACKOFF = 5.0
 _STABLE_AFTER = 10.0
+_LOOK_SECONDS = 0.05
 _PERMANENT_EXITS = frozenset({2, 3, 4})
 """Wrong usage, a rejected input, something not found: starting again cannot help."""
 _EARLY_DEATHS = 5
@@ -53,7 +54,10 @@ class ServicePlan(msgspec.Struct, kw_only=True, frozen=True):
 class Child:
     """One supervised service."""
 
-    def __init__(self, plan: ServicePlan, changed: Callable[[Child], None]) -> None:
+    def __init__(
+        self, plan: ServicePlan, changed: Callable[[Child], None], needs: Sequence[Child] = ()
+    ) -> None:
+        """Nothing is held against a service that ends before those that it ``needs`` are ready."""
         self.plan = plan
         self.name = plan.name
         self.restarts = 0
@@ -63,6 +67,7 @@ class Child:
         self.ready = asyncio.Event()
         self.given_up = asyncio.Event()
         self._changed = changed
+        self._needs = needs
         self._state: ServiceState = "starting"
         self._since = time.time()
         self._process: Process | None = None
@@ -93,6 +98,10 @@ class Child:
             if self._stopping or not self._may_try_again():
                 return
             self._enter("backoff")
+            if not self._was_ready and not self._has_what_it_needs():
+                await self._wait_for_needs()
+                self.reason = None
+                continue
             await asyncio.sleep(self._backoff)
             self._backoff = min(self._backoff * 2, _LONGEST_BACKOFF)
             self.restarts += 1
@@ -167,9 +176,17 @@ class Child:
         lines = last_lines(self.plan.command.log, 5, after=self._log_start)
         self.last_log = [message_of(line) for line in lines]
         if not self._was_ready:
-            self._early_deaths += 1
+            self._early_deaths += self._has_what_it_needs()
             if code in _PERMANENT_EXITS:
                 self._early_deaths = _EARLY_DEATHS
+
+    def _has_what_it_needs(self) -> bool:
+        return all(each.ready.is_set() for each in self._needs)
+
+    async def _wait_for_needs(self) -> None:
+        # There is no event for the first of: being stopped, and the last server being ready.
+        while not self._stopping and not self._has_what_it_needs():  # noqa: ASYNC110
+            await asyncio.sleep(_LOOK_SECONDS)
 
     def _may_try_again(self) -> bool:
         if self._was_ready or self._early_deaths < _EARLY_DEATHS:
