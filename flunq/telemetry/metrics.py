@@ -129,6 +129,13 @@ class Registry:
         assert isinstance(metric, Histogram)
         return metric
 
+    def remove(self, name: str, /, **labels: str) -> None:
+        """Tell no more of what is not there any more."""
+        children = self._metrics.get(name, {})
+        children.pop(_key(labels), None)
+        if not children:
+            self._metrics.pop(name, None)
+
     def exposition(self) -> str:
         """Return all metrics in the Prometheus text format."""
         lines: list[str] = []
@@ -144,10 +151,14 @@ class Registry:
     ) -> Metric:
         children = self._metrics.setdefault(name, {})
         self._help.setdefault(name, help_text)
-        key = tuple(sorted(labels.items()))
+        key = _key(labels)
         if key not in children:
             children[key] = make()
         return children[key]
+
+
+def _key(labels: dict[str, str]) -> Labels:
+    return tuple(sorted(labels.items()))
 
 
 registry = Registry()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.support.cluster import HELLO, running_cluster
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -123,6 +124,7 @@ def test_deleting_wants_a_yes_and_takes_the_context_along(cluster: Flunq) -> Non
     assert (asked.code, "--yes" in asked.err) == (2, True)
     assert cluster("tenants", "delete", "gone", "--yes").code == 0
     assert not list(cluster.home.rglob("local-gone.toml"))
+    wait_until(lambda: "gone" not in cluster("status").out)
     assert cluster("tenants", "delete", "gone", "--yes").code == 4
     assert cluster("tenants", "delete", "default", "--yes").code == 3
 

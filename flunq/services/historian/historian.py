@@ -34,7 +34,7 @@ from flunq.services.historian.jobs import Jobs, Wanted
 from flunq.services.historian.keeping import Keeper
 from flunq.services.historian.rebuilding import Rebuilding
 from flunq.services.historian.slots import shared_slots
-from flunq.services.historian.status import show_metrics, view_of
+from flunq.services.historian.status import shown, view_of
 from flunq.services.historian.tenure import Tenure
 from flunq.services.historian.workshop import Workshop
 from flunq.services.historian.writer import Writer, WriterError
@@ -147,17 +147,17 @@ class Historian:
     async def _serve(self) -> None:
         """Work until another is the historian."""
         tenant = self.settings.tenant
-        show_metrics(tenant, self)
         self._swept = False
-        async with (
-            self._stream.requests.serve(history_subject(tenant), self.answer),
-            asyncio.TaskGroup() as group,
-        ):
-            works = (self._follow(), self._keep_house(), self._jobs.run())
-            loops = [group.create_task(work) for work in works]
-            await self._tenure.lost()
-            for task in loops:
-                task.cancel()
+        with shown(tenant, self):
+            async with (
+                self._stream.requests.serve(history_subject(tenant), self.answer),
+                asyncio.TaskGroup() as group,
+            ):
+                works = (self._follow(), self._keep_house(), self._jobs.run())
+                loops = [group.create_task(work) for work in works]
+                await self._tenure.lost()
+                for task in loops:
+                    task.cancel()
 
     # -- following the journal -------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from flunq.core.protocol import LakeView
@@ -11,7 +12,7 @@ from flunq.services.historian.ingest import age
 from flunq.telemetry.metrics import registry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from flunq.log.ports import Extent
@@ -61,11 +62,14 @@ class Watched(Protocol):
         ...
 
 
-def show_metrics(tenant: str, historian: Watched) -> None:
-    """Let the process's metrics tell how the archive is."""
+@contextmanager
+def shown(tenant: str, historian: Watched) -> Iterator[None]:
+    """Let the process's metrics tell how the archive is while the context is open."""
+    names: list[str] = []
 
     def gauge(name: str, text: str, read: Callable[[], float]) -> None:
-        registry.gauge(f"flunq_archive_{name}", text, tenant=tenant).read_from(read)
+        names.append(f"flunq_archive_{name}")
+        registry.gauge(names[-1], text, tenant=tenant).read_from(read)
 
     def total(member: str) -> float:
         return float(sum(getattr(file, member) for file in historian.manifest.files))
@@ -80,3 +84,8 @@ def show_metrics(tenant: str, historian: Watched) -> None:
     gauge("behind", "Commits that were read and are in no file.", behind)
     gauge("behind_seconds", "Age of the oldest of them.", lambda: age(historian.oldest()))
     gauge("blocked", "1 while the archive cannot grow.", lambda: float(bool(historian.problem)))
+    try:
+        yield
+    finally:
+        for name in names:
+            registry.remove(name, tenant=tenant)

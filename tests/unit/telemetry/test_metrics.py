@@ -22,6 +22,16 @@ def test_a_gauge_can_ask_for_its_value_when_it_is_read() -> None:
     assert "flunq_running 3" in registry.exposition()
 
 
+def test_what_is_removed_is_not_told_any_more() -> None:
+    registry = Registry()
+    for tenant in ("a", "b"):
+        registry.gauge("flunq_files", "Files.", tenant=tenant)
+    registry.remove("flunq_files", tenant="a")
+    assert 'flunq_files{tenant="b"} 0' in registry.exposition().splitlines()
+    registry.remove("flunq_files", tenant="b")
+    assert registry.exposition().strip() == ""
+
+
 def test_buckets_of_a_histogram_are_cumulative() -> None:
     registry = Registry()
     histogram = registry.histogram("flunq_seconds", "Seconds.")

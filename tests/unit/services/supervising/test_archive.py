@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from flunq.services.diagnosis.cluster import check_archives
-from flunq.services.historian.status import show_metrics
+from flunq.services.historian.status import shown
 from flunq.services.supervising.archive import ArchiveState, archive_line, parse_archives
 from flunq.store.lake import LakeFile, Manifest
 from flunq.telemetry.metrics import registry
@@ -41,8 +41,9 @@ def state(**members: object) -> ArchiveState:
 
 
 def test_what_the_historian_measures_is_read_back() -> None:
-    show_metrics("shop", Seen())
-    assert state() == ArchiveState(
+    with shown("shop", Seen()):
+        found = state()
+    assert found == ArchiveState(
         tenant="shop",
         state="following",
         through=10,
@@ -52,15 +53,22 @@ def test_what_the_historian_measures_is_read_back() -> None:
         rows=30,
         bytes=900,
     )
-    assert archive_line([state()]) == "shop: following, 30 events, 2 commits to come"
+    assert archive_line([found]) == "shop: following, 30 events, 2 commits to come"
+
+
+def test_of_an_archive_that_is_not_kept_any_more_nothing_is_told() -> None:
+    with shown("shop", Seen()), shown("home", Seen()):
+        pass
+    assert parse_archives(registry.exposition()) == []
 
 
 def test_a_problem_is_seen() -> None:
     seen = Seen()
     seen.problem = "no space left"
-    show_metrics("shop", seen)
-    assert state().state == "blocked"
-    (check,) = check_archives([state()])
+    with shown("shop", seen):
+        found = state()
+    assert found.state == "blocked"
+    (check,) = check_archives([found])
     assert (check.status, check.remedy) == ("fail", "flunq lake status says why")
 
 
