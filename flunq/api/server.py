@@ -41,8 +41,8 @@ def protocol_of(limits: ApiLimits) -> type[asyncio.Protocol]:
 
 
 @lru_cache(maxsize=1)
-def _dated(second: int) -> list[tuple[bytes, bytes]]:
-    return [(b"date", formatdate(second, usegmt=True).encode())]
+def _date(second: int) -> str:
+    return formatdate(second, usegmt=True)
 
 
 class _Protocol(H11Protocol):
@@ -79,7 +79,7 @@ class _Protocol(H11Protocol):
 
     def handle_events(self) -> None:
         """Answer what came, with a date of now."""
-        self.server_state.default_headers = _dated(int(time()))
+        self.server_state.default_headers = [(b"date", _date(int(time())).encode())]
         super().handle_events()
 
     def send_400_response(self, msg: str) -> None:
@@ -89,7 +89,8 @@ class _Protocol(H11Protocol):
         if hint == _TOO_LARGE:
             self._refuse(LargeHeadersError("the headers are larger than this server takes"))
         else:
-            self._refuse(UnreadableError(str(error) if error else msg))
+            # What was sent stands behind the colon, as Python writes it.
+            self._refuse(UnreadableError(str(error or msg).partition(": bytearray(")[0]))
 
     async def _begin(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._headers_came()
@@ -113,6 +114,7 @@ class _Protocol(H11Protocol):
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             reply = problem_reply(error)
             headers = [
+                ("date", _date(int(time()))),
                 ("content-type", PROBLEM),
                 ("content-length", str(len(reply.body))),
                 *reply.headers.items(),

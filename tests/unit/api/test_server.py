@@ -88,6 +88,8 @@ async def test_what_is_no_http_is_told_so_in_a_problem() -> None:
     assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\n")
     assert b"content-type: application/problem+json" in answer
     assert b"urn:flunq:error:not-http" in answer
+    assert b"bytearray" not in answer
+    assert answer.count(b"\r\ndate: ") == 1
 
 
 async def test_answers_carry_the_date_of_now(monkeypatch: pytest.MonkeyPatch) -> None:
