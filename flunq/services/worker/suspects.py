@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_PATIENCE = 1.0
+_PATIENCE = 10.0
+"""Seconds; on a busy machine inputs take a while, and a task that kills must not accuse them."""
 HASTY_DEATHS = 2
 """Owners that died soon, one after the other, after which the next one is careful."""
 DEATHS = 2
