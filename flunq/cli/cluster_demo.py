@@ -42,7 +42,6 @@ def run_demo(options: ClusterOptions, *, temporary: bool, may_stay: bool = True)
             options,
             data=data,
             functions=(*options.functions, STEPS),
-            context=None if temporary else options.context,
         )
         with log_to_file(chosen):
             return asyncio.run(_Demo(chosen, may_stay=may_stay).run())

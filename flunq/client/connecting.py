@@ -33,6 +33,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     """File with the authority that the server is checked against; None: the system's."""
     context: str | None = None
     """The context that named the cluster, if one did."""
+    local: bool = False
+    """Whether ``flunq up`` wrote that context."""
 
     def __repr__(self) -> str:
         return f"Target({self.url!r}, tenant={self.tenant!r}, context={self.context!r})"
@@ -100,13 +102,13 @@ def find_target(
 
         flags = {"nats_url": url, "tenant": tenant, "context": context}
         loaded = load({name: value for name, value in flags.items() if value is not None})
-    named_by = None
+    named_by, local = None, False
     if loaded is not None:
         tenant = tenant or loaded.settings.tenant
         # The password of a context goes to the address of that context, and to no other.
         if url is None and loaded.origins["nats_url"].source == "context":
             assert loaded.context is not None
-            named_by = loaded.context.name
+            named_by, local = loaded.context.name, loaded.context.data_dir is not None
             user, password = user or loaded.context.user, password or loaded.context.password
         url = url or loaded.settings.nats_url
     if url is None:
@@ -119,6 +121,7 @@ def find_target(
         tenant=tenant or "default",
         ca=loaded.settings.ca if loaded is not None else None,
         context=named_by,
+        local=local,
     )
 
 
@@ -165,9 +168,13 @@ def _no_cluster(loaded: Loaded | None) -> UnavailableError:
 def _unreachable(target: Target, error: UnavailableError) -> UnavailableError:
     if "credentials" in error.message or "not trusted" in error.message:
         return UnavailableError(error.message, hint=error.hint, where=target.where)
+    if target.local:
+        hint = f"look with: flunq status, or start it with: flunq up --name {target.context}"
+    else:
+        hint = "start one with: flunq up, or choose another with: flunq context use NAME"
     return UnavailableError(
         "no cluster answers",
-        hint="start one with: flunq up, or choose another with: flunq context use NAME",
+        hint=hint,
         where=target.where,
         reason=error.message,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from importlib.metadata import version
@@ -20,6 +21,18 @@ import sys
 from flunq.cli.main import run
 code = run(sys.argv[1:])
 print("\\nLOADED", code, *sorted(set(sys.modules) & set(%r)))
+"""
+
+CTRL_C_AT = """
+import os, signal, sys
+class Interrupting:
+    def find_spec(self, name, *_):
+        if name == %r:
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Interrupting())
+from flunq.__main__ import main
+sys.argv = ["flunq", "list"]
+main()
 """
 
 
@@ -133,6 +146,20 @@ def test_a_reader_may_leave_early(flunq: Flunq) -> None:
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("module", "code"), [("flunq.cli.main", -signal.SIGINT), ("flunq.cli.group", 130)]
+)
+def test_ctrl_c_shows_nothing_while_the_command_loads(module: str, code: int, flunq: Flunq) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", CTRL_C_AT % module],
+        capture_output=True,
+        text=True,
+        env=flunq.environment(),
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (code, "", "")
 
 
 @pytest.mark.parametrize("topic", ["environment", "exit-codes", "output", "expressions"])

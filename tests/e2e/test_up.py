@@ -214,6 +214,20 @@ def test_nothing_is_left_behind_when_up_itself_is_killed(flunq: Flunq) -> None:
     assert flunq("down").code == 0
 
 
+def test_two_clusters_each_have_a_context_of_their_own(cluster: Flunq) -> None:
+    second = str(cluster.home / "second")
+    try:
+        started = cluster("up", "--detach", "--data", second, "--name", "second")
+        assert (started.code, "warning" in started.err) == (0, False), started.err
+        assert cluster("context", "show", "second", "-o", "json").json["data_dir"] == second
+        first = cluster("-c", "local", "workflows", "list", "-o", "json")
+        assert first.code == 0, first.err
+    finally:
+        cluster("down", "--data", second)
+        cluster("context", "use", "local")
+    assert "flunq up --name second" in cluster("-c", "second", "list").err
+
+
 def test_functions_that_cannot_be_loaded_end_up_with_the_reason(flunq: Flunq) -> None:
     broken = flunq.home / "steps.py"
     broken.write_text("import nothing_like_this\n", encoding="utf-8")

@@ -115,7 +115,7 @@ def test_every_module_imports_from_the_wheel(installed: Path, tmp_path: Path) ->
 def test_every_entry_point_loads(installed: Path, tmp_path: Path) -> None:
     python = installed / "bin" / "python"
     loaded = _run(python, "-I", "-c", LOAD_ENTRY_POINTS, cwd=tmp_path).splitlines()
-    assert "console_scripts flunq flunq.cli.main" in loaded
+    assert "console_scripts flunq flunq.__main__" in loaded
     assert any(line.startswith("flunq.executors http flunq_plugins.") for line in loaded)
 
 

@@ -55,6 +55,7 @@ def _lines(check: Check) -> Iterator[str]:
 
 
 async def _checks(loaded: Loaded) -> list[Check]:
+    from flunq.cli.cluster_context import starting_command
     from flunq.services.diagnosis import run_checks
     from flunq.services.diagnosis.checks import Checker, ok
     from flunq.services.diagnosis.cluster import cluster_checks
@@ -70,7 +71,7 @@ async def _checks(loaded: Loaded) -> list[Check]:
         checkers += cluster_checks(state, chosen.tenant)
     checks = await run_checks(checkers)
     if state is None:
-        here = f"none runs on {chosen.data}; flunq up starts one"
+        here = f"none runs on {chosen.data}; {starting_command(loaded)} starts one"
         checks.append(ok("cluster", elsewhere or here))
     return checks
 

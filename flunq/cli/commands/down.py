@@ -44,13 +44,16 @@ def command(
 
     $ flunq down --data ./data
     """
+    from flunq.cli.cluster_context import starting_command
     from flunq.services.supervising.layout import DataDirectory
     from flunq.services.supervising.statefile import running_state
 
-    directory = DataDirectory(Path(settings(data=data and str(data)).settings.data))
+    loaded = settings(data=data and str(data))
+    directory = DataDirectory(Path(loaded.settings.data))
     state = running_state(directory)
     if state is None:
-        raise NotFoundError(f"no cluster runs on {directory.root}", hint="flunq up starts one")
+        hint = f"{starting_command(loaded)} starts one"
+        raise NotFoundError(f"no cluster runs on {directory.root}", hint=hint)
     _end(directory, state, timeout)
     if current().output is OutputFormat.TABLE:
         diagnostics.say(f"the cluster on {directory.root} has stopped; its data stays")

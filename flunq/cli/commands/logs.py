@@ -42,10 +42,17 @@ def command(
 
     $ flunq logs node-1 -n 50 -o jsonl
     """
+    from flunq.cli.cluster_context import starting_command
     from flunq.services.supervising import logfiles
     from flunq.services.supervising.layout import DataDirectory
 
-    directory = DataDirectory(Path(settings(data=data and str(data)).settings.data))
+    loaded = settings(data=data and str(data))
+    directory = DataDirectory(Path(loaded.settings.data))
+    if not logfiles.services_of(directory.logs):
+        raise NotFoundError(
+            f"no cluster has logged to {directory.logs} yet",
+            hint=f"{starting_command(loaded)} starts one",
+        )
     paths = _paths(directory, service)
     # Whatever is written between the two readings is part of the second.
     coming = logfiles.follow(paths) if follow else None
@@ -70,10 +77,6 @@ def _paths(directory: DataDirectory, service: str | None) -> list[Path]:
     from flunq.services.supervising.logfiles import services_of
 
     known = services_of(directory.logs)
-    if not known:
-        raise NotFoundError(
-            f"no cluster has logged to {directory.logs} yet", hint="flunq up starts one"
-        )
     if service is not None and service not in known:
         hint = did_you_mean(service, known) or f"services: {', '.join(known)}"
         raise NotFoundError(f"there is no service {service!r}", hint=hint)

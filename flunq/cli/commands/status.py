@@ -51,6 +51,7 @@ def command(
 
 
 def _find(directory: DataDirectory, loaded: Loaded, *, here: bool) -> ClusterState:
+    from flunq.cli.cluster_context import starting_command
     from flunq.services.supervising.remote import remote_state
     from flunq.services.supervising.statefile import read_state, running_state
 
@@ -65,7 +66,7 @@ def _find(directory: DataDirectory, loaded: Loaded, *, here: bool) -> ClusterSta
     ending = f"; the one with pid {earlier.pid} was killed" if earlier is not None and died else ""
     raise UnavailableError(
         f"no cluster runs on {directory.root}{ending}",
-        hint="flunq up starts one",
+        hint=f"{starting_command(loaded)} starts one",
         data=str(directory.root),
     )
 

@@ -28,6 +28,14 @@ _REDRAW_SECONDS = 1.0
 DataOption = Annotated[
     Path | None, typer.Option("--data", metavar="DIR", help="Data folder of the cluster.")
 ]
+NameOption = Annotated[
+    str | None,
+    typer.Option(
+        "--name",
+        metavar="NAME",
+        help="Context that leads to the cluster [as the last time, at first local].",
+    ),
+]
 DetachOption = Annotated[
     bool, typer.Option("--detach", help="Return once the cluster is ready; it goes on.")
 ]
@@ -91,6 +99,7 @@ DemoOption = Annotated[
 def command(
     detach: DetachOption = False,
     data: DataOption = None,
+    name: NameOption = None,
     workers: WorkersOption = None,
     durability: DurabilityOption = None,
     functions: FunctionsOption = None,
@@ -115,8 +124,10 @@ def command(
 
     $ flunq up --nodes 3 --workers 2
 
-    Ports are free ones unless named. The context "local" is written and selected, so that every
-    other command finds the cluster.
+    $ flunq up --detach --data ./second --name second
+
+    Ports are free ones unless named. The context "local", or the one named, is written and
+    selected, so that every other command finds the cluster.
     """
     loaded = settings(
         data=data and str(data),
@@ -135,7 +146,7 @@ def command(
         body_limit=body_limit and body_limit << 20,
     )
     _trace_to(otel_endpoint)
-    options = _options(loaded)
+    options = _options(loaded, name or current().context, temporary=demo and data is None)
     if demo:
         from flunq.cli.cluster_demo import run_demo
 
@@ -143,7 +154,8 @@ def command(
     return start_detached(options) if detach else run_attached(options)
 
 
-def _options(loaded: Loaded) -> ClusterOptions:
+def _options(loaded: Loaded, name: str | None, *, temporary: bool) -> ClusterOptions:
+    from flunq.cli.cluster_context import choose_context, folder_of
     from flunq.config import default_data
     from flunq.services.identity.settings import identity_settings
     from flunq.services.supervising.options import ClusterOptions
@@ -155,8 +167,12 @@ def _options(loaded: Loaded) -> ClusterOptions:
         from_context = loaded.origins[name].source == "context"
         return otherwise if from_context else getattr(chosen, name)
 
+    data = Path(own("data", default_data()))
+    if loaded.origins["data"].source != "flag":
+        data = folder_of(name) or data
     return ClusterOptions(
-        data=Path(own("data", default_data())),
+        data=data,
+        context=None if temporary else choose_context(data, name),
         workers=chosen.workers,
         durability=chosen.durability,
         functions=tuple(_absolute(named) for named in chosen.functions),
