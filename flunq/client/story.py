@@ -43,7 +43,7 @@ class Story(msgspec.Struct, kw_only=True):
     state: State | None = None
     """The state after its last event; None if its beginning is not known any more."""
     errors: list[Seen] = []
-    """The newest of them, oldest first."""
+    """The newest of them, oldest first: of each what became of it."""
     suspended_at: int | None = None
     last_at: int | None = None
     attempts: dict[str, int] = {}
@@ -89,7 +89,9 @@ def _note(story: Story, type_name: str, at: int, data: dict[str, Any]) -> None:
     task = str(data.get("task") or error.get("instance") or "")
     attempt = story.attempts.get(task, 1)
     if what == "retried":
-        attempt = story.attempts.get(task, 1)
         story.attempts[task] = attempt + 1
+    last = story.errors[-1] if story.errors else None
+    if last is not None and (last.what, last.at, last.error) == ("failed", at, error):
+        del story.errors[-1]  # the same on its way outwards: what became of it says more
     story.errors.append(Seen(what=what, task=task, at=at, error=error, attempt=attempt))
     del story.errors[:-MOST_ERRORS]

@@ -56,6 +56,12 @@ def why_of(body: str, **steps: Any) -> Why:
     return in_kept_cluster(situation)
 
 
+def test_a_failure_is_told_once_with_what_became_of_it() -> None:
+    tries = TRIES.replace("hours: 1", "seconds: 1")
+    found = [(error.what, error.attempt) for error in why_of(tries).errors]
+    assert found == [("retried", 1), ("retried", 2), ("ended", 1)]
+
+
 @pytest.mark.parametrize(
     ("body", "steps", "kind", "words", "command"),
     [
