@@ -5,21 +5,18 @@ from __future__ import annotations
 import os
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit, urlunsplit
 
 import msgspec
 
 from flunq.client.client import Client
-from flunq.errors import UnavailableError, UsageError
+from flunq.errors import UnavailableError
+from flunq.log.address import split_credentials
 from flunq.log.select import StreamSettings, event_stream
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
     from flunq.config import Loaded
-
-
-_SCHEMES = ("nats", "tls", "ws", "wss")
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,21 +132,6 @@ def _user_and_host() -> str:
     except (OSError, KeyError):
         user = str(os.getuid())
     return f"{user}@{socket.gethostname()}"
-
-
-def split_credentials(url: str) -> tuple[str, str | None, str | None]:
-    """Take ``user:password@`` out of an address, so that it can be shown."""
-    user = password = None
-    bare = []
-    backend = os.environ.get("EVENT_STREAM_TYPE") or "nats"
-    for each in url.split(","):
-        parts = urlsplit(each if "://" in each else f"nats://{each}")
-        if backend == "nats" and (parts.scheme not in _SCHEMES or not parts.hostname):
-            raise UsageError(f"{each!r} is no address of NATS", hint="write nats://HOST:PORT")
-        user, password = parts.username or user, parts.password or password
-        host = parts.netloc.rpartition("@")[2]
-        bare.append(urlunsplit((parts.scheme, host, parts.path, "", "")))
-    return ",".join(bare), user and unquote(user), password and unquote(password)
 
 
 def _no_cluster(loaded: Loaded | None) -> UnavailableError:

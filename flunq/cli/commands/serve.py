@@ -164,9 +164,9 @@ def _given_settings() -> dict[str, Any] | None:
 def _own_settings(role: ServiceRole, **given: Any) -> dict[str, Any]:
     import socket
 
+    from flunq.log.address import split_credentials
     from flunq.services.identity.settings import identity_settings
     from flunq.services.supervising.options import USUAL_PARTITIONS
-    from flunq.services.supervising.plan import split_credentials
 
     loaded = settings(
         nats_url=given["nats"],

@@ -6,12 +6,13 @@ import os
 import signal
 import subprocess
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import msgspec
 
 from flunq.contexts import Context, ContextStore
 from flunq.errors import UnavailableError, UsageError
+from flunq.log.address import split_credentials
 from flunq.log.nats.server import (
     Cluster,
     ServerConfig,
@@ -98,6 +99,8 @@ def make_plan(options: ClusterOptions, directory: DataDirectory) -> ClusterPlan:
     earlier = read_state(directory)
     servers = [] if options.nats_url else _server_configs(options, directory, secrets, tls)
     nats, user, password = _endpoint(options, servers, secrets)
+    client = secrets.nats.client_user, secrets.nats.client_password
+    who = (user, password) if nats.external else client
     killed = earlier is not None and earlier.status != "not running"
     api = network.listen(
         options.api_port,
@@ -117,7 +120,7 @@ def make_plan(options: ClusterOptions, directory: DataDirectory) -> ClusterPlan:
         watches={
             config.name: HealthWatch(_monitor(config), config.directory) for config in servers
         },
-        context=_context(options, directory, nats, secrets, _url_of(api, tls), tls),
+        context=_context(options, directory, nats, secrets, who, _url_of(api, tls), tls),
         tls=tls,
     )
 
@@ -207,18 +210,6 @@ def _server_environment() -> dict[str, str]:
     """Leave half of the cores to the nodes: with all of them a server wakes threads in vain."""
     threads = os.environ.get("GOMAXPROCS") or str(max(1, (os.cpu_count() or 1) // 2))
     return {"GOMAXPROCS": threads}
-
-
-def split_credentials(url: str) -> tuple[str, str | None, str | None]:
-    """Take ``user:password@`` out of an address, so that it can be shown."""
-    user = password = None
-    bare = []
-    for each in url.split(","):
-        parts = urlsplit(each if "://" in each else f"nats://{each}")
-        user, password = parts.username or user, parts.password or password
-        host = parts.netloc.rpartition("@")[2]
-        bare.append(urlunsplit((parts.scheme, host, parts.path, "", "")))
-    return ",".join(bare), user, password
 
 
 def _server_services(
@@ -368,21 +359,19 @@ def _context(
     directory: DataDirectory,
     nats: NatsEndpoint,
     secrets: ClusterSecrets,
+    who: tuple[str | None, str | None],
     api_url: str,
     tls: ServerTls | None,
 ) -> Context | None:
     if options.context is None:
         return None
-    user, password = secrets.nats.client_user, secrets.nats.client_password
-    if nats.external:
-        _, user, password = split_credentials(options.nats_url or "")  # type: ignore[assignment]
     return Context(
         name=options.context,
         nats_url=nats.url,
         api_url=api_url,
         token=secrets.token,
-        user=user,
-        password=password,
+        user=who[0],
+        password=who[1],
         tenant=options.tenant,
         data_dir=str(directory.root),
         ca=tls.ca if tls is not None else None,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from flunq.client.connecting import connect, find_target, split_credentials
+from flunq.client.connecting import connect, find_target
 from flunq.config import load
 from flunq.contexts import Context, ContextStore
 from flunq.errors import UnavailableError
@@ -56,10 +56,6 @@ def test_without_a_context_the_hint_is_to_start_one(tmp_path: Path) -> None:
     with pytest.raises(UnavailableError) as caught:
         find_target(loaded_from(tmp_path), environ={})
     assert caught.value.hint == "start one with: flunq up"
-
-
-def test_credentials_are_taken_out_of_an_address() -> None:
-    assert split_credentials("nats://a:b%2F@h:1,h:2") == ("nats://h:1,nats://h:2", "a", "b/")
 
 
 async def test_nobody_there_names_address_and_context(selected: Path) -> None:

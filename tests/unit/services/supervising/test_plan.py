@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import json
 import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from flunq.contexts import ContextStore
 from flunq.errors import RejectedError, UsageError
+from flunq.services.supervising.layout import DataDirectory
 from flunq.services.supervising.network import free_ports, listen, require_free
 from flunq.services.supervising.options import ClusterOptions, check_options
-from flunq.services.supervising.plan import split_credentials
+from flunq.services.supervising.plan import make_plan
 from flunq.services.supervising.secrets import load_secrets
 
 if TYPE_CHECKING:
@@ -48,12 +51,6 @@ def test_a_new_tenant_has_as_many_partitions_as_its_nodes_share_well(
     assert options.tenant_partitions == partitions
 
 
-def test_credentials_are_taken_out_of_an_address() -> None:
-    assert split_credentials("nats://me:pw@host:4222") == ("nats://host:4222", "me", "pw")
-    assert split_credentials("host:4222") == ("nats://host:4222", None, None)
-    assert split_credentials("nats://a:1,nats://u:p@b:2") == ("nats://a:1,nats://b:2", "u", "p")
-
-
 def test_free_ports_are_distinct_and_keep_the_preferred_ones() -> None:
     ports = free_ports(4)
     assert len(set(ports)) == 4
@@ -87,3 +84,20 @@ def test_damaged_secrets_are_refused_not_replaced(tmp_path: Path) -> None:
     with pytest.raises(RejectedError, match="damaged"):
         load_secrets(path, tenant="default")
     assert path.read_text() == "{"
+
+
+def test_who_an_existing_nats_knows_us_as_reaches_nodes_and_context(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLUNQ_CONFIG_DIR", str(tmp_path / "config"))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        options = ClusterOptions(data=tmp_path, nats_url=f"nats://me:a%40b@127.0.0.1:{port}")
+        directory = DataDirectory(tmp_path)
+        directory.create()
+        plan = make_plan(options, directory)
+    plan.save_context()
+    context = ContextStore().get("local")
+    node = json.loads(directory.node_config("node-1").read_bytes())
+    assert (context.user, context.password) == (node["user"], node["password"]) == ("me", "a@b")
+    plan.clean()
