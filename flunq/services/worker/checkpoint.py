@@ -69,17 +69,14 @@ class Checkpointer:
         self._next = epoch << 24
         self._entries = entries
         """With how many executions each pack was written."""
-        self._bytes = dict(zip(checkpoint.packs, checkpoint.sizes, strict=False))
+        sizes = zip(checkpoint.packs, checkpoint.sizes, strict=False)
+        self._bytes = dict.fromkeys(checkpoint.packs, PACK_BYTES) | dict(sizes)
+        """Of every pack that is stored, oldest first: a checkpoint that failed leaves its own."""
         owner.executions.take_abandoned()  # by the fold; they are not counted below
         self._counts = owner.executions.places.per_pack()
         """For how many of them it still is the place."""
         self._lock = asyncio.Lock()
         self._courteous_until = 0.0
-
-    @property
-    def sequence(self) -> int:
-        """Return the journal sequence up to which the newest checkpoint holds everything."""
-        return self._checkpoint.seq
 
     async def write(self) -> None:
         """Write a checkpoint of everything that is committed now."""
@@ -108,9 +105,10 @@ class Checkpointer:
         # A stored state may hold events of commits still under way: they must be durable first.
         await committer.flushed()
         rewritten, carried = await self._rewrite({draft.id for draft in drafts})
-        new_packs = [await self._store(group) for group in _groups([*drafts, *carried])]
-        dropped = set(rewritten) | {n for n in self._checkpoint.packs if not self._counts[n]}
-        packs = [n for n in self._checkpoint.packs if n not in dropped] + new_packs
+        for group in _groups([*drafts, *carried]):
+            await self._store(group)
+        packs = [n for n in self._in_use() if n not in rewritten]
+        dropped = self._bytes.keys() - packs
         oldest = min(packs, default=self._next + 1)
         for execution, pack in list(deleted.items()):
             if pack < oldest:
@@ -125,7 +123,7 @@ class Checkpointer:
             bus=facts.get("bus", self._checkpoint.bus),
             released_through=released,
             packs=packs,
-            sizes=[self._bytes.get(pack, PACK_BYTES) for pack in packs],
+            sizes=[self._bytes[pack] for pack in packs],
             deleted=deleted,
             buried=buried,
             groups=groups,
@@ -136,9 +134,7 @@ class Checkpointer:
         crash_point("after-checkpoint")
         for gone in dropped:
             await self._packs.discard(gone)
-            self._entries.pop(gone, None)
-            self._bytes.pop(gone, None)
-            self._counts.pop(gone, None)
+            del self._bytes[gone], self._entries[gone], self._counts[gone]
         self._let_go(drafts)
         if facts.get("inbox"):
             await owner.context.stream.inbox.purge(owner.partition, facts["inbox"]["floor"])
@@ -164,10 +160,10 @@ class Checkpointer:
 
     async def _rewrite(self, fresh: set[str]) -> tuple[list[int], list[_Draft]]:
         """Pick packs that are not worth a pack of their own, and what to carry over from them."""
-        packs = self._checkpoint.packs
-        thin = [n for n in packs if 0 < self._counts[n] < self._entries.get(n, 0) // 4]
+        packs = self._in_use()
+        thin = [n for n in packs if self._counts[n] < self._entries[n] // 4]
         rewritten = thin[:REWRITE_PER_CHECKPOINT] or small_packs(
-            [(n, self._bytes.get(n, PACK_BYTES)) for n in packs if self._counts[n]]
+            [(n, self._bytes[n]) for n in packs]
         )
         rewritten += [n for n in await self._with_unwanted() if n not in rewritten]
         carried: list[_Draft] = []
@@ -180,6 +176,10 @@ class Checkpointer:
                     carried.append(_draft_again(item, marks[item.id]))
         return rewritten, carried
 
+    def _in_use(self) -> list[int]:
+        """Return the packs that are the place of some execution."""
+        return [number for number in self._bytes if self._counts[number]]
+
     async def _with_unwanted(self) -> list[int]:
         """Return the packs that hold something, however old, of executions to be scrubbed."""
         unwanted = self._owner.unwanted
@@ -187,11 +187,11 @@ class Checkpointer:
             return []
         return [
             number
-            for number in self._checkpoint.packs
+            for number in self._in_use()
             if any(mark.id in unwanted for mark in await self._packs.marks(number))
         ]
 
-    async def _store(self, drafts: list[_Draft]) -> int:
+    async def _store(self, drafts: list[_Draft]) -> None:
         self._next += 1
         number = self._next
         executions = self._owner.executions
@@ -209,7 +209,6 @@ class Checkpointer:
             executions.places.put(placed)
             self._counts[number] += len(placed)
             await self._give_way()
-        return number
 
     def _is_wanted(self, draft: _Draft, number: int) -> bool:
         executions = self._owner.executions
