@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
+from zstandard import ZstdCompressor
 
 if TYPE_CHECKING:
     from flunq.log.ports import Database
@@ -73,3 +74,11 @@ async def test_an_erased_value_is_gone_and_may_come_back(database: Database, key
     await database.blobs.erase(key)
     await database.blobs.put(key, data)
     assert await database.blobs.get(key) == data
+
+
+async def test_a_value_that_is_compressed_already_stays_what_it_is(
+    database: Database, key: str
+) -> None:
+    value = ZstdCompressor().compress(b"[" * 100_000)
+    await database.blobs.put(key, value)
+    assert await database.blobs.get(key) == value

@@ -4,6 +4,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
+from zstandard import ZstdCompressor
 
 from tests.support.reading import close, next_within, take
 
@@ -50,3 +51,10 @@ async def test_events_carry_the_time_of_their_storage(stream: EventStream) -> No
         await stream.bus.publish("ext", b"{}", type="a", message_id=name)
     first, second = await take(stream.bus.follow(after=0), 2)
     assert 1_600_000_000 < first.time <= second.time
+
+
+@pytest.mark.parametrize("data", [b"\x28\xb5\x2f\xfd nothing", ZstdCompressor().compress(b"{}")])
+async def test_what_others_publish_is_handed_on_as_it_is(stream: EventStream, data: bytes) -> None:
+    await stream.bus.publish("ext", data, type="odd", message_id="1")
+    [record] = await take(stream.bus.follow(after=0), 1)
+    assert record.data == data

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import msgspec
 
 from flunq.log.nats.names import partition_of_subject
-from flunq.log.nats.packing import unpack
 from flunq.log.ports import (
     NoResponderError,
     NotPermittedError,
@@ -268,7 +267,7 @@ def _from_stored(message: _Stored) -> Record:
     headers = parse_headers(b64decode(message.hdrs)) if message.hdrs else {}
     return Record(
         seq=message.seq,
-        data=unpack(message.data),
+        data=message.data,
         partition=partition_of_subject(message.subject),
         headers=own_headers(headers),
         subject=message.subject,
@@ -280,7 +279,7 @@ def _from_direct(block: bytes, data: bytes) -> Record:
     headers = parse_headers(block)
     return Record(
         seq=int(headers["Nats-Sequence"]),
-        data=unpack(data),
+        data=data,
         partition=partition_of_subject(headers["Nats-Subject"]),
         headers=own_headers(headers),
         subject=headers["Nats-Subject"],

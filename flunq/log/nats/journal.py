@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from flunq.log.nats.jetstream import header_block
 from flunq.log.nats.names import partition_of_subject
-from flunq.log.nats.packing import pack
+from flunq.log.nats.packing import pack, unpack
 from flunq.log.nats.readers import OrderedReader
-from flunq.log.ports import Extent
+from flunq.log.ports import Extent, Record
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from flunq.log.nats.jetstream import JetStream
     from flunq.log.nats.names import Names
-    from flunq.log.ports import Record
 
 _PAGE = 256
 _PAGE_BYTES = 16 * 1024 * 1024
@@ -44,7 +45,8 @@ class NatsJournal:
 
     async def last(self, partition: int) -> Record | None:
         """Return the partition's newest record, read from the leader."""
-        return await self._js.last(self._stream, self._subject(partition))
+        record = await self._js.last(self._stream, self._subject(partition))
+        return record and _unpacked(record)
 
     async def read(self, partition: int, *, after: int, upto: int) -> AsyncIterator[Record]:
         """Yield the partition's records with ``after < seq <= upto`` in order.
@@ -59,7 +61,7 @@ class NatsJournal:
                 after = record.seq
                 if after > upto:
                     return
-                yield record
+                yield _unpacked(record)
             if not page:
                 await asyncio.sleep(_CATCH_UP_PAUSE)
 
@@ -69,7 +71,7 @@ class NatsJournal:
         reader = OrderedReader(self._js, self._stream, subject, after=after, heard_on=subject)
         async for batch in reader.batches():
             for record in batch:
-                yield record
+                yield _unpacked(record)
 
     async def partitions(self) -> dict[int, int]:
         """Return how many records each partition that was ever written to has."""
@@ -119,3 +121,9 @@ class NatsJournal:
             "max_bytes": _PAGE_BYTES,
         }
         return await self._js.page(self._stream, request)
+
+
+def _unpacked(record: Record) -> Record:
+    """Undo what :meth:`NatsJournal.append` did; a reader that is slow has one of them unpacked."""
+    data = unpack(record.data)
+    return record if data is record.data else msgspec.structs.replace(record, data=data)

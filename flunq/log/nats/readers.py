@@ -16,7 +16,6 @@ from flunq.log.nats.jetstream import (
     parse_status,
 )
 from flunq.log.nats.names import partition_of_subject
-from flunq.log.nats.packing import unpack
 from flunq.log.nats.sleeping import AWAKE_SECONDS, may_sleep, until_stored
 from flunq.log.ports import NoResponderError, Record, RequestTimeoutError, StreamGoneError
 
@@ -33,8 +32,8 @@ QUIET_EXPIRES = 60.0
 """The same where nothing came for a while, and a lost consumer cannot go unnoticed."""
 BATCH = 256
 BATCH_BYTES = 16 * 1024 * 1024
-UNPACKED = 32
-"""So many records are handed on at once."""
+TOGETHER = 32
+"""So many records are handed on at once: whoever reads looks for room between two batches."""
 _LONGEST_PAUSE = 1.0
 _STALLED_SECONDS = 240.0
 """After so long without a message the consumer is asked whether it holds something back."""
@@ -156,8 +155,7 @@ class OrderedReader:
             items: list[tuple[bytes, Reply] | Exception] = []
             while wanted > 0 or items:
                 items = items or await _take(answers, expires)
-                # Unpacked they are many times as large, and whoever reads may be slow.
-                now, items = items[:UNPACKED], items[UNPACKED:]
+                now, items = items[:TOGETHER], items[TOGETHER:]
                 batch, end = self._sort(now)
                 wanted, got = wanted - len(batch), got + len(batch)
                 if batch:
@@ -226,7 +224,7 @@ class OrderedReader:
         headers = own_headers(parse_headers(reply.headers)) if reply.headers else {}
         return Record(
             seq=position.seq,
-            data=unpack(reply.data),
+            data=reply.data,
             partition=partition_of_subject(reply.subject),
             headers=headers,
             subject=reply.subject,
