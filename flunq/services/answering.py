@@ -24,6 +24,8 @@ async def answered(
         return given(await value(read(payload)))
     except (FlunqError, msgspec.MsgspecError) as error:
         return refused(error)
+    except RecursionError:
+        return refused(UsageError("the question is nested too deeply"))
 
 
 def given(value: Any) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import msgspec
 
@@ -16,6 +16,13 @@ _encoder = msgspec.json.Encoder()
 _dispatches = msgspec.json.Decoder(Dispatch)
 _withdrawals = msgspec.json.Decoder(list[Withdraw])
 _commands = msgspec.json.Decoder(list[Command])
+_events = msgspec.json.Decoder(dict[str, Any])
+_T_co = TypeVar("_T_co", covariant=True)
+
+ROOM = 64
+"""Levels, and calls, that there may be around a value where it is worked on and stored."""
+MANY = 256
+"""Brackets without which no value is nested too deeply."""
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,7 +52,12 @@ def encode_commands(commands: Sequence[Command]) -> bytes:
 
 def decode_commands(data: bytes) -> list[Command]:
     """Read commands; raises msgspec.DecodeError."""
-    return _commands.decode(data)
+    return _read(_commands, data)
+
+
+def decode_event(data: bytes) -> dict[str, Any]:
+    """Read an event of the bus; raises msgspec.DecodeError."""
+    return _read(_events, data)
 
 
 def encode_withdrawals(withdrawals: Sequence[Withdraw]) -> bytes:
@@ -71,3 +83,17 @@ def claim_in(data: bytes) -> str | None:
         return _claims.decode(data).claim
     except msgspec.DecodeError:
         return None
+
+
+class _Decoder(Protocol[_T_co]):
+    def decode(self, data: bytes, /) -> _T_co: ...
+
+
+def _read(decoder: _Decoder[_T_co], data: bytes) -> _T_co:
+    """Decode what others wrote, unless nobody could encode it again."""
+    try:
+        if data.count(b"[") + data.count(b"{") > MANY:
+            msgspec.json.decode(b"[" * ROOM + data + b"]" * ROOM)
+        return decoder.decode(data)
+    except RecursionError:
+        raise msgspec.DecodeError("it is nested too deeply") from None

@@ -137,7 +137,7 @@ def events_of(way: str, record: Record) -> Iterator[Seen]:
         members = msgspec.json.decode(record.data, type=dict[str, msgspec.Raw])
         body = members.pop("data", msgspec.Raw(b"null"))
         attributes = {name: msgspec.json.decode(raw) for name, raw in members.items()}
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):
         log.warning("event %d of the bus is not readable", record.seq)
         return
     time = int(record.time * 1_000_000)

@@ -108,7 +108,7 @@ class Watch:
         user, _, claim = said.partition(" ")
         try:
             commands = _commands(record.data)
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, RecursionError):
             commands = [_Command(type="unreadable")]
         for command in commands:
             self._add(Asker(user, claim), record.time, command, _target(command, b""), "stored")

@@ -26,7 +26,7 @@ from flunq.core.protocol import MAX_MESSAGE
 from flunq.errors import ConflictError, NotFoundError, RejectedError
 from flunq.services.answering import answered
 from flunq.services.assignment import NodeLease
-from flunq.services.wire import claim_in, decode_commands, decode_dispatch
+from flunq.services.wire import claim_in, decode_commands, decode_dispatch, decode_event
 
 if TYPE_CHECKING:
     from flunq.client import Client
@@ -176,11 +176,9 @@ class Desk:
 
     async def _return_event(self, letter: Letter, body: bytes) -> Returned:
         try:
-            event = msgspec.json.decode(body)
+            event = decode_event(body)
         except msgspec.DecodeError as error:
             raise _unreadable(letter, error) from None
-        if not isinstance(event, dict):
-            raise _unreadable(letter, "it is no object")
         [sequence] = await self._client.emit([event])
         detail = f"the event is on the bus again, as number {sequence}"
         return Returned(id=letter.id, outcome="published", detail=detail)
@@ -278,7 +276,7 @@ def _node(name: str, lease: NodeLease) -> LiveNode:
 
 def _event(record: Record) -> dict[str, Any]:
     try:
-        event = msgspec.json.decode(record.data, type=dict[str, Any])
+        event = decode_event(record.data)
     except msgspec.MsgspecError:
         return {"type": "", "unreadable": True}
     if len(record.data) > EVENT_BYTES:

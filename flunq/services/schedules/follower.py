@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from flunq.log.ports import OutcomeUnknownError, StreamGoneError
+from flunq.services.wire import decode_event
 
 if TYPE_CHECKING:
     from flunq.log.ports import Bus, Record
@@ -82,7 +83,7 @@ class Follower:
 
 def _event_of(record: Record) -> dict[str, Any]:
     try:
-        return msgspec.json.decode(record.data, type=dict[str, Any])
+        return decode_event(record.data)
     except msgspec.MsgspecError:
         log.warning("event %d of the bus is not readable", record.seq)
         return {}

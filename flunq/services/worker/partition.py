@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -34,7 +34,7 @@ from flunq.errors import ConflictError
 from flunq.log.ports import OutcomeUnknownError, StoreFullError
 from flunq.services.lasting import heard
 from flunq.services.tenants.quota import refusal
-from flunq.services.wire import claim_in, decode_commands
+from flunq.services.wire import claim_in, decode_commands, decode_event
 from flunq.services.worker.adoption import Adoption
 from flunq.services.worker.burying import bury_event, bury_input
 from flunq.services.worker.checkpoint import Checkpointer
@@ -410,7 +410,7 @@ class Partition:
     async def _follow_bus(self, owner: Owner, start: asyncio.Future[int]) -> None:
         async for record in self.context.stream.bus.follow(after=await start):
             try:
-                event = msgspec.json.decode(record.data, type=dict[str, Any])
+                event = decode_event(record.data)
             except msgspec.MsgspecError as error:
                 log.warning("event %d of the bus is not readable", record.seq)
                 bury_event(owner, record, f"it cannot be read: {error}")

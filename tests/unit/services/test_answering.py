@@ -34,6 +34,7 @@ async def test_a_question_is_answered_with_its_value() -> None:
         (b'{"number": 0}', "urn:flunq:error:not-found", 404),
         (b'{"number": "x"}', "urn:flunq:error:usage", 400),
         (b'{"number', "urn:flunq:error:usage", 400),
+        (b'{"more": ' + b"[" * 100_000, "urn:flunq:error:usage", 400),
     ],
 )
 async def test_what_is_wrong_is_the_answer(payload: bytes, kind: str, status: int) -> None:

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import msgspec
+import pytest
+
 from flunq.core.execution.commands import Cancel, Command, Failure, Report
 from flunq.core.execution.effects import Dispatch, Withdraw
 from flunq.services import wire
@@ -35,3 +38,25 @@ def test_withdrawals_survive_a_notice() -> None:
 def test_a_claim_is_told_from_a_message() -> None:
     assert wire.claim_in(wire.encode_claim("blob-1")) == "blob-1"
     assert wire.claim_in(wire.encode_commands([Cancel(id="e")])) is None
+
+
+@pytest.mark.parametrize("levels", [1, wire.MANY])
+def test_an_event_is_read_at_any_usual_depth(levels: int) -> None:
+    event = b'{"type": "x", "data": %b1%b}' % (b"[" * levels, b"]" * levels)
+    assert wire.decode_event(event)["type"] == "x"
+
+
+def test_what_could_be_read_and_not_be_stored_is_not_read() -> None:
+    def read(levels: int) -> None:
+        wire.decode_event(b'{"data": %b%b}' % (b"[" * levels, b"]" * levels))
+
+    for levels in range(500, 1_100):
+        try:
+            read(levels)
+        except msgspec.DecodeError as error:
+            assert str(error) == "it is nested too deeply"
+            break
+    else:
+        pytest.skip("this interpreter has no such limit")
+    # The deepest that is read leaves room for what the engine puts around it.
+    msgspec.json.decode(b"[" * (levels + wire.ROOM // 2) + b"]" * (levels + wire.ROOM // 2))

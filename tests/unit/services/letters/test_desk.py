@@ -34,6 +34,8 @@ START = {
     "input": {"n": 5},
 }
 
+DEEP = b"[" * 2_000 + b"]" * 2_000
+
 
 async def publish_input(cluster: Cluster, data: bytes) -> None:
     async with stream_of(cluster) as stream:
@@ -46,13 +48,16 @@ async def publish_letter(cluster: Cluster, letter: dict[str, Any]) -> None:
         await stream.dead_letters.publish(body, message_id=letter["id"])
 
 
-def test_an_input_that_cannot_be_read_is_kept_and_its_neighbours_are_not_held_up() -> None:
+@pytest.mark.parametrize("body", [b"nonsense", b'[{"type": "start", "input": %b}]' % DEEP])
+def test_an_input_that_cannot_be_read_is_kept_and_its_neighbours_are_not_held_up(
+    body: bytes,
+) -> None:
     async def situation(cluster: Cluster, client: Client) -> None:
-        await publish_input(cluster, b"nonsense")
+        await publish_input(cluster, body)
         [letter] = await letters(client)
         assert (letter.origin, letter.body) == ("input", None)
         assert letter.place == {"partition": 0, "seq": 1, "external": True}
-        assert (await client.dead_letters.show(letter.id)).body == "nonsense"
+        assert (await client.dead_letters.show(letter.id)).body == body.decode()
         await client.apply(HELLO)
         assert await (await client.start("hello", {"n": 1})).result(20) == {"n": 1}
 
@@ -88,10 +93,11 @@ def test_nobody_slips_a_report_in_by_correcting_an_input() -> None:
     in_kept_cluster(situation)
 
 
-def test_an_event_that_cannot_be_read_is_kept_once_and_can_be_corrected() -> None:
+@pytest.mark.parametrize("body", [b"{", b'{"type": "x", "data": %b}' % DEEP])
+def test_an_event_that_cannot_be_read_is_kept_once_and_can_be_corrected(body: bytes) -> None:
     async def situation(cluster: Cluster, client: Client) -> None:
         async with stream_of(cluster) as stream:
-            await stream.bus.publish("ext", b"{", type="x", message_id="m")
+            await stream.bus.publish("ext", body, type="x", message_id="m")
             [letter] = await letters(client)
             assert letter.origin == "event"
             event = {"specversion": "1.0", "id": "1", "source": "https://e.example", "type": "x"}
