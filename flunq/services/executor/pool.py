@@ -261,11 +261,7 @@ class ExecutorPool:
         output, failure = None, None
         if not (run.context.cancelled or run.expired):
             try:
-                arguments = run.secrets.reveal(run.dispatch.arguments)
-                call = _call(run.dispatch, delivery, arguments)
-                dispatch = run.dispatch
-                log_about(dispatch.execution, dispatch.task, dispatch.traceparent)
-                output = await executor.execute(call, run.context)
+                output = await _output(run, executor, delivery)
             except TaskError as error:
                 failure = _failure(error)
             except asyncio.CancelledError:
@@ -274,10 +270,8 @@ class ExecutorPool:
                 failure = self._unexpected(run.dispatch, error)
         if run.expired and failure is None:
             failure = _TOO_LATE
-        if run.secrets.conceals:
-            concealer = run.secrets.concealer
-            output = concealer.value(output)
-            failure = None if failure is None else _concealed(failure, concealer)
+        if run.secrets.conceals and failure is not None:
+            failure = _concealed(failure, run.secrets.concealer)
         self._end(run)
         outcome = "stopped" if run.context.cancelled else "failed" if failure else "completed"
         note_task(run.dispatch.kind, begun, outcome)
@@ -339,6 +333,20 @@ def _index(executors: tuple[Executor, ...]) -> dict[str, Executor]:
                 raise UsageError(f"two executors want to run {kind!r}")
             by_kind[kind] = executor
     return by_kind
+
+
+async def _output(run: _Running, executor: Executor, delivery: int) -> object:
+    """Execute a call; return its output without the secrets that it was given."""
+    dispatch, secrets = run.dispatch, run.secrets
+    call = _call(dispatch, delivery, secrets.reveal(dispatch.arguments))
+    log_about(dispatch.execution, dispatch.task, dispatch.traceparent)
+    output = await executor.execute(call, run.context)
+    if not secrets.conceals:
+        return output
+    try:
+        return secrets.concealer.value(output)
+    except RecursionError:
+        raise TaskError("runtime", 500, detail="the output is nested too deeply") from None
 
 
 def _call(dispatch: Dispatch, delivery: int, arguments: Any) -> Call:

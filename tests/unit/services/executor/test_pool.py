@@ -123,6 +123,31 @@ async def test_tasks_without_a_receiver_go_to_the_pools(gate: Gate) -> None:
         assert (await done.next()).task == "t1"
 
 
+class Abyss(Executor):
+    """What it returns is nested as deeply as its arguments say."""
+
+    kinds = ("gate",)
+
+    async def execute(self, call: Call, context: TaskContext) -> Any:
+        context.conceal("hunter2")
+        output: Any = "hunter2"
+        for _ in range(call.arguments):
+            output = [output]
+        return output
+
+
+async def test_an_output_that_cannot_be_concealed_fails_the_task_and_frees_its_slot() -> None:
+    done = Outcomes()
+    async with ExecutorPool([Abyss()]) as pool:
+        pool.submit(dispatch(arguments=900), done)
+        failure = (await done.next()).failure
+        assert failure is not None
+        assert failure.detail == "the output is nested too deeply"
+        assert pool.running() == []
+        pool.submit(dispatch(arguments=1), done)
+        assert (await done.next()).output == ["***"]
+
+
 FAILURES: list[tuple[BaseException, str, int, str]] = [
     (TaskError("communication", 503, detail="down"), f"{ERRORS}communication", 503, "down"),
     (TaskError("https://x/y", 409, "T", "d"), "https://x/y", 409, "d"),
