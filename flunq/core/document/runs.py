@@ -16,7 +16,7 @@ from flunq.core.document.model import Run, Unsupported
 from flunq.core.expressions import ExpressionSyntaxError, compile_runtime
 from flunq.core.expressions.lexer import find_closing_brace
 from flunq.core.expressions.syntax import OPENING, enclosed
-from flunq.core.expressions.values import to_text
+from flunq.core.expressions.template import text_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -122,7 +122,9 @@ class Text:
             piece.evaluate(input, variables, answers) if hasattr(piece, "evaluate") else piece
             for piece in self._pieces
         ]
-        return values[0] if len(values) == 1 else "".join(to_text(value) for value in values)
+        if len(values) == 1:
+            return values[0]
+        return "".join(text_of(value, answers) for value in values)
 
 
 class Members:

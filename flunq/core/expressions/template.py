@@ -6,8 +6,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from flunq.core.expressions.engine import EMPTY, Answers
-from flunq.core.expressions.errors import ExpressionError, ExpressionSyntaxError
-from flunq.core.expressions.program import Expression, compile_runtime
+from flunq.core.expressions.errors import BeyondTier0, ExpressionError, ExpressionSyntaxError
+from flunq.core.expressions.program import Expression, compile_expression, compile_runtime
 from flunq.core.expressions.syntax import OPENING, Source, enclosed, segments
 from flunq.core.expressions.values import to_text
 
@@ -96,7 +96,9 @@ class _Mixed(Template):
         self, input: JSON, variables: Mapping[str, JSON], answers: Answers = EMPTY
     ) -> JSON:
         return "".join(
-            piece if isinstance(piece, str) else to_text(piece.evaluate(input, variables, answers))
+            piece
+            if isinstance(piece, str)
+            else text_of(piece.evaluate(input, variables, answers), answers)
             for piece in self._pieces
         )
 
@@ -125,6 +127,17 @@ class _Array(Template):
         self, input: JSON, variables: Mapping[str, JSON], answers: Answers = EMPTY
     ) -> JSON:
         return [item.evaluate(input, variables, answers) for item in self._items]
+
+
+def text_of(value: JSON, answers: Answers) -> str:
+    """Return a value as it stands inside a text; the engine writes numbers as only jq does.
+
+    Raises like the evaluation of an expression.
+    """
+    try:
+        return to_text(value)
+    except (BeyondTier0, RecursionError):
+        return str(compile_expression("tostring").evaluate(value, {}, answers))
 
 
 def _union(templates: Iterable[Template]) -> frozenset[str]:

@@ -46,13 +46,14 @@ def test_a_program_is_dispatched_with_evaluated_members() -> None:
         ("${COMMAND} --flag", None),
         ("${COMMAND}", None),
         ("echo '${ .n | }' ${ .n", None),
+        ("echo ${ .tiny } ${ .n }", "echo 1E-7 4"),
         ("echo ${ .none } ${ .user }", 'echo null {"name":"Ada"}'),
     ],
 )
 def test_expressions_in_a_command_leave_the_parameters_of_the_shell_alone(
     text: str, expected: str | None
 ) -> None:
-    value = {"user": {"name": "Ada"}, "n": 4, "whole": "ls -l"}
+    value = {"user": {"name": "Ada"}, "n": 4, "tiny": 1e-7, "whole": "ls -l"}
     assert command(text, value) == (text if expected is None else expected)
 
 

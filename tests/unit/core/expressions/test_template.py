@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from flunq.core.expressions import (
@@ -11,6 +13,9 @@ from flunq.core.expressions import (
     compile_expression,
     compile_template,
 )
+
+if TYPE_CHECKING:
+    from flunq.core.json import JSON
 
 
 def test_constants_come_back_as_they_are() -> None:
@@ -38,6 +43,16 @@ def test_embedded_expressions_become_text() -> None:
     template = compile_template("Hello ${ .name }, you owe ${.sum}: ${ .list }")
     value = {"name": "Ada", "sum": 2.5, "list": [1, None]}
     assert template.evaluate(value, {}) == "Hello Ada, you owe 2.5: [1,null]"
+
+
+@pytest.mark.parametrize("value", [1e-7, 1e15, {"a": [1e-7]}])
+def test_numbers_that_only_jq_can_write_are_left_to_the_engine(value: JSON) -> None:
+    need = compile_expression("tostring").need(value, {})
+    with pytest.raises(NeedsEvaluation) as caught:
+        compile_template("it is ${ . }").evaluate(value, {})
+    assert caught.value.need == need
+    answers = {need.key: Answer(value="so much")}
+    assert compile_template("it is ${ . }").evaluate(value, {}, answers) == "it is so much"
 
 
 @pytest.mark.parametrize("text", ["echo ${HOME}", "a ${ .b", "${a} and ${b}", "x ${ } y"])
