@@ -79,7 +79,7 @@ fma(a; b; c)  a times b plus c
 fmax(a; b)  the larger number
 fmin(a; b)  the smaller number
 fmod(a; b)  remainder of a division
-format(name)  the value as text, json, html, uri, csv, tsv, sh, base64 or base32
+format(name)  the value as text, json, html, uri, csv, tsv, sh, base64 or base64d
 frexp  fraction and exponent of a number
 from_entries  an object of entries with key and value
 fromdate  an ISO 8601 text in seconds since 1970

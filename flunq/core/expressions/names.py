@@ -20,10 +20,7 @@ FORBIDDEN: dict[str, str] = {
 }
 """Names that are refused, with the reason."""
 
-_FORMATS_WORDS = """
-    text json html uri urid csv tsv sh base64 base64d base32 base32d
-"""
-FORMATS = frozenset(_FORMATS_WORDS.split())
+FORMATS = frozenset("text json html uri urid csv tsv sh base64 base64d".split())
 
 _PLAIN = """
     IN/1 IN/2 INDEX/1 INDEX/2 JOIN/2 JOIN/3 JOIN/4 abs/0 acos/0 acosh/0 add/0 add/1 all/0 all/1

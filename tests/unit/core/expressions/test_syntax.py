@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import jq  # type: ignore[import-not-found]
 import pytest
 
 from flunq.core.expressions import ExpressionSyntaxError, check, compile_runtime
+from flunq.core.expressions.names import FORMATS
 from flunq.core.expressions.syntax import Source, enclosed, segments
 
 
@@ -120,6 +122,14 @@ class TestCheck:
     )
     def test_what_reaches_outside_is_refused(self, text: str) -> None:
         assert check(text, bare=True)
+
+    @pytest.mark.parametrize("name", sorted(FORMATS))
+    def test_every_format_is_one_that_the_engine_has(self, name: str) -> None:
+        assert check(f"@{name}", bare=True) == []
+        jq.compile(f"@{name}").input_value(["YQ=="] if name in {"csv", "tsv"} else "YQ==").first()
+
+    def test_a_format_that_the_engine_lacks_is_refused(self) -> None:
+        assert check("@base32", bare=True) == [(0, "@base32 is not defined, did you mean @base64?")]
 
     def test_the_name_of_a_definition_may_be_a_refused_one(self) -> None:
         assert check("def env: 1; env", bare=True) == []
