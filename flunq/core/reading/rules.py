@@ -160,13 +160,21 @@ def _named_items(items: list[Any], pointer: str) -> Iterator[tuple[str, str, dic
 
 
 def _targets(siblings: Mapping[str, int]) -> str:
+    if not siblings:
+        return "it can be continue, exit or end"
     names = ", ".join(list(siblings)[:12])
     return f"it can name continue, exit, end or a task of this list: {names}"
 
 
 def _check_target(visit: Visit, pointer: str, target: str, scope: Scope) -> None:
-    if target not in DIRECTIVES and target not in scope.siblings:
-        visit.unknown_targets.append((pointer, target, scope.siblings))
+    if target in DIRECTIVES:
+        return
+    if target not in scope.siblings:
+        reachable = {} if scope.side_by_side else scope.siblings
+        visit.unknown_targets.append((pointer, target, reachable))
+    elif scope.side_by_side:
+        message = f"'then' cannot lead from one branch of a fork to another, {quoted(target)}"
+        visit.complain(pointer, message, "then-out-of-scope", hint=_targets({}))
 
 
 def _check_task(visit: Visit, task: dict[str, Any], pointer: str, scope: Scope) -> Scope:

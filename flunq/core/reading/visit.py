@@ -29,6 +29,8 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
     variables: frozenset[str] = rules.STANDARD_VARIABLES
     siblings: Mapping[str, int] = _NO_TASKS
     """Names of the task list that the place is in, with their indexes."""
+    side_by_side: bool = False
+    """The tasks of that list are the branches of a fork."""
 
     def binding(self, *names: Any) -> Scope:
         """Return the scope with more variables."""
@@ -124,4 +126,5 @@ class Visit:
             return scope
         names = rules.check_names(self, value, pointer, "task")
         self.task_names.update(names)
-        return msgspec.structs.replace(scope, siblings=names)
+        branches = pointer.endswith("/fork/branches")
+        return msgspec.structs.replace(scope, siblings=names, side_by_side=branches)
