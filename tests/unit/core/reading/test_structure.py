@@ -73,7 +73,7 @@ WRONG: list[tuple[str, tuple[int, int], str, str]] = [
      "'read' needs one of 'data', 'envelope' or 'raw', not 'dta'; did you mean 'data'?",
      "wrong-value"),
     ("do:\n- a: {raise: {error: {type: x, status: 400}}}", (3, 29),
-     "'type' needs an absolute URI, a URI template or an expression in ${ }, not 'x'",
+     "'type' needs a URI with '://', a template of one or an expression in ${ }, not 'x'",
      "wrong-value"),
     ("do:\n- a: {run: {shell: {command: x}, script: {language: js, code: x}}}",
      (3, 34), "'script' cannot stand beside 'shell'", "conflicting-properties"),
