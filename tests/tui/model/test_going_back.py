@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from flunq_tui.model.execution import Execution
+from flunq_tui.model.execution import ROOT, Execution
 from flunq_tui.model.restoring import failing_input, next_input
 from flunq_tui.model.tree import rows
 from tests.support.monitor import REFUSAL, lazy, order
@@ -54,6 +54,48 @@ def test_the_past_before_going_back_stays_as_it_was() -> None:
     shown = rows(execution, last, frozenset())
     execution.extend([back(execution, "retried", 3)])
     assert rows(execution, last, frozenset()) == shown
+
+
+def test_values_and_error_are_those_of_the_state_it_goes_on_from() -> None:
+    execution = failed()
+    before = execution.last
+    state = {"suspended": False, "input": {"id": "o-2"}, "context": {"paid": 1}}
+    execution.extend([back(execution, "retried", 3, state=state)])
+    assert execution.input(ROOT, before) == {"id": "o-1", "lines": ["a", "b"]}
+    assert execution.input(ROOT, before + 1) == {"id": "o-2"}
+    assert execution.context(before + 1) == {"paid": 1}
+    assert execution.error(ROOT, before) is not None
+    assert execution.error(ROOT, before + 1) is None
+    execution.extend([back(execution, "rewound", 1)])
+    assert execution.context(before + 1) == {"paid": 1}
+    assert execution.context(before + 2) is msgspec.UNSET
+
+
+def test_the_context_of_a_fork_is_that_of_its_origin() -> None:
+    execution = failed()
+    state = {"suspended": False, "context": {"paid": 1}}
+    execution.extend([back(execution, "forked", 3, state=state)])
+    assert execution.context(execution.last) == {"paid": 1}
+
+
+def test_the_output_of_an_earlier_end_stays_what_it_was() -> None:
+    execution = Execution("x1")
+    execution.extend(lazy(order().run().events))
+    last = execution.last
+    output = execution.output(ROOT, last)
+    execution.extend([back(execution, "rewound", 3)])
+    assert output is not msgspec.UNSET
+    assert execution.output(ROOT, last) == output
+    assert execution.output(ROOT, last + 1) is msgspec.UNSET
+
+
+def test_a_task_that_was_only_created_at_the_point_is_not_there_twice() -> None:
+    execution = failed()
+    pay = next(step for step in execution.steps.values() if step.name == "pay")
+    before = execution.last
+    execution.extend([back(execution, "rewound", pay.created)])
+    assert status_of(execution, "pay", before) == ["faulted"]
+    assert status_of(execution, "pay", before + 1) == []
 
 
 def test_one_that_was_suspended_stays_so() -> None:

@@ -41,6 +41,8 @@ ENDED = frozenset({"completed", "faulted", "cancelled", "quarantined"})
 FAILURES = frozenset({types.TASK_FAULTED, types.WORKFLOW_FAULTED, types.QUARANTINED})
 _RESTORED = frozenset({types.ENGINE + "execution.retried", types.ENGINE + "execution.rewound"})
 """The execution goes on from where it was after an earlier event."""
+_WITH_STATE = _RESTORED | {types.ENGINE + "execution.forked"}
+"""What the execution was like where it goes on is told by the event itself."""
 _TASK_OUTPUTS = ("output", "transformed", "with", "value", "input")
 
 
@@ -130,6 +132,12 @@ class Step:
         """Tell whether the step exists after an event."""
         return self.created <= position and not 0 < self.undone <= position
 
+    def is_begun(self, position: int) -> bool:
+        """Tell whether more than its creation had happened up to an event."""
+        first = [mark.seq for mark in self.marks[:1]] + [each.seq for each in self.endings[:1]]
+        first += [self.started] if self.started else []
+        return min(first, default=position + 1) <= position
+
     def end(self, position: int) -> Ending | None:
         """Return how the step ended if it is over after an event."""
         for each in reversed(self.endings):
@@ -199,6 +207,8 @@ class Execution:
         """For each event the step that it is about."""
         self._statuses: list[tuple[int, str]] = []
         self._contexts: list[int] = []
+        self._states: list[int] = []
+        """Events that tell the whole state to go on from."""
         self._decoded: dict[int, Any] = {}
 
     # -- building ----------------------------------------------------------------------------------
@@ -221,8 +231,10 @@ class Execution:
         self.moments.append(moment)
         self.id, self.workflow = event.subject or self.id, event.workflow or self.workflow
         self._owners.append(self._note(event.type, facts, seq, moment))
-        if facts.context is not msgspec.UNSET:
+        if facts.context is not msgspec.UNSET or event.type in _WITH_STATE:
             self._contexts.append(seq)
+        if event.type in _WITH_STATE:
+            self._states.append(seq)
         if event.type in _STATUSES:
             self._statuses.append((seq, _STATUSES[event.type]))
         if event.type in FAILURES:
@@ -251,7 +263,8 @@ class Execution:
     def _go_back(self, facts: _Facts, seq: int, moment: int) -> None:
         """Open again what was open after an earlier event, and undo what came later."""
         for step in self.steps.values():
-            if step.created > facts.point:
+            if not step.is_begun(facts.point):
+                # One that was only created there is created once more.
                 step.undone = step.undone or seq
             elif step.endings and facts.point < step.endings[-1].seq < seq:
                 step.endings[-1] = step.endings[-1]._replace(reopened=seq)
@@ -279,8 +292,7 @@ class Execution:
 
     def status(self, position: int) -> str:
         """Return the execution's status after an event."""
-        index = bisect_right(self._statuses, position, key=lambda entry: entry[0])
-        status = self._statuses[index - 1][1] if index else ""
+        status = self._status_entry(position)[1]
         if status != "running":
             return status
         open_steps = [step for step in self.steps.values() if self._is_open(step, position)]
@@ -293,6 +305,11 @@ class Execution:
             step.status(position) in ("waiting", "retrying") for step in leaves
         )
         return "waiting" if waits else status
+
+    def _status_entry(self, position: int) -> tuple[int, str]:
+        """Return the newest event up to a position that told a status, and the status."""
+        index = bisect_right(self._statuses, position, key=lambda entry: entry[0])
+        return self._statuses[index - 1] if index else (0, "")
 
     def step_of(self, seq: int) -> int:
         """Return the step that an event is about; 0 for the execution itself."""
@@ -347,7 +364,7 @@ class Execution:
     def input(self, step: int, position: int) -> Any:
         """Return the input of a step, or of the execution; UNSET before it has one."""
         if step == ROOT:
-            return self.data(1).get("input", msgspec.UNSET)
+            return self._state(position).get("input", self.data(1).get("input", msgspec.UNSET))
         found = self.steps[step]
         if not 0 < found.started <= position:
             return msgspec.UNSET
@@ -359,8 +376,9 @@ class Execution:
     def output(self, step: int, position: int) -> Any:
         """Return the output of a step, or of the execution; UNSET before it has one."""
         if step == ROOT:
-            ended = self.status(position) == "completed"
-            return self.data(self.last).get("output") if ended else msgspec.UNSET
+            if self.status(position) != "completed":
+                return msgspec.UNSET
+            return self.data(self._status_entry(position)[0]).get("output")
         found = self.steps[step]
         ending = found.end(position)
         if ending is None or ending.word != "completed":
@@ -369,14 +387,21 @@ class Execution:
 
     def context(self, position: int) -> Any:
         """Return the context after an event; UNSET before anything was exported."""
-        index = bisect_right(self._contexts, position)
-        return self.data(self._contexts[index - 1])["context"] if index else msgspec.UNSET
+        newest = _newest(self._contexts, position)
+        if newest in self._states:
+            return self._state(position).get("context", msgspec.UNSET)
+        return self.data(newest)["context"] if newest else msgspec.UNSET
 
     def error(self, step: int, position: int) -> dict[str, Any] | None:
-        """Return the newest error of a step, or of the execution, up to an event."""
+        """Return the newest error of a step, or of the execution, up to an event.
+
+        What an execution failed with is forgotten once it goes on from an earlier point.
+        """
         if step == ROOT:
             kinds = (types.WORKFLOW_FAULTED, types.QUARANTINED)
+            since = _newest(self._states, position)
             seqs = [seq for seq in self.failures if self.events[seq - 1].type in kinds]
+            seqs = [seq for seq in seqs if seq > since]
         else:
             found = self.steps[step]
             seqs = [mark.seq for mark in found.marks if mark.kind in ("retried", "caught")]
@@ -393,12 +418,23 @@ class Execution:
         dispatch = self.data(found.started).get("dispatch")
         return dispatch.get("arguments") if isinstance(dispatch, dict) else msgspec.UNSET
 
+    def _state(self, position: int) -> dict[str, Any]:
+        """Return what the event told that the execution went on from last."""
+        found = self.data(_newest(self._states, position)).get("state")
+        return found if isinstance(found, dict) else {}
+
     def _named_by(self, seq: int) -> Any:
         data = self.data(seq)
         for member in _TASK_OUTPUTS:
             if member in data:
                 return data[member]
         return msgspec.UNSET
+
+
+def _newest(seqs: list[int], position: int) -> int:
+    """Return the last number up to a position, 0 if there is none."""
+    index = bisect_right(seqs, position)
+    return seqs[index - 1] if index else 0
 
 
 def _is_retrying(step: Step, position: int) -> bool:
