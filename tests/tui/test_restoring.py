@@ -55,13 +55,21 @@ async def test_the_input_of_the_task_that_failed_is_edited() -> None:
     assert source.done == [("retry", "order-2", {"cents": 1})]
 
 
-async def test_what_is_no_json_is_refused() -> None:
+async def test_what_is_no_json_is_refused_and_not_lost() -> None:
     source = desk()
     async with monitor(source) as (app, pilot):
         await press(pilot, "slash", *"order-2", "enter", "ctrl+e")
         await edit(app, pilot, "{nothing")
         await eventually(lambda: any("no JSON" in note.message for note in app._notifications))
-    assert not source.done
+        assert not source.done
+        await press(pilot, "ctrl+e")
+        await eventually(lambda: isinstance(app.screen, Editing))
+        assert "{nothing" in screen_text(app)
+        await edit(app, pilot, '{"cents": 2}')
+        await eventually(lambda: bool(source.done))
+        await press(pilot, "ctrl+e")
+        await eventually(lambda: isinstance(app.screen, Editing))
+        assert '"cents": 230' in screen_text(app)
 
 
 @pytest.mark.parametrize(

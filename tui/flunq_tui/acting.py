@@ -30,6 +30,8 @@ class Acting:
     def __init__(self, monitor: Monitor) -> None:
         self._monitor = monitor
         self._say = monitor.say
+        self._drafts: dict[str, str] = {}
+        """What was edited and not taken, by what it is for: the next edit goes on with it."""
 
     # -- on many -----------------------------------------------------------------------------------
 
@@ -102,18 +104,22 @@ class Acting:
             await self._retry_letter(item)
             return
         execution = await self._history(item.id)
-        value = await self._edited(item, failing_input(execution))
+        draft = f"retry {item.id}"
+        value = await self._edited(draft, item, failing_input(execution))
         if value is not msgspec.UNSET:
             await self._monitor.source.act("retry", item.id, input=value)
+            self._drafts.pop(draft)
             self._done("retry")
 
     async def _retry_letter(self, item: Item) -> None:
         letter = await self._monitor.source.letter(item.id)
         if letter.body is None or letter.truncated:
             raise UsageError(self._say("letter.cut"))
-        body = await edited(self._monitor, self._say("do.retry_edited"), letter.body)
+        draft = f"letter {item.id}"
+        body = await self._text(draft, self._say("do.retry_edited"), letter.body)
         if body is not None:
             became = await self._monitor.source.settle("retry", item.id, body)
+            self._drafts.pop(draft)
             self._monitor.tell(became)
             await self._monitor.view.enter()
 
@@ -136,13 +142,15 @@ class Acting:
 
     async def _fork_one(self, item: Item, at: int | None, *, edit: bool) -> None:
         given: dict[str, Any] = {}
+        draft = f"fork {item.id} {at}"
         if edit:
             execution = await self._history(item.id)
-            value = await self._edited(item, next_input(execution, at))
+            value = await self._edited(draft, item, next_input(execution, at))
             if value is msgspec.UNSET:
                 return
             given["input"] = value
         execution_id = await self._monitor.source.fork(item.id, at=at, **given)
+        self._drafts.pop(draft, None)
         self._monitor.tell(self._say("act.started", id=execution_id))
         self._monitor.open_execution(execution_id)
 
@@ -155,9 +163,9 @@ class Acting:
         execution.extend([event async for event in self._monitor.source.history(name)])
         return execution
 
-    async def _edited(self, item: Item, value: Any) -> Any:
+    async def _edited(self, draft: str, item: Item, value: Any) -> Any:
         """Return the value as somebody changed it; UNSET if it was left as it is."""
-        text = await edited(self._monitor, f"{item.name} {item.id}", pretty(value) + "\n")
+        text = await self._text(draft, f"{item.name} {item.id}", pretty(value) + "\n")
         if text is None:
             self._monitor.tell(self._say("act.unchanged"))
             return msgspec.UNSET
@@ -165,6 +173,13 @@ class Acting:
             return msgspec.json.decode(text)
         except msgspec.DecodeError as error:
             raise UsageError(self._say("form.no_json", problem=error)) from None
+
+    async def _text(self, draft: str, heading: str, text: str) -> str | None:
+        """Return what somebody made of a text, or of the draft that was not taken before."""
+        found = await edited(self._monitor, heading, self._drafts.pop(draft, text))
+        if found is not None:
+            self._drafts[draft] = found
+        return found
 
     def _done(self, action: str) -> None:
         self._monitor.tell(self._say("act.done", action=self._say(f"do.{action}"), count=1))
