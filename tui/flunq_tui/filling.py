@@ -12,7 +12,7 @@ from flunq_tui.dialogs.form import Form
 from flunq_tui.editor import edited
 from flunq_tui.model.awaiting import Awaited, awaited, task_at
 from flunq_tui.model.execution import Execution
-from flunq_tui.model.form import Field, fields_of, texts_of
+from flunq_tui.model.form import Field, fields_of, says, texts_of
 from flunq_tui.views.workflows import input_schema
 
 if TYPE_CHECKING:
@@ -33,35 +33,37 @@ class Filling:
         self._say = monitor.say
 
     async def start(self, items: Sequence[Item]) -> None:
-        """Fill in a form made from the schema of the workflow's input, and start."""
+        """Fill in a form made from the schema of the workflow's input, and start.
+
+        It begins with the input of the execution that was selected; what the fields cannot say of
+        it must not be lost, and makes the whole input one field.
+        """
         workflow = items[0].name
         schema = input_schema(await self._monitor.source.definition(workflow))
-        fields = fields_of(schema)
+        fields, texts = fields_of(schema), {}
+        if items[0].kind == "execution":
+            earlier = (await self._monitor.source.details(items[0].id)).input
+            fields = fields if says(fields, earlier) else [Field(kind="json")]
+            texts = texts_of(fields, earlier)
         form = Form(
             self._say("form.start", workflow=workflow),
             fields,
             send=self._say("do.start"),
             with_id=self._say("form.id"),
-            texts=await self._earlier_input(items[0], fields),
+            texts=texts,
             schema=schema,
             edit=self._edit,
+            check_id=self._check_id,
         )
         given = await self._monitor.push_screen_wait(form)
         if given is None:
             return
-        name = given["id"] or None
-        if name is not None and not is_valid_id(name):
-            self._monitor.tell(self._say("form.bad_id", id=name), error=True)
-            return
-        execution = await self._monitor.source.start(workflow, given["value"], name)
+        execution = await self._monitor.source.start(workflow, given["value"], given["id"] or None)
         self._monitor.tell(self._say("act.started", id=execution))
         self._monitor.open_execution(execution)
 
-    async def _earlier_input(self, item: Item, fields: list[Field]) -> dict[str, str]:
-        """Begin with the input of the execution that was selected."""
-        if item.kind != "execution":
-            return {}
-        return texts_of(fields, (await self._monitor.source.details(item.id)).input)
+    def _check_id(self, name: str) -> str:
+        return "" if is_valid_id(name) else self._say("form.bad_id", id=name)
 
     async def emit(self, items: Sequence[Item]) -> None:
         """Publish a CloudEvent; what the selected execution waits for is filled in."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from flunq_tui.model.form import FieldError, complain, fields_of, texts_of, value_of
+from flunq_tui.model.form import FieldError, complain, fields_of, says, texts_of, value_of
 
 SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -112,3 +112,31 @@ def test_a_schema_that_contains_itself_ends() -> None:
     node: dict[str, Any] = {"type": "object", "properties": {"next": {"$ref": "#"}}}
     assert [each.kind for each in fields_of(node)] == ["json"]
     assert max(len(each.path) for each in fields_of(node)) < 10
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ({"count": 2, "customer": {"name": "Ada"}}, True),
+        ({"count": 2}, True),
+        ({"count": 2, "colour": "red"}, False),
+        ({"count": 2, "customer": {"name": "Ada", "age": 3}}, False),
+        ({"count": "two"}, False),
+        ({"count": 2, "gift": {"text": None}}, False),
+        ({"size": "xl"}, False),
+        (["count"], False),
+    ],
+)
+def test_what_fields_cannot_say_is_noticed(value: Any, said: bool) -> None:
+    assert says(fields_of(SCHEMA), value) is said
+
+
+def test_a_text_as_default_of_any_value_is_json() -> None:
+    fields = fields_of({"properties": {"kind": {"const": "order"}}})
+    assert value_of(fields, {each.name: each.default for each in fields}) == {"kind": "order"}
+
+
+def test_whole_numbers_stay_whole() -> None:
+    fields = fields_of({"properties": {"amount": {"type": "number"}}})
+    found = [value_of(fields, {"amount": text})["amount"] for text in ("5", "5.0", "1e3")]
+    assert [str(each) for each in found] == ["5", "5.0", "1000.0"]

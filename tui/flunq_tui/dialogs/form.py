@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
+from textual import on
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import Button, Input, Label, Select, TextArea
@@ -19,13 +20,17 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from textual.app import ComposeResult
+    from textual.events import Resize
+
+_AROUND = 5
+"""Lines of the dialog around the fields: its border, heading, complaint and buttons."""
 
 
 class Form(Dialog[dict[str, Any]]):
     """Returns ``{"id": text, "value": value}``; ctrl+s sends from anywhere, f2 edits it as JSON."""
 
     DEFAULT_CSS = """
-    Form VerticalScroll { height: auto; max-height: 80vh; }
+    Form VerticalScroll { height: auto; }
     Form Input { height: 1; border: none; padding: 0 1; background: $boost; }
     Form Select { height: auto; }
     Form TextArea { height: 8; }
@@ -44,6 +49,7 @@ class Form(Dialog[dict[str, Any]]):
         texts: dict[str, str] | None = None,
         schema: Any = None,
         edit: Callable[[str, str], Awaitable[str | None]] | None = None,
+        check_id: Callable[[str], str] = lambda name: "",
     ) -> None:
         super().__init__(heading)
         self._fields = fields
@@ -52,6 +58,9 @@ class Form(Dialog[dict[str, Any]]):
         self._texts = texts or {}
         self._schema = schema
         self._edit = edit
+        self._check_id = check_id
+        self._refused = ""
+        """What was edited as JSON and could not be sent: the next edit goes on with it."""
 
     def compose(self) -> ComposeResult:
         """A label and a field for each member."""
@@ -89,6 +98,11 @@ class Form(Dialog[dict[str, Any]]):
             return TextArea(text, id=name, soft_wrap=True, compact=True)
         return Input(text, id=name, compact=True)
 
+    def on_resize(self, event: Resize) -> None:
+        """Leave room for what is wrong and for the buttons, however many fields there are."""
+        room = event.size.height * 9 // 10 - _AROUND
+        self.query_one(VerticalScroll).styles.max_height = max(1, room)
+
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Enter goes on to the next field, and sends from the last one."""
         inputs = [each for each in self.focus_chain if isinstance(each, (Input, TextArea, Select))]
@@ -103,6 +117,13 @@ class Form(Dialog[dict[str, Any]]):
             self.action_edit()
         else:
             self.action_send()
+
+    @on(Input.Changed)
+    @on(TextArea.Changed)
+    @on(Select.Changed)
+    def _forget_refused(self) -> None:
+        """What is typed into the fields counts from now on."""
+        self._refused = ""
 
     def action_send(self) -> None:
         """Read the fields; a wrong one gets the focus."""
@@ -120,6 +141,10 @@ class Form(Dialog[dict[str, Any]]):
             self._complain(error)
             return
         execution = self.query_one("#execution", Input).value.strip() if self._with_id else ""
+        if execution and (problem := self._check_id(execution)):
+            self._complain(FieldError("", problem))
+            self.query_one("#execution").focus()
+            return
         self.dismiss({"id": execution, "value": value})
 
     def action_edit(self) -> None:
@@ -129,9 +154,10 @@ class Form(Dialog[dict[str, Any]]):
 
     async def _edit_all(self) -> None:
         assert self._edit is not None
-        text = await self._edit(self._heading, pretty(self._draft()) + "\n")
+        text = await self._edit(self._heading, self._refused or pretty(self._draft()) + "\n")
         if text is None:
             return
+        self._refused = text
         try:
             self._finish(msgspec.json.decode(text))
         except msgspec.DecodeError as error:

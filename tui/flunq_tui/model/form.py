@@ -31,6 +31,7 @@ _LIMITS = (
     ("pattern", "/{}/"),
     ("multipleOf", "multiple of {}"),
 )
+_canonical = msgspec.json.Encoder(order="sorted").encode
 _WHERE = re.compile(r"^(.*) \(at /(.+)\)$", re.DOTALL)
 
 
@@ -89,9 +90,18 @@ def texts_of(fields: Sequence[Field], value: Any) -> dict[str, str]:
         found = _at(value, each.path)
         if found is msgspec.UNSET:
             continue
-        is_text = isinstance(found, str) and each.kind in ("string", "choice")
-        texts[each.name] = found if is_text else _shown(found, indent=each.kind == "json")
+        texts[each.name] = _text(found, each.kind)
     return texts
+
+
+def says(fields: Sequence[Field], value: Any) -> bool:
+    """Tell whether the fields can say all that a value has, and as it is; it may lack something."""
+    optional = [msgspec.structs.replace(each, required=False) for each in fields]
+    try:
+        said = value_of(optional, texts_of(fields, value))
+    except FieldError:
+        return False
+    return _canonical(said) == _canonical(value)
 
 
 def value_of(fields: Sequence[Field], texts: Mapping[str, str]) -> Any:
@@ -172,7 +182,7 @@ def _field(path: Path, schema: Schema, *, required: bool) -> Field:
         required=required,
         choices=tuple(_shown(each) for each in values),
         values=values,
-        default="" if default is msgspec.UNSET else _shown(default),
+        default="" if default is msgspec.UNSET else _text(default, kind),
         limits=_limits(schema),
     )
 
@@ -211,6 +221,12 @@ def _shown(value: Any, *, indent: bool = False) -> str:
     return (msgspec.json.format(encoded, indent=2) if indent else encoded).decode()
 
 
+def _text(value: Any, kind: str) -> str:
+    """Return the text with which a field says a value."""
+    is_text = isinstance(value, str) and kind in ("string", "choice")
+    return value if is_text else _shown(value, indent=kind == "json")
+
+
 def _at(value: Any, path: Path) -> Any:
     for name in path:
         if not isinstance(value, dict) or name not in value:
@@ -234,10 +250,17 @@ def _parse(field: Field, text: str) -> Any:
         if field.kind == "integer":
             return int(text)
         if field.kind == "number":
-            return float(text)
+            return _number(text)
         return msgspec.json.decode(text or "{}")
     except (ValueError, msgspec.DecodeError) as error:
         raise FieldError(field.name, str(error)) from None
+
+
+def _number(text: str) -> int | float:
+    try:
+        return int(text)  # 5 is not 5.0 in what expressions make of it
+    except ValueError:
+        return float(text)
 
 
 def _chosen(field: Field, text: str) -> Any:

@@ -1,0 +1,96 @@
+"""Forms on the screen: what is wrong and the buttons are in sight, and nothing typed is lost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+
+from flunq_tui.dialogs.editing import Editing
+from flunq_tui.dialogs.form import Form
+from flunq_tui.model.form import fields_of
+from tests.support.desk import Desk, desk
+from tests.support.monitor import monitor, press, screen_text
+from tests.support.waiting import eventually
+
+if TYPE_CHECKING:
+    from textual.pilot import Pilot
+
+MANY: dict[str, Any] = {
+    "required": ["name-0"],
+    "properties": {f"name-{number}": {"type": "integer"} for number in range(40)},
+}
+
+
+async def restart(pilot: Pilot[None], source: Desk, **given: Any) -> str:
+    """Ask for the form that starts an execution again; return the screen."""
+    each = source._recordings["order-1"]
+    details = msgspec.structs.replace(each.details, input=given)
+    source._recordings["order-1"] = msgspec.structs.replace(each, details=details)
+    await press(pilot, "slash", *"id:order-1", "enter", "n")
+    await eventually(lambda: isinstance(pilot.app.screen, Form))
+    await press(pilot)
+    return screen_text(pilot.app)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("size", [(60, 20), (80, 24), (120, 35)])
+async def test_what_is_wrong_is_in_sight_below_many_fields(size: tuple[int, int]) -> None:
+    async with monitor(desk(), size) as (app, pilot):
+        app.push_screen(Form("Many", fields_of(MANY), send="send", schema=MANY))
+        await press(pilot)
+        assert "name-0*" in screen_text(app)
+        await press(pilot, "ctrl+s")
+        shown = screen_text(app)
+        assert "name-0: required" in shown and "send (ctrl+s)" in shown
+
+
+async def test_an_earlier_input_fills_the_fields() -> None:
+    source = desk()
+    async with monitor(source) as (_, pilot):
+        assert "number of the order" in await restart(pilot, source, id="o-1", count=3)
+        await press(pilot, "ctrl+s")
+        await eventually(lambda: bool(source.done))
+    assert source.done == [("start", "shop/order", {"id": "o-1", "count": 3}, None)]
+
+
+async def test_what_no_field_can_say_of_an_earlier_input_is_not_lost() -> None:
+    source = desk()
+    async with monitor(source) as (_, pilot):
+        assert '"lines": [' in await restart(pilot, source, id="o-1", lines=["a"])
+        await press(pilot, "ctrl+s")
+        await eventually(lambda: bool(source.done))
+    assert source.done == [("start", "shop/order", {"id": "o-1", "lines": ["a"]}, None)]
+
+
+async def test_an_impossible_id_leaves_the_form_open() -> None:
+    source = desk()
+    async with monitor(source) as (app, pilot):
+        await restart(pilot, source, id="o-1")
+        app.screen.query_one("#execution").value = "not an id"  # type: ignore[attr-defined]
+        await press(pilot, "ctrl+s")
+        assert "not an id cannot be an id" in screen_text(app) and not source.done
+        app.screen.query_one("#execution").value = "o-2"  # type: ignore[attr-defined]
+        await press(pilot, "ctrl+s")
+        await eventually(lambda: bool(source.done))
+    assert source.done == [("start", "shop/order", {"id": "o-1"}, "o-2")]
+
+
+async def test_json_that_is_wrong_is_there_when_it_is_edited_again() -> None:
+    source = desk()
+    async with monitor(source) as (app, pilot):
+        await restart(pilot, source, id="o-1")
+        for text in ('{"id": "o-2",', '{"id": 3}'):
+            await press(pilot, "f2")
+            await eventually(lambda: isinstance(app.screen, Editing))
+            app.screen.query_one("#text").text = text  # type: ignore[attr-defined]
+            await press(pilot, "ctrl+s")
+            await eventually(lambda: isinstance(app.screen, Form))
+            await press(pilot)
+        await press(pilot, "f2")
+        await eventually(lambda: isinstance(app.screen, Editing))
+        assert '{"id": 3}' in screen_text(app)
+        await press(pilot, "escape", "x", "f2")
+        await eventually(lambda: isinstance(app.screen, Editing))
+        assert '{"id": 3}' not in screen_text(app)
+    assert not source.done
