@@ -76,6 +76,31 @@ async def test_an_impossible_id_leaves_the_form_open() -> None:
     assert source.done == [("start", "shop/order", {"id": "o-1"}, "o-2")]
 
 
+async def test_what_is_not_filled_in_does_not_keep_the_rest_from_being_edited_as_json() -> None:
+    schema = {
+        "required": ["size", "count"],
+        "properties": {
+            "who": {"type": "string"},
+            "size": {"enum": ["small", "large"]},
+            "count": {"type": "integer"},
+        },
+    }
+    edited: list[str] = []
+
+    async def edit(heading: str, text: str) -> None:
+        edited.append(text)
+
+    async with monitor(desk()) as (app, pilot):
+        app.push_screen(Form("Some", fields_of(schema), send="send", schema=schema, edit=edit))
+        await press(pilot, *"ada", "f2", "escape")
+        app.push_screen(Form("Any", fields_of(True), send="send", schema=True, edit=edit))
+        await press(pilot, "[", "f2")
+    assert edited.pop() == "[{}"
+    assert [msgspec.json.decode(text) for text in edited] == [
+        {"who": "ada", "size": "small", "count": 0}
+    ]
+
+
 async def test_json_that_is_wrong_is_there_when_it_is_edited_again() -> None:
     source = desk()
     async with monitor(source) as (app, pilot):

@@ -154,7 +154,7 @@ class Form(Dialog[dict[str, Any]]):
 
     async def _edit_all(self) -> None:
         assert self._edit is not None
-        text = await self._edit(self._heading, self._refused or pretty(self._draft()) + "\n")
+        text = await self._edit(self._heading, self._refused or self._draft())
         if text is None:
             return
         self._refused = text
@@ -163,18 +163,21 @@ class Form(Dialog[dict[str, Any]]):
         except msgspec.DecodeError as error:
             self._complain(FieldError("", str(error)))
 
-    def _draft(self) -> Any:
-        """Return what is filled in so far, as far as it can be understood."""
+    def _draft(self) -> str:
+        """Return what is filled in so far as JSON, as far as it can be understood."""
         texts = self._all_texts()
-        for _ in self._fields:
+        if "" in texts:
+            return texts[""]  # the one field is the value
+        for _ in (*self._fields, None):
             try:
-                return value_of(self._fields, texts)
+                return pretty(value_of(self._fields, texts)) + "\n"
             except FieldError as error:
-                texts[error.field] = _FILLER.get(self._kind(error.field), "")
-        return {}
+                texts[error.field] = self._filler(error.field)
+        return "{}\n"
 
-    def _kind(self, name: str) -> str:
-        return next((each.kind for each in self._fields if each.name == name), "")
+    def _filler(self, name: str) -> str:
+        field = next(each for each in self._fields if each.name == name)
+        return field.choices[0] if field.choices else _FILLER[field.kind]
 
     def _all_texts(self) -> dict[str, str]:
         return {each.name: self._text(number) for number, each in enumerate(self._fields)}
