@@ -16,6 +16,7 @@ from tests.support.waiting import eventually
 if TYPE_CHECKING:
     from textual.pilot import Pilot
 
+    from flunq.core.protocol import Details
     from flunq_tui.app import Monitor
 
 
@@ -118,6 +119,16 @@ async def test_what_goes_on_by_itself_is_not_in_the_inbox() -> None:
     timer = [{"for": "timer", "task": "/do/0/ask", "timer": "2w", "due": 1}]
     details = msgspec.structs.replace(calm.details, waiting=timer)
     async with monitor(Desk([msgspec.structs.replace(calm, details=details)])) as (app, pilot):
+        await press(pilot, "6")
+        assert "nothing waits for anybody" in screen_text(app)
+
+
+async def test_what_went_on_since_it_was_listed_is_not_in_the_inbox() -> None:
+    class Moving(Desk):
+        async def details(self, execution: str) -> Details:
+            return msgspec.structs.replace(await super().details(execution), status="completed")
+
+    async with monitor(Moving([approval("gone")])) as (app, pilot):
         await press(pilot, "6")
         assert "nothing waits for anybody" in screen_text(app)
 

@@ -68,8 +68,8 @@ def of_letter(letter: Letter) -> Matter:
 
 def of_execution(details: Details, document: Mapping[str, Any] | None) -> Matter | None:
     """Return an execution as a matter; None if it goes on by itself."""
-    if details.status == "waiting" and not _listens(details):
-        return None
+    if details.status not in ORDER or (details.status == "waiting" and not _listens(details)):
+        return None  # it may have gone on since it was listed
     return Matter(
         id=details.id,
         kind="execution",
