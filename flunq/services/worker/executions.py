@@ -207,7 +207,7 @@ class Packed(msgspec.Struct, array_like=True):
     fingerprint: str
     ended: bool
     body: bytes
-    """A state (msgpack) or, if it has ended, a :class:`Finished` (msgpack)."""
+    """A state (:func:`encode_state`) or, if it has ended, a :class:`Finished`."""
 
 
 class Mark(msgspec.Struct, array_like=True):
@@ -231,15 +231,23 @@ class Mark(msgspec.Struct, array_like=True):
         return Place(self.id, pack, self.status, self.started_at, self.due, self.workflow, ended)
 
 
-_finished_encoder = msgspec.msgpack.Encoder()
-_finished_decoder = msgspec.msgpack.Decoder(Finished)
+_pack = msgspec.msgpack.Encoder()
+_unpack = msgspec.msgpack.Decoder(Finished)
+_write = msgspec.json.Encoder()
+_read = msgspec.json.Decoder(Finished)
+_JSON_OPENING = b"{"
 
 
 def encode_finished(finished: Finished) -> bytes:
-    """Return the stored form of a record."""
-    return _finished_encoder.encode(finished)
+    """Return the stored form: MessagePack, or JSON when it holds integers beyond 64 bits."""
+    try:
+        return _pack.encode(finished)
+    except OverflowError:
+        return _write.encode(finished)
 
 
 def decode_finished(body: bytes) -> Finished:
-    """Read the stored form of a record."""
-    return _finished_decoder.decode(body)
+    """Read what :func:`encode_finished` wrote."""
+    if body[:1] == _JSON_OPENING:
+        return _read.decode(body)
+    return _unpack.decode(body)

@@ -6,10 +6,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from flunq.core.execution.commands import WorkflowRef
 from flunq.log.memory import MemoryBroker, MemoryDatabase
 from flunq.log.select import StreamSettings
 from flunq.services.worker.checkpoint import MERGED, small_packs
-from flunq.services.worker.executions import Executions, Mark, Packed
+from flunq.services.worker.executions import (
+    Executions,
+    Finished,
+    Mark,
+    Packed,
+    decode_finished,
+    encode_finished,
+)
 from flunq.services.worker.packs import AHEAD, PACK_BYTES, Checkpoint, Packs, StaleCheckpointError
 from flunq.services.worker.places import Place, PlaceBook
 
@@ -91,6 +99,22 @@ async def test_a_checkpoint_follows_its_own_predecessor(database: Database) -> N
     for sequence in (1, 2, 3):
         await packs.store_checkpoint(Checkpoint(epoch=1, seq=sequence))
     assert (await packs_of(database).load_checkpoint()).seq == 3
+
+
+@pytest.mark.parametrize("value", [7, 2**63, 2**70, -(2**64)])
+def test_a_record_with_large_integers_can_be_stored(value: int) -> None:
+    ref = WorkflowRef(namespace="test", name="sum", version="1.0.0", digest="")
+    finished = Finished(
+        id="e1",
+        workflow=ref,
+        status="completed",
+        fingerprint="print",
+        started_at=1,
+        ended_at=2,
+        seq=3,
+        output={"n": value},
+    )
+    assert decode_finished(encode_finished(finished)) == finished
 
 
 def test_a_deleted_execution_is_remembered_until_its_pack_is_gone() -> None:
