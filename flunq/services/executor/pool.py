@@ -262,12 +262,12 @@ class ExecutorPool:
         if not (run.context.cancelled or run.expired):
             try:
                 output = await _output(run, executor, delivery)
-            except TaskError as error:
-                failure = _failure(error)
             except asyncio.CancelledError:
                 failure = self._interrupted(run)
-            except (Exception, SystemExit) as error:  # noqa: BLE001 - foreign code
-                failure = self._unexpected(run.dispatch, error)
+            except GeneratorExit:
+                raise  # the loop is gone, and with it whoever would hear of the outcome
+            except BaseException as error:  # noqa: BLE001 - foreign code may raise anything
+                failure = self._failed(run.dispatch, error)
         if run.expired and failure is None:
             failure = _TOO_LATE
         if run.secrets.conceals and failure is not None:
@@ -317,12 +317,19 @@ class ExecutorPool:
             run.context.cancelled = True
         return _SELF_CANCELLED
 
-    def _unexpected(self, dispatch: Dispatch, error: BaseException) -> Failure:
+    def _failed(self, dispatch: Dispatch, error: BaseException) -> Failure:
+        if isinstance(error, TaskError):
+            try:
+                return _failure(error)
+            except (TypeError, AttributeError) as misuse:
+                misuse.__cause__ = error
+                error = misuse
         self._context.logger.warning(
             "%s of execution %s failed", dispatch.kind, dispatch.execution, exc_info=error
         )
-        text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        return Failure(type=ERRORS + "runtime", status=500, detail=text[:_DETAIL])
+        name, text = type(error).__name__, _text(error)
+        detail = f"{name}: {text}" if text else name
+        return Failure(type=ERRORS + "runtime", status=500, detail=detail[:_DETAIL])
 
 
 def _index(executors: tuple[Executor, ...]) -> dict[str, Executor]:
@@ -365,7 +372,24 @@ def _call(dispatch: Dispatch, delivery: int, arguments: Any) -> Call:
 
 
 def _failure(error: TaskError) -> Failure:
-    return Failure(type=error.type, status=error.status, title=error.title, detail=error.detail)
+    """Return what an error says: it is recorded, so its members have to be what they should."""
+    if not isinstance(error.status, int):
+        raise TypeError(f"the status of a TaskError is an integer, not {_text(error.status)!r}")
+    return Failure(
+        type=_text(error.type),
+        status=int(error.status),
+        title=None if error.title is None else _text(error.title),
+        detail=None if error.detail is None else _text(error.detail),
+    )
+
+
+def _text(value: object) -> str:
+    """Return a value of foreign code as text that can be stored."""
+    try:
+        text = value if isinstance(value, str) else str(value)
+    except Exception:  # noqa: BLE001 - foreign code
+        return f"a {type(value).__name__} that has no text"
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _concealed(failure: Failure, concealer: Concealer) -> Failure:

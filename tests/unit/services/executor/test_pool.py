@@ -4,10 +4,13 @@ import asyncio
 import logging
 import threading
 import time
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
+from flunq.core.execution.commands import Failure
 from flunq.core.execution.effects import Dispatch
 from flunq.errors import UsageError
 from flunq.sdk.executor import ERRORS, Call, Executor, TaskError
@@ -148,12 +151,39 @@ async def test_an_output_that_cannot_be_concealed_fails_the_task_and_frees_its_s
         assert (await done.next()).output == ["***"]
 
 
+class Panic(BaseException):
+    """As extensions written in Rust raise it."""
+
+
+class MuteError(Exception):
+    def __str__(self) -> str:
+        raise ValueError("no words")
+
+
+class ForgetfulError(TaskError):
+    def __init__(self) -> None:
+        pass
+
+
+def misused(**members: Any) -> TaskError:
+    return TaskError(**members)
+
+
 FAILURES: list[tuple[BaseException, str, int, str]] = [
     (TaskError("communication", 503, detail="down"), f"{ERRORS}communication", 503, "down"),
     (TaskError("https://x/y", 409, "T", "d"), "https://x/y", 409, "d"),
     (ValueError("no good"), f"{ERRORS}runtime", 500, "ValueError: no good"),
     (KeyError(), f"{ERRORS}runtime", 500, "KeyError"),
     (SystemExit(3), f"{ERRORS}runtime", 500, "SystemExit: 3"),
+    (KeyboardInterrupt(), f"{ERRORS}runtime", 500, "KeyboardInterrupt"),
+    (Panic("at line 7"), f"{ERRORS}runtime", 500, "Panic: at line 7"),
+    (MuteError(), f"{ERRORS}runtime", 500, "MuteError: a MuteError that has no text"),
+    (OSError("no \udcff.txt"), f"{ERRORS}runtime", 500, "OSError: no \\udcff.txt"),
+    (ForgetfulError(), f"{ERRORS}runtime", 500, "AttributeError: 'ForgetfulError' object"),
+    (TaskError("https://x/y", HTTPStatus.CONFLICT), "https://x/y", 409, ""),
+    (misused(status="no"), f"{ERRORS}runtime", 500, "TypeError: the status of a TaskError is an"),
+    (misused(detail=ValueError("cause")), f"{ERRORS}runtime", 500, "cause"),
+    (TaskError(detail="\ud800"), f"{ERRORS}runtime", 500, "\\ud800"),
     (asyncio.CancelledError(), f"{ERRORS}runtime", 500, "CancelledError: the call cancelled"),
 ]
 
@@ -169,6 +199,7 @@ async def test_an_exception_becomes_a_dsl_error(
     assert failure is not None
     assert (failure.type, failure.status) == (kind, status)
     assert (failure.detail or "").startswith(detail)
+    assert msgspec.json.decode(msgspec.json.encode(failure), type=Failure) == failure
 
 
 async def test_no_more_than_the_capacity_runs(gate: Gate, pool: ExecutorPool) -> None:
