@@ -5,6 +5,7 @@ The truth about executions is in events; logs are diagnostics for whoever runs t
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import sys
@@ -66,7 +67,11 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info:
             line["error"] = _summary(record)
             line["traceback"] = self.formatException(record.exc_info)
-        return msgspec.json.encode(line, enc_hook=str).decode()
+        try:
+            return msgspec.json.encode(line, enc_hook=str).decode()
+        except UnicodeEncodeError:  # of a file's name, say, that is no UTF-8
+            text = json.dumps(line, ensure_ascii=False, default=str)
+            return text.encode("utf-8", "replace").decode()
 
 
 class PlainFormatter(logging.Formatter):
@@ -81,7 +86,12 @@ class PlainFormatter(logging.Formatter):
 
 def _summary(record: logging.LogRecord) -> str:
     error = record.exc_info[1] if record.exc_info else None
-    return f"{type(error).__name__}: {error}" if error is not None else ""
+    if error is None:
+        return ""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:  # noqa: BLE001 - an exception of foreign code
+        return type(error).__name__
 
 
 def configure_logging(

@@ -70,6 +70,22 @@ def test_an_exception_stays_on_one_line(stream: io.StringIO) -> None:
     assert "Traceback" in line["traceback"]
 
 
+class MuteError(Exception):
+    def __str__(self) -> str:
+        raise ValueError("no words")
+
+
+@pytest.mark.parametrize(
+    ("error", "shown"),
+    [(OSError("no \udcff.txt"), "OSError: no ?.txt"), (MuteError(), "MuteError")],
+)
+def test_what_cannot_be_written_does_not_keep_the_line_back(error: Exception, shown: str) -> None:
+    record = logging.makeLogRecord({"msg": "it broke", "exc_info": (type(error), error, None)})
+    line = logs.JsonFormatter().format(record)
+    assert parse_line(line).message == "it broke"
+    assert json.loads(line)["error"] == shown
+
+
 def test_a_line_that_was_written_can_be_read(stream: io.StringIO) -> None:
     logging.getLogger("x").warning("careful")
     parsed = parse_line(stream.getvalue().strip(), service="node-1")

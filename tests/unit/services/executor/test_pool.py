@@ -19,7 +19,7 @@ from flunq.services.executor.pool import ExecutorPool
 from flunq.services.executor.watchdog import LoopWatchdog
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from flunq.core.execution.commands import Report
     from flunq.sdk.context import ExecutorContext, TaskContext
@@ -188,6 +188,15 @@ FAILURES: list[tuple[BaseException, str, int, str]] = [
 ]
 
 
+@pytest.fixture
+def unlogged() -> Iterator[None]:
+    """What could not be printed is not part of the report of a test."""
+    logging.disable()
+    yield
+    logging.disable(logging.NOTSET)
+
+
+@pytest.mark.usefixtures("unlogged")
 @pytest.mark.parametrize(("error", "kind", "status", "detail"), FAILURES)
 async def test_an_exception_becomes_a_dsl_error(
     gate: Gate, pool: ExecutorPool, error: BaseException, kind: str, status: int, detail: str
