@@ -52,6 +52,15 @@ _split = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _WILDCARDS = re.compile(r"[*?\[\]]")
 
 
+class _About(msgspec.Struct):
+    """Whose an event is: others may speak of the same execution in their data."""
+
+    subject: str = ""
+
+
+_about = msgspec.json.Decoder(_About).decode
+
+
 class Questions:
     """Answers questions from memory, packs and the journal."""
 
@@ -231,7 +240,11 @@ class Questions:
         journal = self._owner.context.stream.journal
         async for record in journal.read(self._owner.partition, after=after, upto=last):
             if needle in record.data:
-                own = [raw for raw in _split(record.data)[1:] if needle in bytes(raw)]
+                own = [
+                    raw
+                    for raw in _split(record.data)[1:]
+                    if needle in bytes(raw) and _about(raw).subject == question.id
+                ]
                 grown = size + sum(len(bytes(raw)) for raw in own)
                 if items and grown > MAX_MESSAGE:
                     return Page(items=items, cursor=after, more=True)
