@@ -104,7 +104,7 @@ def _json_or_text(text: str) -> Any:
     """Return text that is no JSON as it is: the schema says what is wrong with it."""
     try:
         return msgspec.json.decode(text)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return text
 
 
@@ -183,6 +183,9 @@ def _shown(value: Any) -> str:
 
 def _limits(field: Field) -> str:
     found = {html: field.schema[name] for name, html in _LIMITS.items() if name in field.schema}
+    if "pattern" in found:
+        # A schema looks for it anywhere in the text, a browser wants the text to be all of it.
+        found["pattern"] = f".*(?:{found['pattern']}).*"
     return "".join(f' {html}="{escape(str(value))}"' for html, value in found.items())
 
 

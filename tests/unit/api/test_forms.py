@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 import pytest
 
 from flunq.api.approval_page import error_page, form_page, thanks_page
-from flunq.api.forms import data_of, fields_of, read_form
+from flunq.api.forms import data_of, field_html, fields_of, read_form
 from flunq.api.problems import InvalidFieldError
 from flunq.client.approvals import Approval
 from flunq.errors import NotFoundError, RejectedError
@@ -69,6 +69,16 @@ def test_an_odd_schema_asks_for_what_it_can(form: dict[str, Any] | None) -> None
 def test_what_is_no_form_is_an_error_of_whoever_sent_it(body: bytes) -> None:
     with pytest.raises(InvalidFieldError):
         read_form(body)
+
+
+def test_a_pattern_may_fit_a_part_of_the_text_in_a_browser_too() -> None:
+    [field] = fields_of({"properties": {"number": {"type": "string", "pattern": '^INV-"?'}}})
+    assert 'pattern=".*(?:^INV-&quot;?).*"' in field_html(field, {})
+
+
+def test_what_is_nested_too_deeply_is_a_text() -> None:
+    deep = "[" * 100_000
+    assert data_of(FORM, filled(extra=deep))["extra"] == deep
 
 
 def test_every_field_has_a_label_and_the_limits_of_the_schema() -> None:
