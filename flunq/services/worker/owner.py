@@ -40,6 +40,7 @@ from flunq.core.execution.effects import (
 from flunq.core.execution.faults import BASE
 from flunq.core.execution.turn import MAX_EVENT
 from flunq.core.protocol import Reply, Result
+from flunq.errors import FlunqError
 from flunq.log.ports import OutcomeUnknownError, StoreFullError
 from flunq.services.worker.bringing import Bringing
 from flunq.services.worker.collecting import Collector
@@ -686,11 +687,18 @@ class Owner:
         try:
             for execution in executions.places.due_until(self.context.clock.now() + WAKE_AHEAD):
                 if executions.place_if_asleep(execution) is not None:
-                    await self.load(execution)
+                    await self.load_if_possible(execution)
         except StaleCheckpointError:
             self.doubt()
         finally:
             self._waking = False
+
+    async def load_if_possible(self, execution: str) -> None:
+        """Bring an execution back from its pack; one that cannot be holds up no other."""
+        try:
+            await self.load(execution)
+        except FlunqError as error:
+            log.error("execution %s cannot go on: %s", execution, error)
 
     def wake(self, live: Live) -> None:
         """Take an execution into memory that a pack holds."""

@@ -240,7 +240,7 @@ class Partition:
                 # Before anything else, for a checkpoint may soon take it out of memory.
                 owner.hearing.listeners.note(live)
         for execution in recovered.active:
-            await self._load(execution)
+            await owner.load_if_possible(execution)
         owner.keep_time()
         for live in list(owner.executions.live.values()):
             await self._revive(owner, live)

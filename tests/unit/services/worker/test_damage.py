@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from flunq.core.claims import REFERENCE
 from flunq.testing.faults import Weather
-from tests.support.virtual import HEAD, client_of, in_cluster, owner_of
+from tests.support.virtual import HEAD, client_of, in_cluster, owner_of, store_of
 from tests.support.waiting import elapse
 
 if TYPE_CHECKING:
@@ -43,6 +43,24 @@ def test_an_execution_whose_large_value_is_lost_is_set_aside_alone() -> None:
 
     shape = {"blob_threshold": 3000, "checkpoint_seconds": 100.0}
     assert in_cluster(situation, **shape) == ["quarantined", "cancelled"]
+
+
+def test_sleepers_wake_in_time_when_the_definition_of_another_is_lost() -> None:
+    async def situation(cluster: Cluster, client: Client) -> str:
+        for name in ("lost", "kept"):
+            await client.apply(HEAD % name + "do: [{x: {wait: {minutes: 3}}}]\n")
+            await client.start(name, id=name)
+        await elapse(30)
+        assert not owner_of(cluster).executions.live
+        digest = (await client.get("lost")).digest
+        async with store_of(cluster) as store:
+            await store.definitions.delete(f"default.d.{digest}")
+        cluster.machines["m0"].crash()
+        cluster.machines["m0"].start()
+        async with client_of(cluster) as other:
+            return (await other.result("kept", timeout=300)).status
+
+    assert in_cluster(situation, checkpoint_seconds=2.0) == "completed"
 
 
 def test_a_journal_that_lost_its_end_hides_nothing_of_what_follows() -> None:
