@@ -34,6 +34,8 @@ STANDARD_VARIABLES = frozenset(
 PROTOCOLS = frozenset(("http", "openapi", "grpc", "asyncapi", "a2a", "mcp"))
 DIRECTIVES = frozenset(("continue", "exit", "end"))
 
+_OWN = re.compile(r"x[-_]|[._]")
+"""How names begin that authors give to members of their own."""
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SUPPORTED_DSL = re.compile(r"1\.0\.[0-9]+(?:[-+].*)?")
 _KINDS = {
@@ -44,6 +46,16 @@ _KINDS = {
     "secrets": "secret",
     "catalogs": "catalog",
 }
+
+_MEMBERS = {
+    "correlation": ("from", "expect"),
+    "error-filter": ("type", "status", "instance", "title", "detail", "details"),
+    "errors-of-catch": ("with",),
+    "event-definition": ("with",),
+}
+"""What has a meaning in objects that the language's schema leaves open, by role."""
+_OPTIONAL = ("input", "use", "timeout", "output", "schedule", "evaluate")
+"""Members of a document that nobody misses."""
 
 
 def check_text(visit: Visit, role: str | None, text: str, pointer: str, scope: Scope) -> None:
@@ -63,6 +75,10 @@ def check_object(
     visit: Visit, role: str, value: dict[str, Any], pointer: str, scope: Scope
 ) -> Scope:
     """Check an object by its role and return the scope of its members."""
+    if role in _MEMBERS:
+        _check_members(visit, value, pointer, _MEMBERS[role])
+        if role == "error-filter":
+            _check_filter(visit, value, pointer)
     check = _OBJECT_CHECKS.get(role)
     return check(visit, value, pointer, scope) if check else scope
 
@@ -82,11 +98,25 @@ def check_names(visit: Visit, items: list[Any], pointer: str, kind: str) -> dict
     return first
 
 
+def check_root(visit: Visit) -> None:
+    """Report members of the document that look like mistyped ones; others are the author's."""
+    document = visit.document if isinstance(visit.document, dict) else {}
+    free = [name for name in _OPTIONAL if name not in document]
+    for name in document:
+        if name in ("document", "do", *_OPTIONAL) or _OWN.match(name):
+            continue
+        meant = visit.suggestion(name, free)
+        if meant:
+            message = f"unknown property {quoted(name)}{meant}"
+            visit.complain(child("", name), message, "unknown-property", key=True)
+
+
 def check_evaluation(visit: Visit) -> None:
     """Check ``evaluate``, which the language's schema leaves open."""
     evaluate = visit.document.get("evaluate") if isinstance(visit.document, dict) else None
     if not isinstance(evaluate, dict):
         return
+    _check_members(visit, evaluate, "/evaluate", ("language", "mode"))
     language, mode = evaluate.get("language", "jq"), evaluate.get("mode", "strict")
     if language != "jq":
         message = f"expressions cannot be written in {shown(str(language))}"
@@ -157,6 +187,27 @@ def _named_items(items: list[Any], pointer: str) -> Iterator[tuple[str, str, dic
         for name, value in item.items() if isinstance(item, dict) else ():
             if isinstance(value, dict):
                 yield child(child(pointer, index), name), name, value
+
+
+def _check_members(
+    visit: Visit, value: dict[str, Any], pointer: str, known: tuple[str, ...]
+) -> None:
+    for name in value:
+        if name in known:
+            continue
+        meant = visit.suggestion(name, [candidate for candidate in known if candidate not in value])
+        message = f"unknown property {quoted(name)}{meant}"
+        hint = None if meant else f"known here: {', '.join(known)}"
+        visit.complain(child(pointer, name), message, "unknown-property", key=True, hint=hint)
+
+
+def _check_filter(visit: Visit, wanted: dict[str, Any], pointer: str) -> None:
+    for name, value in wanted.items():
+        if isinstance(value, str) and enclosed(value) is not None:
+            message = f"{quoted(name)} is compared as it stands, no expression is evaluated here"
+            member = "detail" if name == "details" else name
+            hint = f"compare in 'when' of the catch, as in: when: .{member} == $input.wanted"
+            visit.complain(child(pointer, name), message, "static-filter", hint=hint)
 
 
 def _targets(siblings: Mapping[str, int]) -> str:

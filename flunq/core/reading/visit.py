@@ -57,6 +57,7 @@ class Visit:
     def run(self) -> list[Problem]:
         """Walk once and return what was found."""
         self._value(document_plan(), self.document, "", Scope())
+        rules.check_root(self)
         rules.check_evaluation(self)
         rules.check_retention(self)
         rules.check_pause(self)

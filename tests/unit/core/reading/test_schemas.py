@@ -14,9 +14,9 @@ from flunq.resources import load_schema, schema_bytes
 
 EVENT = {"specversion": "1.0", "id": "1", "source": "/flunq", "type": "io.flunq.test"}
 ROLES = {
-    "authentications", "catch", "cron", "dsl", "duration", "errors", "expression", "iterator",
-    "opaque", "retries", "retry", "schedule", "schema", "secrets", "switch", "task", "tasks",
-    "text", "timeouts", "variable",
+    "authentications", "catch", "correlation", "cron", "dsl", "duration", "error-filter", "errors",
+    "errors-of-catch", "event-definition", "expression", "iterator", "opaque", "retries", "retry",
+    "schedule", "schema", "secrets", "switch", "task", "tasks", "text", "timeouts", "variable",
 }  # fmt: skip
 
 
