@@ -28,7 +28,7 @@ from flunq.client.run import Run
 from flunq.client.schedules import Schedules
 from flunq.client.sender import CommandSender
 from flunq.client.tenants import Tenants
-from flunq.client.values import Values
+from flunq.client.values import Values, encode_value
 from flunq.core.capacity import Capacity
 from flunq.core.document.bundle import Bundle, blob_key
 from flunq.core.events import TERMINAL_TYPES, LazyEvent
@@ -569,7 +569,9 @@ class Client:
 
     async def emit(self, events: Iterable[dict[str, Any]]) -> Sequences:
         """Publish CloudEvents."""
-        return await self._ask_catalog(Emit(events=tuple(events)), Sequences)
+        published = tuple(events)
+        encode_value(published)
+        return await self._ask_catalog(Emit(events=published), Sequences)
 
     async def sql(
         self,

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from flunq.core.claims import is_reference, reference_key, reference_to
+from flunq.core.json import LEVELS_AROUND
 from flunq.core.protocol import GetBlob, Piece, PutBlob
-from flunq.errors import UnavailableError
+from flunq.errors import RejectedError, UnavailableError
 
 if TYPE_CHECKING:
     from flunq.core.events import LazyEvent
@@ -18,12 +19,28 @@ LARGE = 256 * 1024
 PIECE = 512 * 1024
 MAX_ROUNDS = 5
 """How often a value may be sent anew because its receiver died."""
+SHALLOW = 512
+"""Fewer bytes than this cannot be nested too deeply: a level takes two."""
 
 Ask = Callable[[Any], Awaitable[bytes]]
 
 
 class _Taken(msgspec.Struct, frozen=True):
     next: int
+
+
+def encode_value(value: Any) -> bytes:
+    """Encode what will be stored; raises RejectedError if nobody could read it there."""
+    try:
+        body = msgspec.json.encode(value)
+        if len(body) >= SHALLOW:
+            shell = value
+            for _ in range(LEVELS_AROUND):
+                shell = [shell]
+            msgspec.json.encode(shell)
+    except RecursionError:
+        raise RejectedError("a value is nested too deeply") from None
+    return body
 
 
 class Values:
@@ -36,7 +53,7 @@ class Values:
         """Return the value, or a reference to it if it is large."""
         if isinstance(value, (int, float, bool, type(None))):
             return value
-        body = msgspec.json.encode(value)
+        body = encode_value(value)
         if len(body) <= LARGE and not is_reference(value):
             return value
         key, reference = reference_to(body)

@@ -8,6 +8,7 @@ import msgspec
 
 from flunq.core.execution.commands import Command
 from flunq.core.execution.effects import Dispatch, Withdraw
+from flunq.core.json import LEVELS_AROUND
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,10 +18,9 @@ _dispatches = msgspec.json.Decoder(Dispatch)
 _withdrawals = msgspec.json.Decoder(list[Withdraw])
 _commands = msgspec.json.Decoder(list[Command])
 _events = msgspec.json.Decoder(dict[str, Any])
+_any = msgspec.json.Decoder()
 _T_co = TypeVar("_T_co", covariant=True)
 
-ROOM = 64
-"""Levels, and calls, that there may be around a value where it is worked on and stored."""
 MANY = 256
 """Brackets without which no value is nested too deeply."""
 
@@ -42,7 +42,7 @@ def encode_dispatch(dispatch: Dispatch) -> bytes:
 
 def decode_dispatch(data: bytes) -> Dispatch:
     """Read a task; raises msgspec.DecodeError."""
-    return _dispatches.decode(data)
+    return _read(_dispatches, data)
 
 
 def encode_commands(commands: Sequence[Command]) -> bytes:
@@ -52,12 +52,12 @@ def encode_commands(commands: Sequence[Command]) -> bytes:
 
 def decode_commands(data: bytes) -> list[Command]:
     """Read commands; raises msgspec.DecodeError."""
-    return _read(_commands, data)
+    return _read_foreign(_commands, data)
 
 
 def decode_event(data: bytes) -> dict[str, Any]:
     """Read an event of the bus; raises msgspec.DecodeError."""
-    return _read(_events, data)
+    return _read_foreign(_events, data)
 
 
 def encode_withdrawals(withdrawals: Sequence[Withdraw]) -> bytes:
@@ -67,7 +67,7 @@ def encode_withdrawals(withdrawals: Sequence[Withdraw]) -> bytes:
 
 def decode_withdrawals(data: bytes) -> list[Withdraw]:
     """Read such a notice; raises msgspec.DecodeError."""
-    return _withdrawals.decode(data)
+    return _read(_withdrawals, data)
 
 
 def encode_claim(key: str) -> bytes:
@@ -89,11 +89,15 @@ class _Decoder(Protocol[_T_co]):
     def decode(self, data: bytes, /) -> _T_co: ...
 
 
+def _read_foreign(decoder: _Decoder[_T_co], data: bytes) -> _T_co:
+    """Decode what others wrote, unless nobody could store it with what is put around it."""
+    if data.count(b"[") + data.count(b"{") > MANY:
+        _read(_any, b"[" * LEVELS_AROUND + data + b"]" * LEVELS_AROUND)
+    return _read(decoder, data)
+
+
 def _read(decoder: _Decoder[_T_co], data: bytes) -> _T_co:
-    """Decode what others wrote, unless nobody could encode it again."""
     try:
-        if data.count(b"[") + data.count(b"{") > MANY:
-            msgspec.json.decode(b"[" * ROOM + data + b"]" * ROOM)
         return decoder.decode(data)
     except RecursionError:
         raise msgspec.DecodeError("it is nested too deeply") from None

@@ -68,7 +68,7 @@ async def resolve_input(reference: Any, blobs: Blobs) -> Any:
     try:
         if body is not None:
             return msgspec.json.decode(body)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         pass
     raise RejectedError(
         f"the input is an object with the one member {REFERENCE}, and refers to nothing",

@@ -5,6 +5,7 @@ import pytest
 
 from flunq.core.execution.commands import Cancel, Command, Failure, Report
 from flunq.core.execution.effects import Dispatch, Withdraw
+from flunq.core.json import LEVELS_AROUND
 from flunq.services import wire
 
 
@@ -59,4 +60,13 @@ def test_what_could_be_read_and_not_be_stored_is_not_read() -> None:
     else:
         pytest.skip("this interpreter has no such limit")
     # The deepest that is read leaves room for what the engine puts around it.
-    msgspec.json.decode(b"[" * (levels + wire.ROOM // 2) + b"]" * (levels + wire.ROOM // 2))
+    msgspec.json.decode(b"[" * (levels + LEVELS_AROUND // 2) + b"]" * (levels + LEVELS_AROUND // 2))
+
+
+def test_what_is_nested_too_deeply_cannot_be_read() -> None:
+    deep = b'{"data":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+    for read in (wire.decode_event, wire.decode_dispatch):
+        with pytest.raises(msgspec.DecodeError, match="too deeply"):
+            read(deep)
+    with pytest.raises(msgspec.DecodeError, match="too deeply"):
+        wire.decode_commands(b"[" + deep + b"]")

@@ -164,6 +164,8 @@ async def test_inputs_that_waited_for_an_owner_are_noted(notes: Notes) -> None:
         "a",
     )
     assert found.time == 5.0
+    watch.input(Record(8, b"[" * 100_000, headers=headers, time=6.0))
+    assert notes.entries[1].what == "unreadable"
 
 
 async def test_a_watched_stream_hears_what_clients_ask_and_not_what_nodes_do(notes: Notes) -> None:

@@ -248,6 +248,25 @@ def test_a_start_in_the_inbox_outlives_a_full_disk() -> None:
     assert in_cluster(situation) == "completed"
 
 
+def test_inputs_and_events_that_are_nested_too_deeply_stop_nobody() -> None:
+    async def situation(cluster: Cluster, client: Client) -> tuple[str, str]:
+        await client.apply(ONE_STEP)
+        await client.apply(LISTENING)
+        listening = await client.start("ears", {})
+        ref = WorkflowRef(namespace="test", name="one", version="", digest="")
+        body = encode_commands([Start(id="x1", workflow=ref, input={"n": 1})])
+        deep = body.replace(b'{"n":1}', b"[" * 100_000 + b"]" * 100_000)
+        cluster.wire.log("default/inbox").append("0", deep, partition=0)
+        bus = stream_of(cluster).bus
+        for number, data in enumerate((b"[" * 100_000 + b"]" * 100_000, b"1")):
+            event = b'{"type":"test.rang","data":%s}' % data
+            await bus.publish("ext", event, type="test.rang", message_id=f"m{number}")
+        run = await client.start("one", {"n": 2})
+        return (await run.wait(30)).status, (await listening.wait(30)).status
+
+    assert in_cluster(situation) == ("completed", "completed")
+
+
 @pytest.mark.parametrize("crash", [False, True])
 @pytest.mark.parametrize("checkpoint_seconds", [0.2, 100.0])
 def test_a_late_copy_of_a_start_does_not_bring_a_deleted_execution_back(
