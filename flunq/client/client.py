@@ -7,7 +7,7 @@ import heapq
 import math
 import random
 import re
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, nullcontext
 from functools import partial
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, TypeVar
@@ -220,9 +220,8 @@ class Client:
             traceparent=_checked_trace(traceparent),
             priority=None if priority is None else checked_priority(priority),
         )
-        if watch:
-            self._mailbox.expect(execution)
-        reply = await self._send(start, timeout)
+        with self._mailbox.expecting(execution) if watch else nullcontext():
+            reply = await self._send(start, timeout)
         if reply.id and reply.id != execution:
             # It is part of an execution that collects starts: that one's result is asked for.
             self._mailbox.forget(execution)

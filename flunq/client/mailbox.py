@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Self
 
 import msgspec
@@ -23,7 +23,7 @@ from flunq.errors import NotFoundError, UnavailableError, WaitTimeoutError
 from flunq.log.ports import NoResponderError, Requests, RequestTimeoutError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from flunq.client.values import Values
 
@@ -89,9 +89,15 @@ class Mailbox:
             await asyncio.gather(self._asker, return_exceptions=True)
         await self._listening.aclose()
 
-    def expect(self, execution: str) -> None:
-        """Note that an execution's result will be pushed because this client starts it."""
+    @contextmanager
+    def expecting(self, execution: str) -> Iterator[None]:
+        """Note that a result will be pushed, unless the start fails that is made meanwhile."""
         self._expected.add(execution)
+        try:
+            yield
+        except BaseException:  # also when cancelled: whoever wants it asks for it
+            self.forget(execution)
+            raise
 
     def forget(self, execution: str) -> None:
         """Drop a result that is none any more: the execution goes on."""

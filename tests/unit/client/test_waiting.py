@@ -7,7 +7,7 @@ import pytest
 
 from flunq.client.mailbox import ASK_AGAIN_SECONDS, ASK_ANYWAY_SECONDS
 from flunq.client.sender import ANSWER_SECONDS, FLIGHTS
-from flunq.errors import UnavailableError
+from flunq.errors import NotFoundError, UnavailableError
 from flunq.log.ports import StoreFullError, TransportLostError
 from flunq.testing.faults import Weather
 from tests.support.virtual import HEAD, in_cluster
@@ -35,6 +35,18 @@ def test_whoever_waits_hears_that_nothing_can_be_asked_any_more() -> None:
             await run.result(60)
 
     in_cluster(situation)
+
+
+def test_the_result_of_a_start_that_failed_is_not_waited_for() -> None:
+    async def situation(cluster: Cluster, client: Client) -> int:
+        for _ in range(3):
+            with pytest.raises(NotFoundError, match="no workflow"):
+                await client.start("nobody", id="x1")
+            with pytest.raises(NotFoundError, match="no execution x1"):
+                await client.result("x1", timeout=30)
+        return len(client._mailbox._expected)
+
+    assert in_cluster(situation) == 0
 
 
 def test_whoever_has_patience_hears_that_nobody_answers() -> None:
