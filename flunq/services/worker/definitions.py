@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 LATEST_MICROSECONDS = 2_000_000
 """How long a name's newest version may be believed without asking again."""
+KEPT = 1_000
+"""Compiled workflows beside those of executions in memory: some make a new one for each run."""
 
 
 class _Stored(msgspec.Struct, kw_only=True):
@@ -57,7 +60,7 @@ class Definitions:
         self._blobs = blobs
         self._clock = clock
         self._prefix = token(tenant)
-        self._compiled: dict[str, Workflow] = {}
+        self._compiled: OrderedDict[str, Workflow] = OrderedDict()
         self._retentions: dict[str, Retention | None] = {}
         self._resolved: dict[str, tuple[int, WorkflowRef]] = {}
         # One question for all who ask at the same time: a busy node has hundreds of starts.
@@ -66,7 +69,10 @@ class Definitions:
 
     def cached(self, digest: str) -> Workflow | None:
         """Return a workflow if it is in memory."""
-        return self._compiled.get(digest)
+        workflow = self._compiled.get(digest)
+        if workflow is not None:
+            self._compiled.move_to_end(digest)
+        return workflow
 
     def forget_names(self) -> None:
         """Ask again which version of a name is the newest."""
@@ -83,7 +89,7 @@ class Definitions:
 
     async def get(self, digest: str) -> Workflow:
         """Return a workflow by digest; raises NotFoundError."""
-        workflow = self._compiled.get(digest)
+        workflow = self.cached(digest)
         if workflow is None:
             workflow = await self._compilations.result(digest, partial(self._compile, digest))
         return workflow
@@ -95,6 +101,8 @@ class Definitions:
         stored = msgspec.json.decode(entry.value, type=_Stored)
         library = await self.library(stored.resources)
         workflow = self._compiled[digest] = compile_workflow(stored.document, digest, library)
+        if len(self._compiled) > KEPT:
+            self._compiled.popitem(last=False)
         return workflow
 
     async def library(self, resources: dict[str, Bundled]) -> Library:

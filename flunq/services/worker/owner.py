@@ -46,6 +46,7 @@ from flunq.services.worker.bringing import Bringing
 from flunq.services.worker.collecting import Collector
 from flunq.services.worker.commit import EPOCH_HEADER, CommitSettings, Committer, Entry
 from flunq.services.worker.crashpoints import crash_point
+from flunq.services.worker.definitions import KEPT
 from flunq.services.worker.entries import EntryWriter
 from flunq.services.worker.executions import Executions, Finished, Live
 from flunq.services.worker.fingerprint import fingerprint, same_start
@@ -396,6 +397,8 @@ class Owner:
         workflow = live.workflow_of()
         environment = self._environments.get(workflow.digest)
         if environment is None:
+            if len(self._environments) >= KEPT:
+                self._environments.clear()
             environment = self._environments[workflow.digest] = Environment(
                 workflow=workflow,
                 tenant=self.context.settings.tenant,

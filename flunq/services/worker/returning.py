@@ -55,8 +55,9 @@ class Returns:
         executions = self._owner.executions
         live, record = executions.live.get(command.id), executions.record(command.id)
         workflow = self._owner.context.definitions.cached(command.workflow.digest)
-        assert workflow is not None
-        if isinstance(command, Restore) and command.kind == "forked":
+        if workflow is None:  # many others were fetched since
+            self._owner.bringing.begin(command.id, job)
+        elif isinstance(command, Restore) and command.kind == "forked":
             self._fork(job, command, workflow)
         elif live is not None:
             self._steer(job, live, workflow)

@@ -11,6 +11,7 @@ from flunq.core.protocol import Reply
 from flunq.errors import ConflictError, FlunqError, NotFoundError, RejectedError
 from flunq.log.ports import OutcomeUnknownError
 from flunq.services.wire import encode_commands
+from flunq.services.worker import definitions as defining
 from flunq.services.worker import owner as owning
 from flunq.services.worker.commit import EPOCH_HEADER, NONCE_HEADER
 from flunq.services.worker.jobs import Job
@@ -209,6 +210,23 @@ def test_a_commit_always_fits_one_message(size: int) -> None:
         return [len(record.data) for record in cluster.wire.journal.archive]
 
     assert max(in_cluster(situation)) < 1_000_000
+
+
+def test_definitions_are_forgotten_that_nobody_used_of_late(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def situation(cluster: Cluster, client: Client) -> list[Any]:
+        runs = []
+        for number in range(10):
+            await client.apply(HEAD % f"w{number}" + "do: [{a: {wait: {seconds: 20}}}]\n")
+            runs.append(await client.start(f"w{number}", id=f"x{number}"))
+        owner = owner_of(cluster)
+        kept = len(owner.context.definitions._compiled), len(owner._environments)
+        return [{(await run.wait(60)).status for run in runs}, max(kept)]
+
+    for module in (owning, defining):
+        monkeypatch.setattr(module, "KEPT", 3)
+    assert in_cluster(situation) == [{"completed"}, 3]
 
 
 def test_an_engine_that_fails_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
