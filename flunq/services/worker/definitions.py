@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -63,6 +64,8 @@ class Definitions:
         self._compiled: OrderedDict[str, Workflow] = OrderedDict()
         self._retentions: dict[str, Retention | None] = {}
         self._resolved: dict[str, tuple[int, WorkflowRef]] = {}
+        # All of a tenant are changed by one process: a deletion must not undo what is applied.
+        self._turn = asyncio.Lock()
         # One question for all who ask at the same time: a busy node has hundreds of starts.
         self._lookups: Shared[WorkflowRef] = Shared()
         self._compilations: Shared[Workflow] = Shared()
@@ -159,25 +162,30 @@ class Definitions:
         stored = _Stored(
             digest=digest, text=text, document=document, created_at=now, resources=resources or {}
         )
-        key = self._name_key(namespace, name)
+        async with self._turn:
+            return ref, await self._add(ref, stored, str(head.get("title", "")))
+
+    async def _add(self, ref: WorkflowRef, stored: _Stored, title: str) -> bool:
+        """Add a version to those of its name; tell whether it is new."""
+        key = self._name_key(ref.namespace, ref.name)
         while True:
             entry = await self._bucket.get(key)
             versions = (
                 msgspec.json.decode(entry.value, type=_Versions)
                 if entry
-                else _Versions(latest=version, versions={})
+                else _Versions(latest=ref.version, versions={})
             )
-            existing = versions.versions.get(version)
+            existing = versions.versions.get(ref.version)
             if existing is not None:
-                if existing[0] == digest:
-                    return ref, False
+                if existing[0] == ref.digest:
+                    return False
                 raise RejectedError(
-                    f"{namespace}/{name}:{version} is registered with other content",
+                    f"{ref} is registered with other content",
                     hint="a version never changes: raise document.version",
                 )
-            await self._bucket.put(self._digest_key(digest), msgspec.json.encode(stored))
-            versions.versions[version] = (digest, now, str(head.get("title", "")))
-            versions.latest = version
+            await self._bucket.put(self._digest_key(ref.digest), msgspec.json.encode(stored))
+            versions.versions[ref.version] = (ref.digest, stored.created_at, title)
+            versions.latest = ref.version
             try:
                 await self._bucket.swap(
                     key, msgspec.json.encode(versions), revision=entry.revision if entry else 0
@@ -185,7 +193,7 @@ class Definitions:
             except RevisionConflictError:
                 continue
             self.forget_names()
-            return ref, True
+            return True
 
     async def all(self, prefix: str = "") -> list[Definition]:
         """Return all registered versions, by name, newest last."""
@@ -240,6 +248,10 @@ class Definitions:
 
     async def delete(self, name: str) -> list[str]:
         """Unregister a version, or all versions of a name; open executions keep theirs."""
+        async with self._turn:
+            return await self._delete(name)
+
+    async def _delete(self, name: str) -> list[str]:
         namespace, plain, version = split_name(name)
         found_namespace, versions = await self._find(namespace, plain, name)
         gone = [version] if version else sorted(versions.versions)

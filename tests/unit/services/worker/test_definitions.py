@@ -99,3 +99,22 @@ async def test_hundreds_who_need_it_at_once_compile_it_once(
     found = await asyncio.gather(*(definitions.get(ref.digest) for _ in range(300)))
     assert compiled == [ref.digest]
     assert all(workflow is found[0] for workflow in found)
+
+
+async def test_what_is_applied_while_another_version_is_deleted_stays(
+    definitions: Definitions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await apply(definitions, version="1.0.0")
+    get, applying = definitions._bucket.get, list[asyncio.Task[Any]]()
+
+    async def slow(key: str) -> Any:
+        found = await get(key)
+        if not applying:
+            applying.append(asyncio.create_task(apply(definitions, version="2.0.0")))
+            await asyncio.wait(applying, timeout=0.1)  # it may have to wait for its turn
+        return found
+
+    monkeypatch.setattr(definitions._bucket, "get", slow)
+    await definitions.delete("w:1.0.0")
+    await applying[0]
+    assert (await definitions.resolve("w")).version == "2.0.0"
