@@ -194,6 +194,11 @@ def set_aside(folder: Path, manifest: Manifest) -> Path:
     return aside
 
 
+def has_files(folder: Path) -> bool:
+    """Tell whether there are Parquet files, whatever a manifest says."""
+    return any(folder.glob("day=*/*.parquet"))
+
+
 def sweep_spools(folder: Path) -> None:
     """Delete the rows that a killed writer had collected; only its historian may call this."""
     for spool in (folder / SCRATCH).glob("*.jsonl"):

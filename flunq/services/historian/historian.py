@@ -190,11 +190,11 @@ class Historian:
 
     async def _take_up(self) -> None:
         await self._keeper.open()
+        await self._rebuilding().check()
         if not self._swept:
+            # Not before: files that a lost or older manifest does not name may be all there is.
             await self._workshop.sweep()
             self._swept = True
-        rebuilding = self._rebuilding()
-        await rebuilding.check()
         through = self._keeper.manifest.through
         await self._put_watermark(through)
         self._ingest = Ingest(

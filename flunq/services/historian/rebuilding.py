@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from flunq.errors import ConflictError
 from flunq.services.historian.compaction import fitting
 from flunq.services.historian.ingest import Ingest
+from flunq.store.lake import MANIFEST, has_files
 
 if TYPE_CHECKING:
     from flunq.log.ports import Extent, Journal
@@ -51,6 +52,12 @@ class Rebuilding:
                 hint=_ANEW,
             )
         if extent.first > manifest.through + 1:
+            if not manifest.generation and await asyncio.to_thread(has_files, folder):
+                raise ConflictError(
+                    f"the archive in {folder} has files but no {MANIFEST}, and the journal begins "
+                    f"at {extent.first}: what came before is in those files alone",
+                    hint=f"put the {MANIFEST} of that archive back, or {_ANEW}",
+                )
             raise ConflictError(
                 f"the archive in {folder} ends at {manifest.through}, but the journal begins at "
                 f"{extent.first}: what is between was archived somewhere else",

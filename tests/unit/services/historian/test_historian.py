@@ -92,6 +92,22 @@ async def test_leftovers_of_a_killed_writer_are_swept(tmp_path: Path) -> None:
         assert not orphan.exists()
 
 
+async def test_files_are_kept_whose_manifest_is_lost_while_the_journal_begins_later(
+    tmp_path: Path,
+) -> None:
+    async with archives(tmp_path) as made:
+        async with made.running():
+            await write_executions(made.journal, 5)
+            await made.archive.flush()
+        before = sorted(made.folder.glob("day=*/*"))
+        await made.journal.trim(6)
+        (made.folder / "manifest.json").unlink()
+        async with made.running() as historian:
+            await eventually(lambda: "has files but no manifest.json" in historian.problem)
+        assert before
+        assert sorted(made.folder.glob("day=*/*")) == before
+
+
 async def test_the_watermark_follows_the_manifest(tmp_path: Path) -> None:
     async with archives(tmp_path) as made, made.running():
         last = await write_executions(made.journal, 4)
