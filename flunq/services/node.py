@@ -16,6 +16,7 @@ import msgspec
 
 from flunq.core.protocol import node_subject
 from flunq.core.retention import retention_for
+from flunq.core.tenancy import TenantRecord
 from flunq.engines.jq_process import JqPool
 from flunq.log.select import StreamSettings, calm_seconds, database, event_stream
 from flunq.sdk.context import ExecutorContext, ExecutorSettings
@@ -28,6 +29,7 @@ from flunq.services.executor.pool import ExecutorPool
 from flunq.services.executor.shares import PoolShares
 from flunq.services.executor.suspects import Suspects
 from flunq.services.membership import Membership
+from flunq.services.tenants.founding import founded
 from flunq.services.tenants.hosting import OtherTenants
 from flunq.services.tenants.records import TenantRecords
 from flunq.services.tenants.runtime import Host, TenantParts, TenantRuntime
@@ -106,10 +108,12 @@ async def run_node(settings: NodeSettings, ready: Callable[[], None], stop: asyn
             _collect_rarely()
             ready()
 
-        recorded = await TenantRecords(store.tenants).find(settings.tenant)
-        if recorded is not None:
-            # An execution stays in its partition: the number is that of the beginning, for ever.
-            settings = msgspec.structs.replace(settings, partitions=recorded.partitions)
+        # An execution stays in its partition: the number is that of the beginning, for ever.
+        home = TenantRecord(
+            name=settings.tenant, partitions=settings.partitions, replicas=settings.replicas
+        )
+        recorded = await founded(TenantRecords(store.tenants), stream.journal, home)
+        settings = msgspec.structs.replace(settings, partitions=recorded.partitions)
         node = Node(settings, stream, store, SystemClock(), connection=stream_settings)
         await node.run(begin, stop)
 

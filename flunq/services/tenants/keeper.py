@@ -13,7 +13,6 @@ from flunq.core.ids import token
 from flunq.core.protocol import node_subject
 from flunq.core.tenancy import (
     ADMIN_SUBJECT,
-    READY,
     TENANTS_CHANGED,
     AdminQuestion,
     Created,
@@ -88,7 +87,6 @@ class TenantKeeper:
     async def run(self, stop: asyncio.Event) -> None:
         """Answer until told to stop; finish what others left half done."""
         changed = asyncio.Event()
-        await self.records.add(msgspec.structs.replace(self._home, state=READY, created_at=_now()))
         async with (
             self._requests.serve(ADMIN_SUBJECT, self.answer),
             self._requests.listen(TENANTS_CHANGED, lambda _: changed.set()),

@@ -9,7 +9,9 @@ from flunq.log.select import database
 from flunq.services.identity.audited import AuditedStream
 from flunq.services.lasting import while_connected
 from flunq.services.tenants.access import Servers
+from flunq.services.tenants.founding import founded
 from flunq.services.tenants.keeper import TenantKeeper
+from flunq.services.tenants.records import TenantRecords
 from flunq.services.tenants.roles import TenantRoles
 
 if TYPE_CHECKING:
@@ -30,7 +32,9 @@ async def run_tenants(
 ) -> None:
     """Tend the tenants until told to stop; raises ConnectionError when the connection is lost."""
     async with AuditedStream(connection) as stream, database(connection) as store:
+        await stream.ensure(home.partitions)
         await store.ensure()
+        await founded(TenantRecords(store.tenants), stream.journal, home)
         keeper = TenantKeeper(
             home, connection, store, stream.requests, Servers(data_dir), data_dir=data_dir
         )
