@@ -56,7 +56,12 @@ VerticalOption = Annotated[
 ]
 ParametersOption = Annotated[
     list[str] | None,
-    typer.Option("-p", "--param", metavar="NAME=VALUE", help="A value for $NAME; repeatable."),
+    typer.Option(
+        "-p",
+        "--param",
+        metavar="NAME=VALUE",
+        help="A value for $NAME, in double quotes if it is text like 4711; repeatable.",
+    ),
 ]
 AsOfOption = Annotated[
     str | None,

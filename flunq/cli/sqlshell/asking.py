@@ -49,7 +49,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_parameters(pairs: Sequence[str]) -> dict[str, Any]:
-    """Read ``name=value``: JSON numbers, booleans and null are such, anything else is text."""
+    """Read ``name=value``: what is JSON and no array or object is such, anything else is text."""
     found: dict[str, Any] = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
@@ -64,7 +64,7 @@ def _value(text: str) -> Any:
         value = msgspec.json.decode(text)
     except msgspec.DecodeError:
         return text
-    return value if isinstance(value, (int, float, bool, type(None))) else text
+    return text if isinstance(value, (dict, list)) else value
 
 
 def read_as_of(value: str | None) -> tuple[int | None, int | None]:

@@ -74,6 +74,7 @@ def test_parameters_are_json_where_they_look_like_it() -> None:
     pairs = ["a=1", "b=x", "c=true", "d=null", "e=[1]", "f=2.5", "g=a=b", "h="]
     expected = {"a": 1, "b": "x", "c": True, "d": None, "e": "[1]", "f": 2.5, "g": "a=b", "h": ""}
     assert read_parameters(pairs) == expected
+    assert read_parameters(['a="4711"', 'b="', 'c="x" y']) == {"a": "4711", "b": '"', "c": '"x" y'}
     with pytest.raises(UsageError):
         read_parameters(["no value"])
 
