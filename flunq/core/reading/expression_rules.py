@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from flunq.core.expressions import nodes
@@ -9,7 +10,7 @@ from flunq.core.expressions.errors import ExpressionSyntaxError
 from flunq.core.expressions.parser import parse
 from flunq.core.expressions.scope import children, resolve
 from flunq.core.expressions.secrets import constant_text, secret_problems
-from flunq.core.expressions.syntax import enclosed, runtime_source
+from flunq.core.expressions.syntax import Source, check, enclosed, runtime_source, segments
 from flunq.core.reading.explain import nearest, shown
 
 if TYPE_CHECKING:
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 
     from flunq.core.reading.visit import Scope, Visit
 
+_PROGRAMS = ("/run/script/code", "/run/shell/command", "/run/container/command")
+"""Texts in other languages, which write ``${ }`` too."""
+_MEANT = re.compile(r"""\s*(?:\.|"|\$[A-Za-z_])""")
+"""How an expression inside of a text begins, and nothing else would."""
 _SHARED = ("/use/authentications/", "/use/errors/", "/use/retries/", "/use/timeouts/")
 
 
@@ -25,12 +30,28 @@ def check_expression(visit: Visit, text: str, pointer: str, scope: Scope, *, bar
     source = enclosed(text)
     if source is None:
         if not bare:
+            _check_embedded(visit, text, pointer, scope)
             return
         if text.lstrip().startswith("${"):
             message = "not a valid expression: '${' is not closed by a '}' at the end"
             visit.complain(pointer, message, "expression-syntax")
             return
         source = runtime_source(text)
+    _check_source(visit, source, pointer, scope)
+
+
+def _check_embedded(visit: Visit, text: str, pointer: str, scope: Scope) -> None:
+    """Check expressions inside of a text; what can be something else is left alone."""
+    if pointer.endswith(_PROGRAMS):
+        return
+    sources = [piece for piece in segments(text) if isinstance(piece, Source)]
+    wrong = [source for source in sources if check(source.text, bare=True)]
+    for source in wrong or sources:
+        if not wrong or _MEANT.match(source.text):
+            _check_source(visit, source, pointer, scope)
+
+
+def _check_source(visit: Visit, source: Source, pointer: str, scope: Scope) -> None:
     try:
         tree = parse(source.text)
         names = resolve(tree)
