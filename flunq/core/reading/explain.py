@@ -107,7 +107,9 @@ def _missing(source: Source, error: Any, pointer: str) -> Iterator[Problem]:
         if name in error.instance or name in mistyped:
             continue
         message = f"{_subject(error)} needs the property '{name}'"
-        yield source.problem(pointer, message, "missing-property", key=True)
+        old = pointer == "" and "specVersion" in error.instance
+        hint = "flunq convert makes version 1.0 of a document of version 0.8" if old else None
+        yield source.problem(pointer, message, "missing-property", key=True, hint=hint)
 
 
 def _dependent(source: Source, error: Any, pointer: str) -> Iterator[Problem]:

@@ -20,9 +20,13 @@ if TYPE_CHECKING:
     from flunq.core.reading.source import Spot
 
 _TAG_DIRECTIVE = re.compile(r"^%TAG", re.MULTILINE)
+_UNCLOSED = "found unexpected end of stream"
 _HINTS = {
     "found character that cannot start any token": "quote the value; indent with spaces, not tabs",
     "mapping values are not allowed in this context": "quote the value if it contains ': '",
+    "did not find expected ',' or '}'": "quote the value if it contains a brace or a comma",
+    "did not find expected ',' or ']'": "quote the value if it contains a bracket or a comma",
+    _UNCLOSED: "a quote is opened and not closed",
     "did not find expected key": "check the indentation of this line and the one before",
     "did not find expected '-' indicator": "check the indentation of this line",
     "could not find expected ':'": "a key is followed by ': '",
@@ -180,6 +184,10 @@ class _Reader:
                 self._refuse_complex_key(place)
             self._take_key(anchored.value, place)
             return
+        if self._merges():
+            message = "'<<' does not merge: YAML 1.2 has no merge keys"
+            hint = "write the members out; an alias stands for a whole value"
+            self._complain(place, message, "merge-key", hint=hint)
         self._attach(anchored.value, anchored.spot, anchored.height)
 
     def _expects_key(self) -> bool:
@@ -187,6 +195,12 @@ class _Reader:
             return False
         frame = self.stack[-1]
         return frame.key is _NO_KEY and type(frame.value) is dict
+
+    def _merges(self) -> bool:
+        """Tell whether this is the value of ``<<``, or in the list that is."""
+        frames = self.stack[-2:] if self.stack and type(self.stack[-1].value) is list else []
+        frame = frames[0] if frames else self.stack[-1] if self.stack else None
+        return frame is not None and frame.key == "<<"
 
     def _take_key(self, key: str, place: tuple[int, int]) -> None:
         frame = self.stack[-1]
@@ -268,9 +282,11 @@ class _Reader:
             self._refuse((line, 1), "tag directives are not allowed", "unknown-tag")
 
     def _refuse_syntax(self, error: yaml.MarkedYAMLError) -> NoReturn:
-        mark = error.problem_mark or error.context_mark
-        place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         reason = error.problem or "the text is not YAML"
+        mark = error.problem_mark or error.context_mark
+        if reason == _UNCLOSED and error.context_mark:
+            mark = error.context_mark  # where it was opened, not the end of the text
+        place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         message = f"not valid YAML: {reason}"
         self._refuse(place, message, "yaml-syntax", _HINTS.get(reason))
 

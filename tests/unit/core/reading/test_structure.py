@@ -117,10 +117,17 @@ def test_a_number_for_a_text_gets_the_hint_to_quote_it() -> None:
     assert problem.hint == "without quotes it is not a text; write '1.10'"
 
 
+def test_a_document_of_the_old_version_gets_the_hint_to_convert_it() -> None:
+    text = "id: a\nversion: '1.0'\nspecVersion: '0.8'\nstates: []"
+    hints = {problem.hint for problem in check_document(text, name="a.yaml")}
+    assert hints == {"flunq convert makes version 1.0 of a document of version 0.8"}
+
+
 @pytest.mark.parametrize(
     ("body", "hint"),
     [
         ("do:\n- a:\n  wait: PT1S", "indent what belongs to 'a' by two more spaces"),
+        ("do:\n- a: {set: {x: ${ .x }}}", "quote the value if it contains a brace or a comma"),
         ("do: {a: {wait: PT1S}}", "begin each with '- '"),
         ("do: []\nschedule: {xyz: 1}", "known here: every, cron, after, on"),
         ("do:\n- a: {call: x, set: {a: 1}}", "keep one of 'call' or 'set'"),
