@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from textual.events import Key
 
+from flunq_tui.dialogs.choice import Choice
 from flunq_tui.recorded import RecordedSource
+from tests.support.desk import desk
 from tests.support.monitor import assert_grid, monitor, press, screen_text, shop, summaries
+from tests.support.waiting import eventually
 
 
 async def test_executions_newest_first() -> None:
@@ -35,6 +39,26 @@ async def test_the_events_of_an_execution_in_place_of_its_tree() -> None:
     async with monitor(shop(), (120, 24)) as (app, pilot):
         await press(pilot, "G", "enter", "e", "g")
         assert_grid(app, "execution-events")
+
+
+async def test_the_events_of_a_row_are_shown_each_time() -> None:
+    async with monitor(shop(), (120, 24)) as (app, pilot):
+        for _ in range(2):
+            await press(pilot, "1", "G", "e")
+            shown = screen_text(app)
+            assert "workflow.completed" in shown and "TIMELINE" not in shown
+
+
+async def test_keys_that_come_faster_than_dialogs_open_leave_the_monitor_alive() -> None:
+    async with monitor(desk(), (120, 24)) as (app, pilot):
+        await press(pilot, "G", "enter", "1")
+        for key in "selec":
+            app.post_message(Key(key, key))
+        await eventually(lambda: isinstance(app.screen, Choice))
+        await pilot.press(*["escape"] * 4)
+        await eventually(lambda: not app.screen_stack[1:])
+        await pilot.press("1")
+        await eventually(lambda: app.view_name == "executions")
 
 
 @pytest.mark.parametrize("pane", ["input", "output", "context", "call", "event", "source", "graph"])

@@ -12,7 +12,6 @@ import msgspec
 from flunq.core import events as types
 from flunq.errors import FlunqError
 from flunq.services.signals import HANGUP, handle_signals
-from flunq_tui.actions import by_id
 from flunq_tui.dialogs.reading import Reading
 from flunq_tui.keeping import Keeping
 from flunq_tui.model.meters import Meters
@@ -255,14 +254,7 @@ class Monitor(Keeping):
 
     def do_events(self) -> None:
         """Open the execution at its events."""
-        items = self.view.items()
-        self.open_execution(items[0].id)
-        self.call_later(self._to_events)
-
-    async def _to_events(self) -> None:
-        await self.workers.wait_for_complete([each for each in self.workers if each.group == "go"])
-        if self.view_name == "execution":
-            self.do(by_id["events"])
+        self.open_execution(self.view.items()[0].id, at_events=True)
 
     async def do_copy(self) -> None:
         """Choose what to copy."""

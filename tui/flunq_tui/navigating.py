@@ -68,13 +68,14 @@ class Navigating(Shell):
         self.show_title(self.view)
         self.show_hints()
 
-    def open_execution(self, execution: str) -> None:
-        """Show one execution."""
+    def open_execution(self, execution: str, *, at_events: bool = False) -> None:
+        """Show one execution, perhaps its events in place of the tree."""
         self._past.append(self._place())
         self._future.clear()
-        self.attempt(self._go_to_execution(execution), group="go", exclusive=False)
+        going = self._go_to_execution(execution, at_events=at_events)
+        self.attempt(going, group="go", exclusive=False)
 
-    async def _go_to_execution(self, execution: str) -> None:
+    async def _go_to_execution(self, execution: str, *, at_events: bool = False) -> None:
         from flunq_tui.views.execution import ExecutionView
 
         await self._show("execution")
@@ -82,6 +83,8 @@ class Navigating(Shell):
         assert isinstance(view, ExecutionView)
         if view.execution.id != execution:
             view.open(execution)
+        if at_events and self.is_shown(view):
+            view.show_events()
 
     def _travel(self, origin: list[tuple[str, str]], target: list[tuple[str, str]]) -> bool:
         if not origin:

@@ -128,6 +128,8 @@ class ExecutionView(Scrubbing):
         if self.live:
             self.position = execution.last
         self._show()
+        if self.live:
+            self.query_one("#history", VirtualTable).move_to(self.position - 1, tell=False)
 
     def hear(self, events: Events) -> None:
         """Take what is about this execution."""
@@ -272,12 +274,20 @@ class ExecutionView(Scrubbing):
 
     def do_events(self) -> None:
         """Show the events in place of the tree, or the tree again."""
-        switcher = self.query_one(ContentSwitcher)
-        switcher.current = "history" if switcher.current == "tree" else "tree"
-        table = self.query_one(f"#{switcher.current}", VirtualTable)
-        if switcher.current == "history":
-            table.move_to(self.position - 1, tell=False)
+        if self.query_one(ContentSwitcher).current == "tree":
+            self.show_events()
+        else:
+            self._show_in_place("tree")
+
+    def show_events(self) -> None:
+        """Show the events in place of the tree."""
+        self._show_in_place("history").move_to(self.position - 1, tell=False)
+
+    def _show_in_place(self, name: str) -> VirtualTable:
+        self.query_one(ContentSwitcher).current = name
+        table = self.query_one(f"#{name}", VirtualTable)
         table.focus()
+        return table
 
     def first_focus(self) -> Lines | None:
         """The tree or the events."""
