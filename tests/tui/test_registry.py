@@ -16,6 +16,7 @@ from flunq_tui.keys import Keymap, load_keymap
 from flunq_tui.messages import LANGUAGES, Catalog
 from flunq_tui.theme import GLYPHS
 from flunq_tui.views import CLASSES, view_class
+from tests.support.monitor import monitor, press, shop
 
 RUNNING = Item("x1", "running", "execution", "shop/order")
 LETTER = Item("7", "dead", "letter", "shop/order")
@@ -129,3 +130,11 @@ def test_a_wrong_file_of_keys_says_what_is_wrong(tmp_path: Path, content: str) -
 
 def _blanks(text: str) -> set[str]:
     return {name for _, name, _, _ in string.Formatter().parse(text) if name}
+
+
+async def test_ctrl_z_leaves_the_monitor_to_the_shell(monkeypatch: pytest.MonkeyPatch) -> None:
+    stopped: list[Monitor] = []
+    monkeypatch.setattr(Monitor, "action_suspend_process", lambda app: stopped.append(app))
+    async with monitor(shop()) as (app, pilot):
+        await press(pilot, "ctrl+z")
+        assert stopped == [app]

@@ -7,6 +7,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import App
+from textual.binding import Binding
 
 from flunq.errors import FlunqError
 from flunq_tui.actions import VIEWS
@@ -37,7 +38,8 @@ class Shell(App[None]):
 
     TITLE = "flunq"
     COMMANDS = {CommandProvider}  # noqa: RUF012 - the type is Textual's
-    BINDINGS: ClassVar = []
+    # Like in every program of a terminal; texts that are edited take it for undo.
+    BINDINGS: ClassVar = [Binding("ctrl+z", "suspend_process", show=False, system=True)]
     CSS = """
     #top { height: 1; background: $panel; }
     #title { height: 1; }
