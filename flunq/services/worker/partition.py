@@ -272,7 +272,7 @@ class Partition:
         owner = self.owner
         if owner is None or self._stop.is_set():
             return None
-        if not all(isinstance(command, CLIENT_COMMANDS) for command in request.commands):
+        if not all(map(may_come_from_clients, request.commands)):
             return _encode([_FORBIDDEN] * len(request.commands))
         await self._caught_up.wait()
         await self._room(owner)
@@ -357,7 +357,7 @@ class Partition:
             bury_input(owner, record, record.data, f"it cannot be read: {error}")
             return
         if record.external:
-            commands = [command for command in commands if isinstance(command, CLIENT_COMMANDS)]
+            commands = list(filter(may_come_from_clients, commands))
             # Who sent them asks until there is an answer, and hears there what is used up.
             refused = self._refused(owner, commands)
             commands = [command for command in commands if command.id not in refused]
@@ -508,6 +508,13 @@ class Partition:
         owner.leave_gracefully()
         await owner.committer.flushed()
         await self._checkpoint()
+
+
+def may_come_from_clients(command: Command) -> bool:
+    """Tell whether clients may say it; the end of a child is an outcome of its parent's task."""
+    if isinstance(command, Start) and (command.parent is not None or command.parent_task):
+        return False
+    return isinstance(command, CLIENT_COMMANDS)
 
 
 async def gather_replies(

@@ -144,6 +144,31 @@ def test_a_large_start_may_be_repeated() -> None:
     assert in_cluster(situation) == [True, False, False]
 
 
+@pytest.mark.parametrize("stored", [False, True])
+def test_no_client_gives_a_task_an_outcome_by_an_execution_that_says_it_is_its_child(
+    *, stored: bool
+) -> None:
+    async def situation(cluster: Cluster, client: Client) -> Any:
+        cluster.ledger.duration = lambda call: 30.0  # type: ignore[method-assign]
+        await client.apply(ONE_STEP)
+        await client.apply(HEAD % "forged" + "do: [{x: {set: {n: 666}}}]\n")
+        run = await client.start("one", {"n": 1}, id="x1")
+        await elapse(1)
+        [task] = (await client.get("x1")).waiting
+        ref = WorkflowRef(namespace="test", name="forged", version="", digest="")
+        start = Start(id="x2", workflow=ref, parent="x1", parent_task=task["id"])
+        if stored:
+            async with stream_of(cluster) as stream:
+                body = encode_commands([start])
+                await stream.inbox.publish(0, body, message_id="1", external=True)
+        else:
+            with pytest.raises(FlunqError, match="only the engine itself"):
+                await client._send(start, 20)
+        return await run.result(60)
+
+    assert in_cluster(situation) == {"n": 4}
+
+
 MISSING = {REFERENCE: {"key": "gone", "size": 3}}
 
 
