@@ -53,6 +53,3 @@ async def overwrite(js: JetStream, stream: str, subject: str) -> None:
             except ApiError as error:
                 if error.code != NOT_FOUND:
                     raise
-
-
-NOT_FOUND = 404
