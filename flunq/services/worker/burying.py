@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from flunq.core.claims import reference_to
 from flunq.core.letters import MAX_BODY, dead_letter
-from flunq.log.ports import MessageTooLargeError, OutcomeUnknownError, StoreFullError
+from flunq.log.ports import MessageTooLargeError
 from flunq.services.wire import encode_claim, encode_dispatch
 from flunq.services.worker.commit import Entry
+from flunq.services.worker.patience import patiently
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from flunq.services.worker.owner import Owner
 
 log = logging.getLogger(__name__)
-FIRST_PAUSE, LONGEST_PAUSE = 0.05, 5.0
 
 
 def bury_input(owner: Owner, record: Record, body: bytes, reason: str) -> None:
@@ -85,16 +85,9 @@ async def _store(
     context: WorkerContext, letter: dict[str, Any], stored: Callable[[], None]
 ) -> None:
     body = msgspec.json.encode(letter)
-    pause = FIRST_PAUSE
-    while True:
-        try:
-            await context.stream.dead_letters.publish(body, message_id=letter["id"])
-            break
-        except MessageTooLargeError as error:
-            log.error("a dead letter is dropped: %s", error)
-            break
-        except (OutcomeUnknownError, StoreFullError) as error:
-            log.warning("a dead letter waits: %r", error)
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, LONGEST_PAUSE)
+    publish = partial(context.stream.dead_letters.publish, body, message_id=letter["id"])
+    try:
+        await patiently(publish, "to store a dead letter")
+    except MessageTooLargeError as error:
+        log.error("a dead letter is dropped: %s", error)
     stored()

@@ -41,7 +41,7 @@ from flunq.core.execution.faults import BASE
 from flunq.core.execution.turn import MAX_EVENT
 from flunq.core.protocol import Reply, Result
 from flunq.errors import FlunqError
-from flunq.log.ports import OutcomeUnknownError, StoreFullError
+from flunq.log.ports import OutcomeUnknownError
 from flunq.services.worker.bringing import Bringing
 from flunq.services.worker.collecting import Collector
 from flunq.services.worker.commit import EPOCH_HEADER, CommitSettings, Committer, Entry
@@ -69,9 +69,8 @@ from flunq.services.worker.jobs import (
 )
 from flunq.services.worker.outbox import Outbox
 from flunq.services.worker.packs import StaleCheckpointError
-from flunq.services.worker.records import (
-    finished_record,
-)
+from flunq.services.worker.patience import patiently
+from flunq.services.worker.records import finished_record
 from flunq.services.worker.returning import RETURNS, Returns
 from flunq.services.worker.setting_aside import SettingAside
 from flunq.services.worker.starting import drawn
@@ -583,20 +582,8 @@ class Owner:
     async def _store_blobs(self, batch: Sequence[Entry]) -> None:
         blobs = {key: body for entry in batch for key, body in entry.blobs}
         for key, body in blobs.items():
-            await self._store_blob(key, body)
-
-    async def _store_blob(self, key: str, body: bytes) -> None:
-        """Store a large value, for as long as it takes: the commit cannot go without it."""
-        delay = 0.05
-        while True:
-            try:
-                await self.context.database.blobs.put(key, body)
-            except (OutcomeUnknownError, StoreFullError) as error:
-                log.warning("partition %d: a value is not stored yet: %s", self.partition, error)
-                await asyncio.sleep(delay)
-                delay = min(delay * 2, 1.0)
-            else:
-                return
+            put = partial(self.context.database.blobs.put, key, body)
+            await patiently(put, "to store a value that a commit needs")
 
     def _release(self, sequence: int, batch: Sequence[Entry]) -> None:
         """Let the effects of an acknowledged commit happen."""

@@ -1,4 +1,4 @@
-"""Asking for what is out of reach for a moment."""
+"""Doing, for as long as it takes, what others wait for and the broker cannot do at the moment."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, TypeVar
 
-from flunq.log.ports import OutcomeUnknownError
+from flunq.log.ports import OutcomeUnknownError, StoreFullError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -17,13 +17,15 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 T = TypeVar("T")
 
 
-async def patiently(ask: Callable[[], Awaitable[T]]) -> T:
-    """Ask for something until there is an answer: commands wait for it."""
+async def patiently(
+    ask: Callable[[], Awaitable[T]], what: str = "to ask for what commands wait for"
+) -> T:
+    """Ask for something until there is an answer, or store something until there is room."""
     delay = FIRST_PAUSE
     while True:
         try:
             return await ask()
-        except OutcomeUnknownError as error:
-            log.warning("asking again for what commands wait for: %s", error)
+        except (OutcomeUnknownError, StoreFullError) as error:
+            log.warning("trying again %s: %s", what, error)
             await asyncio.sleep(delay)
             delay = min(delay * 2, LONGEST_PAUSE)
