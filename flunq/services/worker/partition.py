@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -126,18 +126,28 @@ class Partition:
 
         ``serving`` is called once the partition answers.
         """
+        with ExitStack() as recovering:
+            recovered = await self._recover(wanted, recovering)
+            if recovered is not None:
+                await self._own(recovered, serving)
+
+    async def _recover(self, wanted: Callable[[], bool], recovering: ExitStack) -> Recovered | None:
+        """Take the partition over; None if the assignment went elsewhere meanwhile."""
         try:
             recovered = await Recovery(self.context, self.number, self._packs).run(wanted)
-            if recovered is None:
-                return
-            first = recovered.number == 1
-            await self._suspects.look(graceful=recovered.graceful or first)
-            # Whoever pauses a workflow may have asked the last owner: this one must know by itself.
-            await self.context.pauses.refresh()
+            if recovered is not None:
+                recovering.callback(recovered.executions.places.close)
+                first = recovered.number == 1
+                await self._suspects.look(graceful=recovered.graceful or first)
+                # Whoever pauses a workflow may have asked the last owner: this one must know, too.
+                await self.context.pauses.refresh()
         except StaleCheckpointError:
             raise FencedError(f"partition {self.number} has another owner") from None
         except UNREACHED as error:
             raise FencedError(f"partition {self.number} is out of reach: {error}") from None
+        return recovered
+
+    async def _own(self, recovered: Recovered, serving: Callable[[], None]) -> None:
         owner = self._make_owner(recovered)
         if not recovered.graceful:
             self._watched_until = self.context.clock.now() / 1_000_000
@@ -156,7 +166,6 @@ class Partition:
             self.owner = None
             self._suspects.close()
             owner.close()
-            recovered.executions.places.close()
 
     def _make_owner(self, recovered: Recovered) -> Owner:
         return Owner(

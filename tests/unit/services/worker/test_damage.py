@@ -3,11 +3,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from flunq.core.claims import REFERENCE
+from flunq.log.ports import OutcomeUnknownError
+from flunq.services.worker.suspects import Suspects
 from flunq.testing.faults import Weather
 from tests.support.virtual import HEAD, client_of, in_cluster, owner_of, store_of
 from tests.support.waiting import elapse
 
 if TYPE_CHECKING:
+    import pytest
+
     from flunq.client.client import Client
     from flunq.log.memory.log import MemoryLog
     from flunq.testing.cluster import Cluster
@@ -61,6 +65,33 @@ def test_sleepers_wake_in_time_when_the_definition_of_another_is_lost() -> None:
             return (await other.result("kept", timeout=300)).status
 
     assert in_cluster(situation, checkpoint_seconds=2.0) == "completed"
+
+
+def test_a_take_over_that_does_not_get_to_its_end_keeps_no_index(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    look, failures = Suspects.look, [OutcomeUnknownError("no answer")] * 3
+
+    async def unsteady(suspects: Suspects, *, graceful: bool) -> None:
+        if failures:
+            raise failures.pop()
+        await look(suspects, graceful=graceful)
+
+    async def situation(cluster: Cluster, client: Client) -> int:
+        await client.apply(HOLD)
+        await client.start("hold", {"text": "x"}, id="x1")
+        await elapse(30)
+        monkeypatch.setattr(Suspects, "look", unsteady)
+        cluster.machines["m0"].crash()
+        cluster.machines["m0"].start()
+        async with client_of(cluster) as other:
+            assert (await other.get("x1")).status == "waiting"
+        assert not failures
+        index = owner_of(cluster).context.places.connection()
+        [(tables,)] = index.execute("SELECT count(*) FROM sqlite_master WHERE type = 'table'")
+        return int(tables)
+
+    assert in_cluster(situation, checkpoint_seconds=2.0) == 1
 
 
 def test_a_journal_that_lost_its_end_hides_nothing_of_what_follows() -> None:
