@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from flunq.api.cursors import encode_cursor
 from tests.support.api import api_client, api_of
 from tests.support.cluster import running_cluster
 
@@ -175,6 +176,18 @@ def test_a_poll_that_cannot_be_is_told_why(
 def test_a_made_up_lease_is_refused(api: httpx.Client) -> None:
     made_up = api.post("/v1/tasks/some.task/complete", json={"lease": "abc"})
     assert (made_up.status_code, made_up.json()["path"]) == (422, "$.lease")
+
+
+def test_a_lease_from_a_process_that_never_was_ends_no_task(
+    api: httpx.Client, function: str
+) -> None:
+    id = start(api, function)
+    task = poll(api, function)
+    forged = encode_cursor(("nobody", id, "made.up"))
+    answer = say(api, {**task, "lease": forged}, "complete", output="forged")
+    assert (answer.status_code, answer.json()["type"]) == (404, GONE[0])
+    assert say(api, task, "complete", output="honest").status_code == 204
+    assert result(api, id)["output"] == "honest"
 
 
 def run_worker(cluster: Flunq, *command: str) -> subprocess.CompletedProcess[str]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from flunq.api.tasks.lanes import Lane
-from flunq.api.tasks.leases import Held, Lease
+from flunq.api.tasks.leases import Held, Lease, Leases
 from flunq.core.execution.commands import Failure, Report
 from flunq.core.letters import dead_letter
 from flunq.core.markers import OPENING
@@ -66,6 +66,7 @@ class Desk:
         courier: Courier,
         *,
         name: str,
+        proof: str = "",
         max_deliveries: int = MAX_DELIVERIES,
     ) -> None:
         self._client = client
@@ -73,6 +74,7 @@ class Desk:
         self._blobs = blobs
         self._courier = courier
         self._name = name
+        self._leases = Leases(name, proof)
         self._max_deliveries = max_deliveries
         self._lanes: dict[str, Lane] = {}
         self._held: dict[str, Held] = {}
@@ -159,7 +161,7 @@ class Desk:
         if _has_secrets(dispatch):
             await self._refuse(dispatch, delivery)
             return None
-        lease = Lease.new(self._name, dispatch.execution)
+        lease = self._leases.new(dispatch.execution, dispatch.task)
         held = Held(dispatch, delivery, lease, seconds)
         self._held[dispatch.task] = held
         return held
@@ -251,7 +253,9 @@ class Desk:
         Raises NotFoundError or ConflictError when the task is not this worker's any more.
         """
         shown = Lease.decode(lease)
-        await self._tell(shown.holder, _Word("check", task, lease))
+        held = await self._tell(shown.holder, _Word("check", task, lease))
+        if held is None and not self._leases.knows(shown, task):
+            raise _gone()
         try:
             async with asyncio.timeout(COMMIT_SECONDS):
                 await self._courier.deliver(report(shown.execution))
@@ -263,7 +267,7 @@ class Desk:
         """Let a lease last as long again; returns for how long."""
         seconds = await self._tell(Lease.decode(lease).holder, _Word("renew", task, lease))
         if seconds is None:
-            raise NotFoundError("the process that handed this task out is gone")
+            raise _gone()
         return seconds
 
     async def _tell(self, holder: str, word: _Word) -> float | None:
@@ -370,6 +374,10 @@ def _has_secrets(dispatch: Dispatch) -> bool:
         return False
     marker = f"{OPENING}{dispatch.secrets.nonce}.".encode()
     return marker in _encode(dispatch.arguments)
+
+
+def _gone() -> NotFoundError:
+    return NotFoundError("the process that handed this task out is gone")
 
 
 def _refusal(problem: dict[str, Any]) -> NotFoundError | ConflictError:

@@ -49,7 +49,7 @@ class Desks:
         stream = await self._stack.enter_async_context(event_stream(settings))
         blobs = (await self._stack.enter_async_context(database(settings))).blobs
         courier = Courier(stream, tenant=client.tenant, partitions=partitions, blobs=blobs)
-        desk = Desk(client, stream, blobs, courier, name=self._name)
+        desk = Desk(client, stream, blobs, courier, name=self._name, proof=self._settings.proof)
         ready = asyncio.Event()
         running = asyncio.create_task(desk.run(ready))
         running.add_done_callback(lambda _: ready.set())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
 import secrets
 from typing import TYPE_CHECKING
 
@@ -24,11 +25,7 @@ class Lease(msgspec.Struct, frozen=True, array_like=True):
     """The process that keeps the task in hand."""
     execution: str
     word: str
-
-    @classmethod
-    def new(cls, holder: str, execution: str) -> Lease:
-        """Return a lease that nobody can guess."""
-        return cls(holder, execution, secrets.token_hex(12))
+    """Nobody can guess it; it says to whoever has the cluster's key that the rest is true."""
 
     def encode(self) -> str:
         """Return it as one word."""
@@ -39,6 +36,29 @@ class Lease(msgspec.Struct, frozen=True, array_like=True):
         """Read it; raises InvalidFieldError."""
         lease: Lease = decode_cursor(text, cls, where=_WHERE)
         return lease
+
+
+class Leases:
+    """Makes the leases of one process, and knows those of others that are gone."""
+
+    def __init__(self, holder: str, proof: str) -> None:
+        """Without a proof, which the processes of a cluster share, nobody knows them but this."""
+        self._holder = holder
+        self._key = (proof or secrets.token_hex()).encode()
+
+    def new(self, execution: str, task: str) -> Lease:
+        """Return a lease for a task."""
+        chance = secrets.token_hex(12)
+        return Lease(self._holder, execution, self._word(self._holder, execution, task, chance))
+
+    def knows(self, lease: Lease, task: str) -> bool:
+        """Tell whether a lease was made for that task."""
+        word = self._word(lease.holder, lease.execution, task, lease.word.partition(".")[0])
+        return hmac.compare_digest(word.encode(), lease.word.encode())
+
+    def _word(self, *said: str) -> str:
+        body = msgspec.json.encode(("task lease", *said))
+        return f"{said[-1]}.{hmac.digest(self._key, body, 'sha256').hex()[:32]}"
 
 
 class Held:
