@@ -9,10 +9,12 @@ import msgspec
 from flunq.core.events import timestamp
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from flunq.core.execution.commands import Failure
     from flunq.core.protocol import Definition, Details, Fired, Result, ScheduleView, Summary
 
-_QUARANTINED = "quarantined"
+_QUARANTINED, _FAULTED = "quarantined", "faulted"
 
 
 class WorkflowName(msgspec.Struct, frozen=True, kw_only=True):
@@ -186,7 +188,7 @@ def execution_summary(found: Summary | Details) -> ExecutionSummary:
     return ExecutionSummary(
         id=found.id,
         workflow=_workflow(found),
-        status=_status(found.status),
+        status=shown_status(found.status),
         started_at=timestamp(found.started_at),
         ended_at=moment(found.ended_at),
         tags=found.tags,
@@ -214,7 +216,7 @@ def result_view(result: Result) -> ResultView:
     """Return how an execution ended."""
     return ResultView(
         id=result.id,
-        status=_status(result.status),
+        status=shown_status(result.status),
         output=result.output,
         error=error_view(result.failure),
     )
@@ -271,6 +273,11 @@ def _workflow(found: Summary | Details) -> WorkflowName:
     return WorkflowName(namespace=found.namespace, name=found.workflow, version=found.version)
 
 
-def _status(status: str) -> str:
+def shown_status(status: str) -> str:
     """To the outside an execution that the engine set aside has faulted."""
-    return "faulted" if status == _QUARANTINED else status
+    return _FAULTED if status == _QUARANTINED else status
+
+
+def statuses_of(shown: Sequence[str]) -> tuple[str, ...]:
+    """Return the engine's statuses that are shown like this."""
+    return (*shown, _QUARANTINED) if _FAULTED in shown else tuple(shown)

@@ -21,6 +21,8 @@ from flunq.api.views import (
     execution_summary,
     execution_view,
     result_view,
+    shown_status,
+    statuses_of,
 )
 from flunq.api.waiting import unless_gone
 from flunq.client.client import TRACEPARENT
@@ -95,7 +97,7 @@ async def start(call: Call) -> Reply:
         priority=body.priority,
     )
     call.target = run.id
-    started = Started(id=run.id, status=run.status, created=run.created)
+    started = Started(id=run.id, status=shown_status(run.status), created=run.created)
     location = {"location": f"/v1/executions/{run.id}"}
     return json_reply(started, status=201 if run.created else 200, headers=location)
 
@@ -113,7 +115,7 @@ async def list_page(call: Call) -> Reply:
     found = await call.client.list(
         limit=query.limit,
         before=before,
-        status=query.status or None,
+        status=statuses_of(query.status) or None,
         workflow=query.workflow,
         prefix=query.prefix,
     )

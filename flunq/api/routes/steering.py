@@ -8,7 +8,7 @@ import msgspec
 
 from flunq.api.contract import ApiRoute, Call, Reply, json_reply
 from flunq.api.routes.executions import TAG, Id
-from flunq.api.views import ExecutionView, StatusView, execution_view
+from flunq.api.views import ExecutionView, StatusView, execution_view, shown_status
 
 if TYPE_CHECKING:
     from flunq.api.contract import Endpoint, Role
@@ -93,7 +93,7 @@ async def rewind(call: Call) -> Reply:
 
 
 def _status(call: Call, status: str) -> Reply:
-    return json_reply(StatusView(id=call.id, status=status))
+    return json_reply(StatusView(id=call.id, status=shown_status(status)))
 
 
 def _control(
