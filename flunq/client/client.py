@@ -215,7 +215,7 @@ class Client:
             id=execution,
             workflow=_ref(workflow),
             input=value,
-            tags=tags or {},
+            tags=_checked(tags or {}, dict[str, str], "tags are texts by name"),
             request=self._new_request(),
             traceparent=_checked_trace(traceparent),
             priority=None if priority is None else checked_priority(priority),
@@ -568,7 +568,7 @@ class Client:
 
     async def emit(self, events: Iterable[dict[str, Any]]) -> Sequences:
         """Publish CloudEvents."""
-        published = tuple(events)
+        published = tuple(_checked(event, dict[str, Any], "a wrong event") for event in events)
         encode_value(published)
         return await self._ask_catalog(Emit(events=published), Sequences)
 
@@ -649,6 +649,7 @@ class Client:
         return await self._values.full_event(event)
 
     async def _control(self, command: Command) -> str:
+        _checked(msgspec.to_builtins(command), type(command), "a wrong argument")
         await self.info()
         reply = await self._send(command, PATIENCE)
         return reply.status
@@ -781,6 +782,14 @@ def _nobody(tenant: str) -> UnavailableError:
         f"no engine node answers for tenant {tenant}",
         hint="see what runs with: flunq status",
     )
+
+
+def _checked(value: Any, kind: type[T], rule: str) -> T:
+    """Return what may be sent: one that an owner cannot read takes its neighbours along."""
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"{rule}: {error}") from None
 
 
 def _checked_trace(traceparent: str | None) -> str | None:

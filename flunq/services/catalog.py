@@ -263,7 +263,10 @@ class Catalog:
         missing = [name for name in ("id", "source", "type") if not event.get(name)]
         if missing:
             raise RejectedError(f"a CloudEvent needs {', '.join(missing)}")
-        if str(event["type"]).startswith(RESERVED_TYPES):
+        wrong = [name for name in ("id", "source", "type") if not isinstance(event[name], str)]
+        if wrong:
+            raise RejectedError(f"of a CloudEvent {', '.join(wrong)} must be text")
+        if event["type"].startswith(RESERVED_TYPES):
             raise RejectedError(
                 f"events of type {event['type']} are made by the engine alone",
                 hint="choose a type of your own, such as com.example.order.paid",

@@ -154,7 +154,8 @@ def _writes(request: _Command) -> bool:
 
 def _target(request: _Command, value: bytes) -> str:
     if request.events and isinstance(request.events, list):
-        types = sorted({str(event.get("type", "")) for event in request.events})
+        given = [event for event in request.events if isinstance(event, dict)]
+        types = sorted({str(event.get("type", "")) for event in given})
         return f"{len(request.events)} x {', '.join(types)}"
     if known := request.id or request.name or request.key or ", ".join(request.without):
         return known

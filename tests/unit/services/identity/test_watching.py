@@ -150,6 +150,8 @@ async def test_a_rehearsal_is_no_write(notes: Notes) -> None:
 async def test_events_are_noted_by_type_and_never_with_their_data(notes: Notes) -> None:
     events = [{"type": "b", "data": "secret"}, {"type": "a"}, {"type": "a"}]
     assert await heard(notes, {"type": "emit", "events": events}) == [("emit", "3 x a, b", "ok")]
+    notes.entries.clear()
+    assert await heard(notes, {"type": "emit", "events": ["a"]}) == [("emit", "1 x ", "ok")]
 
 
 async def test_inputs_that_waited_for_an_owner_are_noted(notes: Notes) -> None:
