@@ -79,6 +79,9 @@ def check_object(
         _check_members(visit, value, pointer, _MEMBERS[role])
         if role == "error-filter":
             _check_filter(visit, value, pointer)
+        elif role == "event-definition" and "with" not in value:
+            message = "'event' needs the property 'with'"
+            visit.complain(pointer, message, "missing-property", key=True)
     check = _OBJECT_CHECKS.get(role)
     return check(visit, value, pointer, scope) if check else scope
 
@@ -114,6 +117,9 @@ def check_root(visit: Visit) -> None:
 def check_evaluation(visit: Visit) -> None:
     """Check ``evaluate``, which the language's schema leaves open."""
     evaluate = visit.document.get("evaluate") if isinstance(visit.document, dict) else None
+    if evaluate is not None and not isinstance(evaluate, dict):
+        message = f"'evaluate' needs an object with 'language' or 'mode', not {shown(evaluate)}"
+        visit.complain("/evaluate", message, "wrong-type")
     if not isinstance(evaluate, dict):
         return
     _check_members(visit, evaluate, "/evaluate", ("language", "mode"))

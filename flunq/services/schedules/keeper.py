@@ -146,7 +146,7 @@ class ScheduleKeeper:
         try:
             ref = await self._definitions.resolve(f"{namespace}/{name}")
             workflow = await self._definitions.get(ref.digest)
-        except NotFoundError:
+        except (NotFoundError, RejectedError):
             return None
         block = workflow.value.get("schedule")
         return (ref, block, settings_of(workflow.value)) if block else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import OrderedDict
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,8 @@ from flunq.services.sharing import Shared
 if TYPE_CHECKING:
     from flunq.core.document.model import Workflow
     from flunq.services.clock import Clock
+
+log = logging.getLogger(__name__)
 
 LATEST_MICROSECONDS = 2_000_000
 """How long a name's newest version may be believed without asking again."""
@@ -91,7 +94,7 @@ class Definitions:
         return found[1]
 
     async def get(self, digest: str) -> Workflow:
-        """Return a workflow by digest; raises NotFoundError."""
+        """Return a workflow by digest; raises NotFoundError, or RejectedError if it is broken."""
         workflow = self.cached(digest)
         if workflow is None:
             workflow = await self._compilations.result(digest, partial(self._compile, digest))
@@ -103,7 +106,17 @@ class Definitions:
             raise NotFoundError(f"no definition with digest {digest[:12]}")
         stored = msgspec.json.decode(entry.value, type=_Stored)
         library = await self.library(stored.resources)
-        workflow = self._compiled[digest] = compile_workflow(stored.document, digest, library)
+        try:
+            workflow = compile_workflow(stored.document, digest, library)
+        except Exception as error:  # one document must not stop a node
+            log.exception("the definition %s cannot be compiled", digest)
+            head = stored.document["document"]
+            name = f"{head['namespace']}/{head['name']}:{head['version']}"
+            reason = f"{type(error).__name__}: {error}"
+            raise RejectedError(
+                f"workflow {name} cannot be compiled, which is a defect of the engine: {reason}"
+            ) from error
+        self._compiled[digest] = workflow
         if len(self._compiled) > KEPT:
             self._compiled.popitem(last=False)
         return workflow

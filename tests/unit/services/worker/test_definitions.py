@@ -118,3 +118,13 @@ async def test_what_is_applied_while_another_version_is_deleted_stays(
     await definitions.delete("w:1.0.0")
     await applying[0]
     assert (await definitions.resolve("w")).version == "2.0.0"
+
+
+async def test_what_cannot_be_compiled_is_an_error_of_whoever_starts_it(
+    definitions: Definitions,
+) -> None:
+    head = {"dsl": "1.0.3", "namespace": "n", "name": "w", "version": "1.0.0"}
+    broken = {"document": head, "do": [{"tell": {"emit": {"event": {}}}}]}
+    ref, _ = await definitions.apply(broken, "{}", "d1", 1)
+    with pytest.raises(RejectedError, match=r"n/w:1.0.0 cannot be compiled.*KeyError"):
+        await definitions.get(ref.digest)
