@@ -46,8 +46,7 @@ def command(
     state = _find(directory, loaded, here=data is not None)
     if watch:
         return _watch(directory, state)
-    _show(state)
-    return _exit_code(state)
+    return _exit_code(_show(state))
 
 
 def _find(directory: DataDirectory, loaded: Loaded, *, here: bool) -> ClusterState:
@@ -71,22 +70,26 @@ def _find(directory: DataDirectory, loaded: Loaded, *, here: bool) -> ClusterSta
     )
 
 
-def _show(state: ClusterState) -> None:
+def _show(state: ClusterState) -> ClusterState:
+    """Print how everything is, as all of it answers now; returns that."""
     from flunq.cli.cluster_view import head_lines, service_table
     from flunq.cli.commands.up import as_data
-    from flunq.services.supervising.archive import archive_line, archive_states
+    from flunq.services.supervising.archive import archive_line
+    from flunq.services.supervising.heard import heard_of
 
-    archives = asyncio.run(archive_states(state.api.url, state.api.ca))
+    heard = asyncio.run(heard_of(state))
+    state, archives = heard.state, heard.archives
     if current().output is not OutputFormat.TABLE:
         import msgspec
 
-        output.emit({**as_data(state), "archives": msgspec.to_builtins(archives)})
-        return
+        output.emit({**as_data(state), "archives": msgspec.to_builtins(archives or [])})
+        return state
     rows = [("status", state.status), *head_lines(state), ("archive", archive_line(archives))]
     head = [f"{name.ljust(12)}{value}" for name, value in rows]
     output.emit_text("\n".join(map(text.neutralise, head)))
     if state.services:
         output.emit_text("\n" + "\n".join(service_table(state)))
+    return state
 
 
 def _exit_code(state: ClusterState) -> int:

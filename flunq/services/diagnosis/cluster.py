@@ -13,8 +13,9 @@ import msgspec
 from flunq.errors import FlunqError
 from flunq.log.nats.server import require_version
 from flunq.services.diagnosis.checks import Check, fail, ok, warn
-from flunq.services.supervising.archive import ArchiveState, archive_line, archive_states
+from flunq.services.supervising.archive import ArchiveState, archive_line
 from flunq.services.supervising.health import catching_up, health_problem
+from flunq.services.supervising.heard import NO_ANSWER, Heard, heard_of
 from flunq.services.supervising.network import http_get
 
 if TYPE_CHECKING:
@@ -61,8 +62,11 @@ class ServerVariables(msgspec.Struct):
 def cluster_checks(state: ClusterState, tenant: str) -> Iterator[tuple[str, Checker]]:
     """Yield the checks of a cluster that runs on this machine."""
 
+    answers: list[Heard] = []
+
     async def services() -> list[Check]:
-        return check_services(state)
+        answers.append(await heard_of(state))
+        return check_services(answers[0].state)
 
     async def api() -> Check:
         return await check_api(state.api.url, state.api.ca)
@@ -70,7 +74,7 @@ def cluster_checks(state: ClusterState, tenant: str) -> Iterator[tuple[str, Chec
     yield "services", services
 
     async def archive() -> list[Check]:
-        return check_archives(await archive_states(state.api.url, state.api.ca))
+        return check_archives(answers[0].archives)
 
     yield "api", api
     yield "archive", archive
@@ -107,6 +111,8 @@ def check_services(state: ClusterState) -> list[Check]:
     for service in state.services:
         value = f"{service.name} {service.state}, {service.restarts} restarts"
         remedy = f"flunq logs {service.name}"
+        if service.reason == NO_ANSWER:
+            remedy += f"; if it hangs, end it: kill -9 {service.pid}, and it is started again"
         if service.state != "ready":
             found.append(fail("services", f"{value}: {service.reason or 'not ready'}", remedy))
         elif service.restarts:
@@ -119,16 +125,22 @@ async def check_api(url: str, ca: str | None = None) -> Check:
     try:
         status, body = await http_get(f"{url}/readyz", within=3.0, ca=ca)
     except (OSError, TimeoutError) as error:
-        return fail("api", f"{url} does not answer: {error or 'timed out'}", "flunq logs control")
+        return fail("api", f"{url} does not answer: {_why(error)}", "flunq logs control")
     if status != 200:
         return fail("api", f"not ready: {body.decode(errors='replace')}", "flunq logs control")
     return ok("api", f"{url} is ready")
 
 
-def check_archives(states: Sequence[ArchiveState]) -> list[Check]:
+def _why(error: Exception) -> str:
+    return str(error) or "timed out"
+
+
+def check_archives(states: Sequence[ArchiveState] | None) -> list[Check]:
     """Does the archive follow the journal?"""
+    if states is None:
+        return [warn("archive", archive_line(None), "flunq logs control")]
     if not states:
-        remedy = "start one with: flunq serve historian --data DIR"
+        remedy = "it is part of the control process: flunq logs control"
         return [warn("archive", "no historian answers: the journal is never trimmed", remedy)]
     return [_check_archive(each) for each in states]
 
@@ -285,7 +297,7 @@ async def check_greeting(url: str) -> Check:
         info = msgspec.json.decode(line.removeprefix(b"INFO "))
         require_version(f"v{info['version']}", url)
     except (OSError, TimeoutError, msgspec.DecodeError, KeyError) as error:
-        return fail("nats", f"{url}: {error or 'timed out'}", "check the address")
+        return fail("nats", f"{url}: {_why(error)}", "check the address")
     except FlunqError as error:
         return fail("nats", error.message, error.hint or "upgrade nats-server")
     if not info.get("jetstream"):

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from flunq.services.supervising.network import http_get
-
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -33,15 +31,6 @@ class ArchiveState(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int
 
 
-async def archive_states(api_url: str, ca: str | None = None) -> list[ArchiveState]:
-    """Return the archives that a cluster's historian keeps; none if it has no historian."""
-    try:
-        status, body = await http_get(f"{api_url}/metrics", within=2.0, ca=ca)
-    except (OSError, TimeoutError):
-        return []
-    return parse_archives(body.decode(errors="replace")) if status == 200 else []
-
-
 def parse_archives(exposition: str) -> list[ArchiveState]:
     """Read the archives out of a text of metrics."""
     found: dict[str, dict[str, float]] = {}
@@ -64,8 +53,10 @@ def _state(tenant: str, samples: dict[str, float]) -> ArchiveState:
     )
 
 
-def archive_line(states: Iterable[ArchiveState]) -> str:
-    """Say in one line how the archives are."""
+def archive_line(states: Iterable[ArchiveState] | None) -> str:
+    """Say in one line how the archives are; None is when nobody could be asked."""
+    if states is None:
+        return "not known: the API does not answer"
     parts = []
     for each in states:
         behind = f", {each.behind} commits to come" if each.behind else ""

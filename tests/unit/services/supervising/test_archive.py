@@ -72,6 +72,12 @@ def test_a_problem_is_seen() -> None:
     assert (check.status, check.remedy) == ("fail", "flunq lake status says why")
 
 
+def test_an_archive_that_nobody_could_be_asked_about_is_not_called_missing() -> None:
+    assert archive_line(None) == "not known: the API does not answer"
+    (check,) = check_archives(None)
+    assert (check.status, check.remedy) == ("warn", "flunq logs control")
+
+
 @pytest.mark.parametrize("text", ["", "# HELP x\nflunq_up 1\n"])
 def test_without_a_historian_there_is_nothing_to_tell(text: str) -> None:
     assert parse_archives(text) == []
