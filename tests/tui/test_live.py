@@ -86,6 +86,21 @@ async def test_an_open_execution_follows_its_events(cluster: PrivateCluster) -> 
         await eventually(lambda: view.position > before and "cancelled" in screen_text(app))
 
 
+async def test_what_happened_while_another_view_was_shown_is_read(cluster: PrivateCluster) -> None:
+    await cluster.client.start("tests/pause", {}, id="left")
+    async with monitor(source_of(cluster), (120, 24)) as (app, pilot):
+        await eventually(lambda: "left" in screen_text(app))
+        await press(pilot, "enter")
+        await eventually(lambda: "Waiting for" in screen_text(app))
+        await press(pilot, "q")
+        await cluster.client.cancel("left")
+        await eventually(lambda: "cancelled" in screen_text(app))
+        await press(pilot, "enter")
+        await eventually(
+            lambda: app.view_name == "execution" and "workflow.cancelled" in screen_text(app)
+        )
+
+
 async def test_marked_executions_are_cancelled_after_a_yes(cluster: PrivateCluster) -> None:
     for number in range(3):
         await cluster.client.start("tests/pause", {}, id=f"run-{number}")

@@ -81,7 +81,6 @@ class LiveSource:
     def __init__(self, connect: Connect, *, link: Link, data: Path | None = None) -> None:
         self.link = link
         self.lost_events = 0
-        """Events of bursts that views did not hear of one by one."""
         self._connect = connect
         self._data = data
         self._client: Client | None = None

@@ -38,6 +38,7 @@ class RecordedSource:
     """Holds recordings in memory; ``publish`` hands further events to the views."""
 
     offline = True
+    lost_events = 0
 
     def __init__(self, recordings: Iterable[Recording], *, name: str = "file") -> None:
         self.link = Link(state="file", name=name)

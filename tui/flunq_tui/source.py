@@ -88,6 +88,11 @@ class Source(Protocol):
         ...
 
     @property
+    def lost_events(self) -> int:
+        """Events of bursts that views did not hear of one by one."""
+        ...
+
+    @property
     def offline(self) -> bool:
         """Whether it is a file, so that nothing can be changed."""
         ...

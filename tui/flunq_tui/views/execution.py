@@ -61,6 +61,10 @@ class ExecutionView(Scrubbing):
         self._tree = TreeRows(self)
         self._panes: Panes
         self._loaded = False
+        """Whether its history was read, as far as it went; False while that goes on."""
+        self._heard = 0
+        """The newest event that was heard of, whether it was taken or not."""
+        self._lost = 0
         self._problem = ""
         self._why_asked = 0.0
 
@@ -91,7 +95,7 @@ class ExecutionView(Scrubbing):
         """Show an execution from its newest event on."""
         self.stop_playing()
         self.execution = Execution(execution)
-        self.position, self.live, self._loaded = 0, True, False
+        self.position, self.live, self._loaded, self._heard = 0, True, False, 0
         self._toggled.clear()
         self.pane_chosen, self._problem = False, ""
         self.pane = "input"
@@ -103,6 +107,19 @@ class ExecutionView(Scrubbing):
         self.monitor.attempt(self._load(self.execution), after=self._note_problem)
 
     async def _load(self, execution: Execution) -> None:
+        try:
+            await self._read(execution)
+        finally:
+            if execution is self.execution:
+                self._loaded = True
+        definition = await self.source.definition(execution.workflow)
+        if execution is self.execution:
+            self._panes.definition = definition
+            self._show()
+            if self._heard > execution.last:
+                await self._catch_up(execution)  # it went on while its history was read
+
+    async def _read(self, execution: Execution) -> None:
         batch = []
         async for event in self.source.history(execution.id):
             batch.append(event)
@@ -111,12 +128,19 @@ class ExecutionView(Scrubbing):
                 batch = []
                 self._arrived(execution)
         execution.extend(batch)
-        self._loaded = True
         self._arrived(execution)
-        definition = await self.source.definition(execution.workflow)
-        if execution is self.execution:
-            self._panes.definition = definition
-            self._show()
+
+    async def enter(self) -> None:
+        """Read what was not heard of: while another view was shown, or the cluster was away."""
+        if self.execution.id and self._loaded and self.source.link.state != "lost":
+            self.monitor.attempt(self._catch_up(self.execution))
+
+    async def _catch_up(self, execution: Execution) -> None:
+        newest = (await self.source.details(execution.id)).seq
+        if execution is self.execution and self._loaded and newest > execution.last:
+            self._loaded = False
+            self._heard = 0
+            await self._load(execution)
 
     def _note_problem(self, problem: str) -> None:
         self._problem = problem
@@ -135,7 +159,10 @@ class ExecutionView(Scrubbing):
         """Take what is about this execution."""
         execution = self.execution
         mine = [event for event in events if event.subject == execution.id]
-        if not mine or not self._loaded:
+        if not mine:
+            return
+        self._heard = mine[-1].seq
+        if not self._loaded:
             return
         execution.extend(mine)
         if mine[-1].seq > execution.last:
@@ -257,6 +284,9 @@ class ExecutionView(Scrubbing):
 
     def tick(self) -> None:
         """Countdowns and bars go on as long as the execution does."""
+        if self._lost != self.source.lost_events:
+            self._lost = self.source.lost_events
+            self.monitor.run_worker(self.enter(), exit_on_error=False)
         if self.live and self.execution.status(self.position) not in ENDED:
             self.query_one("#tree", VirtualTable).reload()
             self._show_waiting()
