@@ -9,7 +9,8 @@ pytest.importorskip("textual_serve", reason="the extra 'web' is not installed")
 from aiohttp import ClientSession, CookieJar, web
 
 from flunq_tui.web import COOKIE, HOST, free_port
-from flunq_tui.web_server import GuardedServer
+from flunq_tui.web_server import GuardedServer, Page
+from tests.support.waiting import eventually
 
 TOKEN = "let-me-in"
 
@@ -64,7 +65,21 @@ async def test_other_sites_get_nothing_even_with_the_token(
         assert answer.status == 403
 
 
-async def test_the_own_page_may_open_the_stream(address: str) -> None:
+async def test_the_own_page_may_open_the_stream_and_leaves_no_process(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pages: list[Page] = []
+    start = Page.start
+
+    async def noted(page: Page, width: int, height: int) -> None:
+        pages.append(page)
+        await start(page, width, height)
+
+    monkeypatch.setattr(Page, "start", noted)
     headers = {"Cookie": f"{COOKIE}={TOKEN}", "Origin": address}
     async with ClientSession() as session, session.ws_connect(f"{address}/ws", headers=headers):
-        pass
+        await eventually(lambda: bool(pages) and pages[0]._process is not None)
+    [page] = pages
+    process = page._process
+    assert process is not None
+    await eventually(lambda: process.returncode == 0)

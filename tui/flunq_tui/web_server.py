@@ -4,18 +4,40 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from aiohttp import web
-from textual_serve.server import Server
+from textual_serve import server as serving
+from textual_serve.app_service import AppService
 
 from flunq.services.signals import handle_signals
 from flunq_tui.web import guard
 
+if TYPE_CHECKING:
+    from asyncio.subprocess import Process
 
-class GuardedServer(Server):
+_GRACE_SECONDS = 5.0
+
+
+class Page(AppService):
+    """The monitor of one page; it is over when its process is."""
+
+    async def stop(self) -> None:
+        """Let the process end, and wait until it has; the browser's leaving cancels the rest."""
+        try:
+            await super().stop()
+        finally:
+            if self._process is not None:
+                await _ended(self._process)
+
+
+class GuardedServer(serving.Server):
     """Serves the monitor behind a token and says nothing on the terminal."""
 
     def __init__(self, command: str, host: str, port: int, token: str) -> None:
+        # What it makes for each page: there is no other way to say so.
+        serving.AppService = Page  # type: ignore[attr-defined]
         super().__init__(command, host=host, port=port, title="flunq")
         self._token = token
         self._pages: set[asyncio.Task[object]] = set()
@@ -47,6 +69,19 @@ class GuardedServer(Server):
     async def application(self) -> web.Application:
         """Return what answers the browser."""
         return await self._make_app()
+
+
+async def _ended(process: Process) -> None:
+    """Wait for the end of a process that was told to quit, or has nobody to talk to any more."""
+    assert process.stdin is not None
+    process.stdin.close()
+    try:
+        async with asyncio.timeout(_GRACE_SECONDS):
+            await process.wait()
+    except TimeoutError:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
 
 
 async def run_server(command: str, host: str, port: int, token: str) -> None:
