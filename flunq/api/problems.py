@@ -124,12 +124,21 @@ def invalid_field(error: msgspec.ValidationError, *, within: str = "$") -> Inval
     return InvalidFieldError(message, path=path.replace("$", within, 1))
 
 
+def _first_undecodable(body: bytes) -> int:
+    """Return where a body stops being UTF-8; a reader of JSON counts within one text."""
+    try:
+        body.decode()
+    except UnicodeDecodeError as error:
+        return error.start
+    return 0
+
+
 def malformed(error: Exception, body: bytes) -> FlunqError:
     """Return the error for a body that is not JSON at all, with the position of the damage."""
     if isinstance(error, RecursionError):
         return UsageError("the body is nested too deeply")
     if isinstance(error, UnicodeDecodeError):
-        return UsageError("the body is not UTF-8", byte=error.start)
+        return UsageError("the body is not UTF-8", byte=_first_undecodable(body))
     found = _BYTE.search(str(error))
     position = int(found.group(1)) if found else len(body)
     return UsageError(f"the body is not valid JSON: {error}", byte=position)
