@@ -401,16 +401,34 @@ def _check_schema(visit: Visit, schema: dict[str, Any], pointer: str, scope: Sco
         visit.complain(f"{pointer}/format", str(error), "schema-format")
         return scope
     if isinstance(document, dict):
-        import jsonschema_rs
-
-        try:
-            jsonschema_rs.meta.validate({"$schema": dialect, **document} if dialect else document)
-        except jsonschema_rs.ValidationError as error:
-            where = f"{pointer}/document" + "".join(f"/{part}" for part in error.instance_path)
-            visit.complain(where, f"not a JSON Schema: {error.message[:120]}", "bad-schema")
-        except (ValueError, jsonschema_rs.ReferencingError):
-            pass  # a dialect of its own is judged when it is used
+        whole = {"$schema": dialect, **document} if dialect else document
+        _check_json_schema(visit, whole, f"{pointer}/document")
     return scope
+
+
+def _check_json_schema(visit: Visit, document: dict[str, Any], pointer: str) -> None:
+    import jsonschema_rs
+
+    elsewhere: list[str] = []
+
+    def retrieve(uri: str) -> Any:
+        elsewhere.append(uri)
+        return {}
+
+    try:
+        jsonschema_rs.meta.validate(document)
+        try:  # the meta-schemas say nothing of regular expressions and of links that lead nowhere
+            jsonschema_rs.validator_for(document, retriever=retrieve, validate_formats=True)
+        except jsonschema_rs.ValidationError:
+            if not elsewhere:
+                raise
+    except jsonschema_rs.ValidationError as error:
+        where = pointer
+        for part in error.instance_path:
+            where = child(where, part)
+        visit.complain(where, f"not a JSON Schema: {error.message[:120]}", "bad-schema")
+    except (ValueError, jsonschema_rs.ReferencingError):
+        pass  # a dialect of its own is judged when it is used
 
 
 def _check_duration_text(visit: Visit, text: str, pointer: str, scope: Scope) -> None:
