@@ -7,6 +7,7 @@ choice between alternatives is reduced to the one that the value evidently means
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
 from difflib import get_close_matches
 from itertools import islice
@@ -32,6 +33,8 @@ _TYPE_NAMES = {
     "string": "a text",
 }
 _SHOWN = 40
+_EMBEDDING = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://.*\$\{")
+"""An address with an expression inside of it."""
 _TOLD_AT_ONCE = 50
 
 
@@ -276,6 +279,10 @@ def _type_hint(source: Source, error: Any, pointer: str) -> str | None:
     needed = error.schema.get("type", ())
     if isinstance(error.instance, dict):
         return "begin each with '- '" if needed == "array" else None
+    if isinstance(error.instance, str) and _EMBEDDING.match(error.instance):
+        is_template = error.absolute_path[-1] in ("endpoint", "uri")
+        template = "write {name} for a member of the input, or " if is_template else "write "
+        return f"{template}all of it as one expression in ${{ }}"
     if error.instance is None or isinstance(error.instance, str | list) or "string" not in needed:
         return None
     return f"without quotes it is not a text; write '{source.scalar_text(pointer)}'"

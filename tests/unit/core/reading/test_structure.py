@@ -128,6 +128,10 @@ def test_a_document_of_the_old_version_gets_the_hint_to_convert_it() -> None:
     [
         ("do:\n- a:\n  wait: PT1S", "indent what belongs to 'a' by two more spaces"),
         ("do:\n- a: {set: {x: ${ .x }}}", "quote the value if it contains a brace or a comma"),
+        (
+            "do:\n- a: {call: http, with: {method: get, endpoint: 'https://x.y/${ .id }'}}",
+            "write {name} for a member of the input, or all of it as one expression in ${ }",
+        ),
         ("do: {a: {wait: PT1S}}", "begin each with '- '"),
         ("do: []\nschedule: {xyz: 1}", "known here: every, cron, after, on"),
         ("do:\n- a: {call: x, set: {a: 1}}", "keep one of 'call' or 'set'"),
