@@ -323,9 +323,13 @@ class Client:
         async for event in self.archive.events(execution):
             yield await self._values.full_event(event)
 
-    async def events(self) -> AsyncIterator[LazyEvent]:
-        """Yield the events of all executions from now on, for ever."""
-        async with await self._feed(None) as feed:
+    async def events(self, *, archived: bool = True) -> AsyncIterator[LazyEvent]:
+        """Yield the events of all executions from now on, for ever.
+
+        Whoever was away for long reads what the journal has forgotten meanwhile in the archive;
+        without ``archived`` an event of type ``io.flunq.feed.gap`` stands for it.
+        """
+        async with await self._feed(None, archived=archived) as feed:
             async for event in feed:
                 if event.subject:
                     yield await self._values.full_event(event)
@@ -350,7 +354,7 @@ class Client:
                     if event.type in TERMINAL_TYPES:
                         return
 
-    async def _feed(self, partition: int | None) -> Feed:
+    async def _feed(self, partition: int | None, *, archived: bool = True) -> Feed:
         info = await self.info()
 
         async def ask(number: int, question: Commits) -> Page:
@@ -358,7 +362,7 @@ class Client:
 
         wanted = range(info.partitions) if partition is None else [partition]
         subject = feed_subject(self.tenant, "*" if partition is None else partition)
-        return Feed(self._stream.requests, subject, wanted, ask)
+        return Feed(self._stream.requests, subject, wanted, ask, archived=archived)
 
     async def cancel(self, execution: str, reason: str = "") -> str:
         """End an execution as cancelled; returns its status."""

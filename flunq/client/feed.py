@@ -72,9 +72,16 @@ class Feed:
     """The events of partitions from now on. Use it with ``async with`` and ``async for``."""
 
     def __init__(
-        self, requests: Requests, subject: str, partitions: Iterable[int], ask: AskPage
+        self,
+        requests: Requests,
+        subject: str,
+        partitions: Iterable[int],
+        ask: AskPage,
+        *,
+        archived: bool = True,
     ) -> None:
         self._ask = ask
+        self._archived = archived
         self._requests = requests
         self._queue: asyncio.Queue[bytes] = asyncio.Queue(KEPT)
         self._positions = {number: _Position() for number in partitions}
@@ -158,8 +165,11 @@ class Feed:
         """Hand on a commit of the journal, and before it what the journal has forgotten."""
         head = _head(batch[0].data)
         if position.misses(head):
-            async for event in self._forgotten(position, batch[0], seq):
-                yield event
+            if self._archived:
+                async for event in self._forgotten(position, batch[0], seq):
+                    yield event
+            else:
+                yield _gap(batch[0], position.misses(head), "they are in the archive")
             position.number = head.number - 1
         for event in self._new(position, head, batch):
             yield event

@@ -147,9 +147,14 @@ class LiveSource:
                 await asyncio.sleep(_PULSE)
 
     async def _take_events(self) -> None:
+        from flunq.client.feed import GAP
+
         taken = 0
-        async for event in self._client_now.events():
+        # After a long sleep the present matters, not all that has happened since.
+        async for event in self._client_now.events(archived=False):
             self._waiting.append(event)
+            if event.type == GAP:
+                self.lost_events += 1
             taken += 1
             if len(self._waiting) > _MOST_WAITING:
                 self.lost_events += len(self._waiting) // 2

@@ -77,8 +77,8 @@ async def collect(feed: Feed, count: int) -> list[str]:
     return seen
 
 
-def opened(broker: Broker) -> Feed:
-    return Feed(broker, "feed", [0], broker.ask)  # type: ignore[arg-type]
+def opened(broker: Broker, *, archived: bool = True) -> Feed:
+    return Feed(broker, "feed", [0], broker.ask, archived=archived)  # type: ignore[arg-type]
 
 
 async def test_pushed_commits_are_handed_on_without_their_own_event() -> None:
@@ -183,4 +183,16 @@ async def test_what_nobody_has_any_more_is_said(monkeypatch: pytest.MonkeyPatch)
         gap = await anext(events)
         assert (gap.type, gap.subject) == ("io.flunq.feed.gap", "partition-0")
         assert gap.value()["commits"] == 2
+        assert [(await anext(events)).id for _ in range(2)] == ["e8", "e9"]
+
+
+async def test_who_cares_for_the_present_does_not_wait_for_the_archive() -> None:
+    broker = Broker(5)
+    async with opened(broker, archived=False) as feed:
+        broker.commits, broker.trimmed = 9, 7
+        broker.push(commit(9))
+        events = aiter(feed)
+        gap = await anext(events)
+        assert (gap.type, gap.value()["commits"]) == ("io.flunq.feed.gap", 2)
+        assert "archive" in gap.value()["reason"]
         assert [(await anext(events)).id for _ in range(2)] == ["e8", "e9"]
