@@ -13,6 +13,7 @@ from flunq_tui.keys import Keymap
 from flunq_tui.model.equivalents import equal_command
 from flunq_tui.recorded import RecordedSource, from_files
 from flunq_tui.widgets.status_lines import Prompt
+from tests.support.desk import desk
 from tests.support.monitor import monitor, press, screen_text, shop, summaries
 from tests.support.waiting import eventually
 
@@ -189,3 +190,15 @@ def test_files_that_are_none_are_refused(tmp_path: Path) -> None:
     file.write_text("nothing")
     with pytest.raises(FlunqError):
         from_files([file])
+
+
+async def test_what_is_marked_is_looked_up_once_for_all_hints() -> None:
+    async with monitor(desk()) as (app, pilot):
+        await press(pilot, "x", "x", "G")
+        asked: list[object] = []
+        item = app.view.item
+        app.view.item = lambda key: asked.append(key) or item(key)  # type: ignore[method-assign, func-returns-value]
+        app.show_hints()
+        assert len(asked) == 2
+        app.help_lines()
+        assert len(asked) == 4

@@ -50,7 +50,8 @@ class Acting:
         self, action: str, items: Sequence[Item], act: Callable[[Item], Awaitable[None]]
     ) -> None:
         command = by_id[action]
-        fitting = [item for item in possible(command, self._monitor.situation()) if item in items]
+        given = set(items)
+        fitting = [item for item in possible(command, self._monitor.situation()) if item in given]
         left_out = len(items) - len(fitting)
         asks = command.danger or (command.id in ("retry", "fork") and len(fitting) > 1)
         if asks and not await self._confirmed(action, fitting):

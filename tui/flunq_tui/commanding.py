@@ -101,6 +101,7 @@ class Commanding(Navigating):
     def help_lines(self) -> list[Plain]:
         """Return the commands of this view with their keys, and why some are impossible."""
         lines: list[Plain] = []
+        situation = self.situation()
         here = [each for each in COMMANDS if each.is_in(self.view_name)]
         for group in dict.fromkeys(each.group for each in here):
             lines.append(((self.say(f"group.{group}"), "title"),))
@@ -108,7 +109,7 @@ class Commanding(Navigating):
                 if each.group != group:
                     continue
                 keys = " ".join(shown_key(key) for key in self.keymap.keys_of(each.id))
-                reason = self.reason(each)
+                reason = self.reason(each, situation)
                 look, why = ("dim", f"  ({reason})") if reason else ("", "")
                 text = self.say(f"help.{each.id}")
                 lines.append(((f"  {keys:<12} ", "key"), (text, look), (why, "dim")))

@@ -11,7 +11,7 @@ from flunq_tui.actions import COMMANDS
 from flunq_tui.commanding import Commanding
 
 if TYPE_CHECKING:
-    from flunq_tui.actions import Command
+    from flunq_tui.actions import Command, Situation
     from flunq_tui.dialogs.menu import Entry
 
 _MENU = frozenset({"act", "execution"})
@@ -50,16 +50,18 @@ class Keeping(Commanding):
         here = [each for each in COMMANDS if each.is_in(self.view_name) and _in_menu(each)]
         names = [item.id for item in self.view.items()]
         more = f" +{len(names) - 1}" if names[1:] else ""
+        situation = self.situation()
+        entries = [self._entry(each, situation) for each in here]
         heading = f"{self.say('do.actions')}  {''.join(names[:1])}{more}"
-        chosen = await self.push_screen_wait(Menu(heading, [self._entry(each) for each in here]))
+        chosen = await self.push_screen_wait(Menu(heading, entries))
         command = next((each for each in here if each.id == chosen), None)
         if command is not None:
             self.do(command)
 
-    def _entry(self, command: Command) -> Entry:
+    def _entry(self, command: Command, situation: Situation) -> Entry:
         from flunq_tui.dialogs.menu import Entry
 
-        reason = self.reason(command)
+        reason = self.reason(command, situation)
         title = self.say(f"do.{command.id}")
         return Entry(
             id=command.id,

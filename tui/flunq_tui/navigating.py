@@ -122,9 +122,12 @@ class Navigating(Shell):
             connected=state in ("live", "file"),
         )
 
-    def reason(self, command: Command) -> str:
-        """Return why a command is impossible now; empty: it is possible."""
-        found = why_not(command, self.situation())
+    def reason(self, command: Command, situation: Situation | None = None) -> str:
+        """Return why a command is impossible now; empty: it is possible.
+
+        Whoever asks about many commands gives the situation, which takes long with many marks.
+        """
+        found = why_not(command, situation or self.situation())
         if found is None:
             return ""
         message, values = found
@@ -139,13 +142,14 @@ class Navigating(Shell):
 
     def show_hints(self) -> None:
         """Show the keys that matter now."""
+        situation = self.situation()
         hinted = [each for each in COMMANDS if each.hint and each.is_in(self.view_name)]
         hints = [
             Hint(
                 command=each.id,
                 key=self.keymap.shown(each.id),
                 title=self.say(f"do.{each.id}"),
-                possible=not self.reason(each),
+                possible=not self.reason(each, situation),
                 stays=each.hint >= STAYS,
             )
             for each in sorted(hinted, key=lambda each: each.hint)

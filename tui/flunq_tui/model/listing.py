@@ -68,6 +68,9 @@ class Listing:
         self._sort = NEWEST
         self._reverse = False
         self._sorted: list[Summary] | None = None
+        self._placed: Sequence[Summary] = ()
+        self._places: dict[Key, int] = {}
+        """Where the executions are in the order that was asked for last."""
         self._tags: dict[tuple[tuple[str, str], ...], dict[str, str]] = {}
 
     # -- pages -------------------------------------------------------------------------------------
@@ -160,7 +163,10 @@ class Listing:
             there = index < len(self.rows) and key_of(self.rows[index]) == key
             return index if there else None
         shown = self.in_order
-        return next((index for index, each in enumerate(shown) if key_of(each) == key), None)
+        if self._placed is not shown:
+            self._placed = shown
+            self._places = {key_of(each): index for index, each in enumerate(shown)}
+        return self._places.get(key)
 
 
 class _Descending(str):
