@@ -199,6 +199,18 @@ def has_files(folder: Path) -> bool:
     return any(folder.glob("day=*/*.parquet"))
 
 
+def lost_files(folder: Path, manifest: Manifest) -> list[LakeFile]:
+    """Return the files that are gone, or not as long as they were written."""
+    return [file for file in manifest.files if _length(folder / file.path) != file.bytes]
+
+
+def _length(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return None
+
+
 def sweep_spools(folder: Path) -> None:
     """Delete the rows that a killed writer had collected; only its historian may call this."""
     for spool in (folder / SCRATCH).glob("*.jsonl"):

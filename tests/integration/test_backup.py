@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from flunq.errors import RejectedError
 from flunq.log.nats.jetstream import JetStream
 from flunq.services.backup import snapshots
 from flunq.services.backup.access import servers_alone
@@ -15,6 +16,7 @@ from flunq.services.backup.parts import DamagedBackupError
 from flunq.services.backup.restoring import restore_backup
 from flunq.services.backup.taking import take_backup
 from flunq.services.supervising.layout import DataDirectory
+from flunq.store.lake import lost_files, read_manifest
 from tests.support.http_stub import HttpStub
 from tests.support.processes import check_histories, history, running_cluster
 from tests.support.workload import Load, expected
@@ -121,6 +123,27 @@ async def test_damage_is_told_and_the_rest_restored_only_on_request(tmp_path: Pa
     assert [line.partition(":")[0] for line in restored.missing] == ["FLUNQ_DEFAULT_DLQ"]
     async with running_cluster(tmp_path / "second") as cluster, cluster.client() as client:
         assert (await client.get("kept")).id == "kept"
+
+
+async def test_an_archive_that_lost_a_file_is_asked_without_it(tmp_path: Path) -> None:
+    first, folder, second = tmp_path / "first", tmp_path / "backup", tmp_path / "second"
+    async with running_cluster(first) as cluster, cluster.client() as client:
+        await client.apply(OPEN)
+        await client.start("open", {}, id="kept")
+        assert (await client.archive.flush()).files
+    archived, *_ = first.glob("history/*/day=*/*.parquet")
+    await take_backup(first, folder, quiet, folder=True)
+    (folder / "lake" / archived.relative_to(first / "history")).unlink()
+    await restore_backup(folder, second, quiet, partial=True)
+    async with running_cluster(second) as cluster, cluster.client() as client:
+        view = await client.archive.flush()
+        assert (view.state, view.problem) == ("following", "")
+        kept = read_manifest(second / "history" / "default")
+        assert kept is not None
+        assert lost_files(second / "history" / "default", kept) == []
+    archived.unlink()
+    with pytest.raises(RejectedError, match="the archive has lost"):
+        await take_backup(first, tmp_path / "another", quiet, folder=True)
 
 
 async def test_a_stream_larger_than_the_servers_window_comes_back_as_it_was(tmp_path: Path) -> None:

@@ -95,8 +95,9 @@ async def rebuild(
     $ flunq lake rebuild --keep-archive
 
     The journal is trimmed once the archive holds its beginning. Then --keep-archive takes over
-    the old events. With --anew the archive begins with what the journal has now, and the files
-    that were there are kept in a folder beside it, where no query looks.
+    the old events, but those of files that are gone or cut off. With --anew the archive begins with
+    what the journal has now, and the files that were there are kept in a folder beside it, where no
+    query looks.
     """
     if keep_archive and anew:
         raise UsageError("--keep-archive and --anew exclude each other")

@@ -16,7 +16,7 @@ from flunq.log.nats.kv import NatsKeyValue
 from flunq.log.nats.names import Names
 from flunq.services.backup.snapshots import STATE, STATE_BUCKET
 from flunq.services.historian.tenure import OFFICES
-from flunq.store.lake import MANIFEST, read_manifest, successor, write_manifest
+from flunq.store.lake import MANIFEST, lost_files, read_manifest, successor, write_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,6 +35,11 @@ async def settle(connection: Connection, history: Path, streams: Iterable[Part])
         manifest = await asyncio.to_thread(read_manifest, folder)
         assert manifest is not None
         journal = Names(manifest.tenant).journal_stream
+        lost = await asyncio.to_thread(lost_files, folder, manifest)
+        if lost:
+            # Queries see what is left; one file that is not there would fail all of them.
+            manifest = successor(manifest, drop=[file.path for file in lost])
+            await asyncio.to_thread(write_manifest, folder, manifest)
         # One that did not belong to its journal then does not now.
         if manifest.journal and manifest.journal == facts.get(journal, {}).get("created"):
             made = (await JetStream(connection).insist(f"STREAM.INFO.{journal}"))["created"]

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 import flunq
-from flunq.errors import UnavailableError
+from flunq.errors import RejectedError, UnavailableError
 from flunq.services.backup import snapshots
 from flunq.services.backup.access import reach
 from flunq.services.backup.container import BackupWriter
@@ -162,9 +162,12 @@ def _link_lake(folder: Path, into: Path) -> None:
         try:
             for file in manifest.files:
                 _link(folder / file.path, into / file.path)
-        except FileNotFoundError:
+        except FileNotFoundError as error:
             if left == 1:
-                raise
+                raise RejectedError(
+                    f"the archive has lost {error.filename}",
+                    hint="put it back, or go on without: flunq lake rebuild --keep-archive",
+                ) from error
             continue  # merged away since; another manifest says into what
         into.mkdir(parents=True, exist_ok=True)
         (into / MANIFEST).write_bytes(msgspec.json.encode(manifest))

@@ -22,6 +22,7 @@ from flunq.errors import FlunqError
 from flunq.log.nats.server import binary_version, find_binary, require_version
 from flunq.services.diagnosis.checks import Check, fail, ok, warn
 from flunq.services.supervising.network import LOOPBACK
+from flunq.store.lake import MANIFEST, lost_files, read_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,6 +51,9 @@ def machine_checks(settings: Settings, *, running: bool) -> Iterator[tuple[str, 
     async def disk() -> Check:
         return check_disk(Path(settings.data))
 
+    async def archives() -> list[Check]:
+        return check_archive_files(Path(settings.data) / "history")
+
     async def sync() -> Check:
         return check_sync_latency(Path(settings.data))
 
@@ -68,6 +72,7 @@ def machine_checks(settings: Settings, *, running: bool) -> Iterator[tuple[str, 
     yield "ports", ports
     yield "disk", disk
     yield "fsync", sync
+    yield "archive files", archives
     yield "file descriptors", descriptors
     yield "terminal", terminal
 
@@ -191,6 +196,22 @@ def check_sync_latency(data: Path) -> Check:
     if median < 0.01:
         return warn("fsync", value, "this disk does not wait: a power cut may lose data")
     return ok("fsync", value)
+
+
+def check_archive_files(history: Path) -> list[Check]:
+    """Is every file there that an archive consists of, as long as it was written?"""
+    checks = []
+    count = 0
+    for path in sorted(history.glob(f"*/{MANIFEST}")):
+        manifest = read_manifest(path.parent)
+        assert manifest is not None, "it was just found"
+        count += len(manifest.files)
+        if lost := lost_files(path.parent, manifest):
+            more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
+            value = f"{path.parent / lost[0].path} is gone or cut off{more}: queries fail"
+            remedy = "put it back from a backup, or without: flunq lake rebuild --keep-archive"
+            checks.append(fail("archive files", value, f"{remedy} -t {manifest.tenant}"))
+    return checks or [ok("archive files", f"{count}, as long as they were written")]
 
 
 def _existing(folder: Path) -> Path:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from flunq.errors import ConflictError
 from flunq.services.historian.compaction import fitting
 from flunq.services.historian.ingest import Ingest
-from flunq.store.lake import MANIFEST, has_files
+from flunq.store.lake import MANIFEST, has_files, lost_files
 
 if TYPE_CHECKING:
     from flunq.log.ports import Extent, Journal
@@ -75,13 +75,17 @@ class Rebuilding:
             return f"begun anew at {extent.first}; the files before are set aside"
         await self.check()
         self._refuse_loss(extent, mode)
-        kept = await self._keep_before(extent.first) if extent.first > 1 else []
+        lost = await self._lost_before(extent.first)
+        kept = await self._keep_before(extent.first, lost) if extent.first > 1 else []
         made, through = await self._read_journal(extent)
         await self._keeper.replace(
             [*kept, *made], through=through, since=self._keeper.manifest.since
         )
         rows = sum(file.rows for file in (*kept, *made))
-        return f"{rows} events in {len(kept) + len(made)} files"
+        done = f"{rows} events in {len(kept) + len(made)} files"
+        if not lost:
+            return done
+        return f"{done}; lost with {len(lost)} damaged files: up to {sum(f.rows for f in lost)}"
 
     def _refuse_loss(self, extent: Extent, mode: str) -> None:
         if mode == "full" and extent.first > 1:
@@ -90,9 +94,15 @@ class Rebuilding:
                 hint="keep that part with: flunq lake rebuild --keep-archive",
             )
 
-    async def _keep_before(self, first: int) -> list[LakeFile]:
-        """Take over the events that the journal no longer has."""
-        old = [file for file in self._keeper.manifest.files if file.first_seq < first]
+    async def _lost_before(self, first: int) -> list[LakeFile]:
+        """Return the damaged files with events that the journal no longer has."""
+        lost = await asyncio.to_thread(lost_files, self._keeper.folder, self._keeper.manifest)
+        return [file for file in lost if file.first_seq < first]
+
+    async def _keep_before(self, first: int, lost: list[LakeFile]) -> list[LakeFile]:
+        """Take over the events that the journal no longer has, as far as their files are whole."""
+        listed = self._keeper.manifest.files
+        old = [file for file in listed if file.first_seq < first and file not in lost]
         kept: list[LakeFile] = []
         for _, files in groupby(sorted(old, key=lambda f: f.day), key=lambda file: file.day):
             rest = list(files)

@@ -10,6 +10,7 @@ from flunq.config import Settings
 from flunq.services.diagnosis import Check, cluster, machine, run_checks
 from flunq.services.diagnosis.checks import ok
 from flunq.services.supervising.statefile import ClusterState, Endpoint, NatsEndpoint, ServiceStatus
+from flunq.store.lake import LakeFile, Manifest, write_manifest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -116,3 +117,27 @@ def test_nodes_that_can_own_nothing_are_named(workers: int, partitions: int, sta
     check = cluster.check_shares(workers, "acme", partitions)
     assert check.status == status
     assert f"{partitions} of tenant acme for {workers} nodes" in check.value
+
+
+def test_a_lost_file_of_an_archive_is_named(tmp_path: Path) -> None:
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    (folder / "a.parquet").write_bytes(b"12345")
+    file = LakeFile(
+        path="a.parquet",
+        rows=1,
+        bytes=5,
+        first_seq=1,
+        last_seq=1,
+        day="d",
+        first_execution="a",
+        last_execution="a",
+    )
+    write_manifest(folder, Manifest(tenant="shop", generation=1, files=[file]))
+    (check,) = machine.check_archive_files(tmp_path)
+    assert check.status == "ok"
+    (folder / "a.parquet").write_bytes(b"1234")
+    (check,) = machine.check_archive_files(tmp_path)
+    assert check.status == "fail"
+    assert check.value.startswith(f"{folder}/a.parquet is gone or cut off")
+    assert (check.remedy or "").endswith("flunq lake rebuild --keep-archive -t shop")

@@ -11,7 +11,7 @@ import pytest
 from flunq.errors import ConflictError
 from flunq.services.historian.writer import WriterError
 from flunq.services.worker.trimming import watermark_key
-from flunq.store.lake import LakeFile, read_manifest
+from flunq.store.lake import LakeFile, lost_files, read_manifest
 from flunq.store.writing import Flush
 from tests.support.historian import NEVER, archives
 from tests.support.lake import (
@@ -202,6 +202,21 @@ async def test_a_rebuild_can_keep_what_was_trimmed(tmp_path: Path) -> None:
         assert rows(made.folder, "*") == before
         last = await write_executions(made.journal, 1, prefix="y")
         assert (await made.archive.flush()).through == last
+
+
+async def test_a_rebuild_goes_on_without_files_that_are_lost(tmp_path: Path) -> None:
+    async with archives(tmp_path) as made, made.running(NEVER):
+        await write_executions(made.journal, 10)
+        await made.archive.flush()
+        (lost,) = manifest_of(made.folder).files
+        last = await write_executions(made.journal, 10, prefix="y")
+        await made.archive.flush()
+        await made.journal.trim(last - 1)
+        (made.folder / lost.path).unlink()
+        job = await made.archive.rebuild("keep")
+        assert job.detail.endswith(f"lost with 1 damaged files: up to {lost.rows}")
+        assert {row[0][0] for row in rows(made.folder, "*")} == {"y"}
+        assert not lost_files(made.folder, manifest_of(made.folder))
 
 
 async def test_many_small_files_become_few(tmp_path: Path) -> None:
