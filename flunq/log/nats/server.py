@@ -208,7 +208,13 @@ def parse_version(text: str) -> tuple[int, int, int]:
 
 def require_version(text: str, what: str) -> None:
     """Raise UnavailableError when a server is older than flunq needs."""
-    if parse_version(text) < MINIMUM_VERSION:
+    found = parse_version(text)
+    if found == (0, 0, 0) and text.strip():
+        raise UnavailableError(
+            f"{what} does not tell its version: {text.strip().splitlines()[0]}",
+            hint="is that a nats-server, and may it use enough memory (ulimit -v)?",
+        )
+    if found < MINIMUM_VERSION:
         needed = ".".join(map(str, MINIMUM_VERSION))
         raise UnavailableError(
             f"{what} is {text.strip() or 'of unknown version'}, flunq needs {needed} or newer",

@@ -101,6 +101,15 @@ def test_an_old_server_is_refused_with_a_remedy(old: str) -> None:
     assert "pip install" in str(refused.value.hint)
 
 
+def test_a_server_that_crashes_is_not_called_old() -> None:
+    crash = "fatal error: failed to reserve page summary memory\n\nruntime stack:\nruntime.throw"
+    with pytest.raises(UnavailableError) as refused:
+        require_version(crash, "the server")
+    assert refused.value.message == (
+        "the server does not tell its version: fatal error: failed to reserve page summary memory"
+    )
+
+
 def test_the_binary_can_be_named(tmp_path: Path) -> None:
     binary = tmp_path / "my-nats"
     binary.write_text("#!/bin/sh\n")
