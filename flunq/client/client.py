@@ -6,7 +6,6 @@ import asyncio
 import heapq
 import math
 import random
-import re
 from contextlib import AsyncExitStack, nullcontext
 from functools import partial
 from secrets import token_hex
@@ -17,6 +16,7 @@ from msgspec import UNSET
 
 from flunq.client.access import AuditLog, Tokens
 from flunq.client.archive import Archive
+from flunq.client.arguments import checked, checked_trace
 from flunq.client.bulk import ENDED, IN_FLIGHT, Bulk, Outcome, Target
 from flunq.client.control import Control
 from flunq.client.dead_letters import DeadLetters
@@ -125,7 +125,6 @@ LOOK_AGAIN_SECONDS = 2.0
 """After that long it is asked again, if nobody could tell."""
 PATIENCE = 10.0
 """Seconds in which an owner must be found; a fail-over takes less."""
-TRACEPARENT = re.compile(r"[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 ID_CONFLICT = f"urn:flunq:error:{IdConflictError.code}"
 _BY_STATUS: dict[int, type[FlunqError]] = {
     400: UsageError,
@@ -215,9 +214,9 @@ class Client:
             id=execution,
             workflow=_ref(workflow),
             input=value,
-            tags=_checked(tags or {}, dict[str, str], "tags are texts by name"),
+            tags=checked(tags or {}, dict[str, str], "tags are texts by name"),
             request=self._new_request(),
-            traceparent=_checked_trace(traceparent),
+            traceparent=checked_trace(traceparent),
             priority=None if priority is None else checked_priority(priority),
         )
         with self._mailbox.expecting(execution) if watch else nullcontext():
@@ -572,7 +571,7 @@ class Client:
 
     async def emit(self, events: Iterable[dict[str, Any]]) -> Sequences:
         """Publish CloudEvents."""
-        published = tuple(_checked(event, dict[str, Any], "a wrong event") for event in events)
+        published = tuple(checked(event, dict[str, Any], "a wrong event") for event in events)
         encode_value(published)
         return await self._ask_catalog(Emit(events=published), Sequences)
 
@@ -653,7 +652,7 @@ class Client:
         return await self._values.full_event(event)
 
     async def _control(self, command: Command) -> str:
-        _checked(msgspec.to_builtins(command), type(command), "a wrong argument")
+        checked(msgspec.to_builtins(command), type(command), "a wrong argument")
         await self.info()
         reply = await self._send(command, PATIENCE)
         return reply.status
@@ -786,20 +785,6 @@ def _nobody(tenant: str) -> UnavailableError:
         f"no engine node answers for tenant {tenant}",
         hint="see what runs with: flunq status",
     )
-
-
-def _checked(value: Any, kind: type[T], rule: str) -> T:
-    """Return what may be sent: one that an owner cannot read takes its neighbours along."""
-    try:
-        return msgspec.convert(value, kind)
-    except msgspec.ValidationError as error:
-        raise UsageError(f"{rule}: {error}") from None
-
-
-def _checked_trace(traceparent: str | None) -> str | None:
-    if traceparent is not None and TRACEPARENT.fullmatch(traceparent) is None:
-        raise UsageError(f"{traceparent!r} is no trace context", hint="00-TRACE-SPAN-01")
-    return traceparent
 
 
 def _ref(workflow: str | WorkflowRef) -> WorkflowRef:

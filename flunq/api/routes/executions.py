@@ -25,7 +25,7 @@ from flunq.api.views import (
     statuses_of,
 )
 from flunq.api.waiting import unless_gone
-from flunq.client.client import TRACEPARENT
+from flunq.client.arguments import TRACEPARENT
 from flunq.core.execution.commands import WorkflowRef
 from flunq.errors import WaitTimeoutError
 
