@@ -255,7 +255,9 @@ def in_use(directory: DataDirectory) -> DirectoryInUseError:
         return DirectoryInUseError(f"another flunq is starting or ending on {directory.root}")
     return DirectoryInUseError(
         f"a cluster runs on {directory.root} already: pid {state.pid}, {state.api.url}",
-        hint="flunq status shows it, flunq down ends it, --data DIR starts another one",
+        # The selected context may name another cluster by now.
+        hint=f"flunq status --data {directory.root} shows it, flunq down --data {directory.root} "
+        "ends it, flunq up with another --data starts another one",
         pid=state.pid,
         url=state.api.url,
     )

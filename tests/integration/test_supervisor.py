@@ -172,6 +172,7 @@ async def test_a_second_cluster_on_the_same_data_is_refused_with_the_first_one_s
             await Supervisor(options(tmp_path)).run()
         assert str(os.getpid()) in refusal.value.message
         assert first.state.api.url in refusal.value.message
+        assert f"flunq down --data {first.directory.root} " in str(refusal.value.hint)
         assert refusal.value.exit_code == 2
 
 
