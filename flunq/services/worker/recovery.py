@@ -18,6 +18,7 @@ from flunq.core.events import (
 )
 from flunq.core.execution.fold import MIGRATED, RESTORING, fold, micros
 from flunq.core.execution.state import decode_state
+from flunq.errors import NotFoundError, RejectedError
 from flunq.services.worker.claims import check_out
 from flunq.services.worker.commit import EPOCH_HEADER, FencedError, append_settled
 from flunq.services.worker.crashpoints import crash_point
@@ -97,7 +98,7 @@ class Recovered(msgspec.Struct, kw_only=True):
     released_through: int
     outbox: list[tuple[int, list[dict[str, Any]]]]
     poisoned: dict[str, str]
-    """Executions whose events could not be folded, with the reason."""
+    """Executions that cannot go on, with the reason: they are set aside."""
 
 
 class Recovery:
@@ -168,10 +169,15 @@ class Recovery:
 
     async def _load_definitions(self) -> None:
         """Inputs and timers may reach an execution before its turn to be revived comes."""
-        for live in self._executions.live.values():
-            if live.workflow is None and live.state is not None:
-                digest = live.state.workflow.digest
+        for execution, live in self._executions.live.items():
+            if live.workflow is not None or live.state is None:
+                continue
+            digest = live.state.workflow.digest
+            try:
                 live.workflow = await self._context.definitions.get(digest)
+            except (NotFoundError, RejectedError) as error:
+                log.error("execution %s cannot go on: %s", execution, error)
+                self._poison(execution, live, error.message)
 
     async def _fence(
         self, checkpoint: Checkpoint, wanted: Callable[[], bool]
@@ -259,8 +265,7 @@ class Recovery:
             if live is not None:
                 touched[event.subject] = live
             if live is not None and damage:
-                live.tainted = True
-                self._poisoned[event.subject] = damage
+                self._poison(event.subject, live, damage)
         queued = {item["queue"][1] for item in head.outbox if "queue" in item}
         for live in touched.values():
             self._settle(live, head, queued)
@@ -305,13 +310,17 @@ class Recovery:
             live.state = fold(live.state, event)
         except Exception as error:  # one execution's poison must not stop the rest
             log.exception("execution %s cannot be folded", execution)
-            live.tainted = True
-            self._poisoned[execution] = f"{type(error).__name__}: {error}"
+            self._poison(execution, live, f"{type(error).__name__}: {error}")
             return None
         if event.type == MIGRATED:
             live.workflow = None
         live.dirty = True
         return live
+
+    def _poison(self, execution: str, live: Live, reason: str) -> None:
+        """Let an execution be set aside as soon as there is an owner."""
+        live.tainted = True
+        self._poisoned.setdefault(execution, reason)
 
     async def _revive(self, execution: str, seq: int) -> None:
         """Take up again what had ended before the event with this number."""
@@ -341,7 +350,7 @@ class Recovery:
             if item is not None and item.ended:
                 return None
             if item is not None:
-                live = await live_from_pack(self._context, item)
+                live = _unpacked(item)
         if live is None:
             live = Live(None, None, "", first=sequence, last=sequence)
         executions.live[execution] = live
@@ -382,10 +391,16 @@ class Recovery:
 
 
 async def live_from_pack(context: WorkerContext, item: Packed) -> Live:
-    """Return an execution as its pack holds it."""
+    """Return an execution as its pack holds it, with its definition."""
+    live = _unpacked(item)
+    assert live.state is not None
+    live.workflow = await context.definitions.get(live.state.workflow.digest)
+    return live
+
+
+def _unpacked(item: Packed) -> Live:
     state = decode_state(item.body)
-    workflow = await context.definitions.get(state.workflow.digest)
-    live = Live(state, workflow, item.fingerprint, first=item.first, last=item.last)
+    live = Live(state, None, item.fingerprint, first=item.first, last=item.last)
     live.dirty = False
     return live
 

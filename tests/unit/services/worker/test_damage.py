@@ -49,22 +49,36 @@ def test_an_execution_whose_large_value_is_lost_is_set_aside_alone() -> None:
     assert in_cluster(situation, **shape) == ["quarantined", "cancelled"]
 
 
+async def lose_a_definition(cluster: Cluster, client: Client, *, asleep: bool) -> None:
+    """Let two executions wait, one of them without its definition after a crash."""
+    for name in ("lost", "kept"):
+        await client.apply(HEAD % name + "do: [{x: {wait: {minutes: 3}}}]\n")
+        await client.start(name, id=name)
+    await elapse(30)
+    assert asleep != bool(owner_of(cluster).executions.live)
+    digest = (await client.get("lost")).digest
+    async with store_of(cluster) as store:
+        await store.definitions.delete(f"default.d.{digest}")
+    cluster.machines["m0"].crash()
+    cluster.machines["m0"].start()
+
+
 def test_sleepers_wake_in_time_when_the_definition_of_another_is_lost() -> None:
     async def situation(cluster: Cluster, client: Client) -> str:
-        for name in ("lost", "kept"):
-            await client.apply(HEAD % name + "do: [{x: {wait: {minutes: 3}}}]\n")
-            await client.start(name, id=name)
-        await elapse(30)
-        assert not owner_of(cluster).executions.live
-        digest = (await client.get("lost")).digest
-        async with store_of(cluster) as store:
-            await store.definitions.delete(f"default.d.{digest}")
-        cluster.machines["m0"].crash()
-        cluster.machines["m0"].start()
+        await lose_a_definition(cluster, client, asleep=True)
         async with client_of(cluster) as other:
             return (await other.result("kept", timeout=300)).status
 
     assert in_cluster(situation, checkpoint_seconds=2.0) == "completed"
+
+
+def test_an_execution_in_memory_whose_definition_is_lost_is_set_aside_alone() -> None:
+    async def situation(cluster: Cluster, client: Client) -> list[str]:
+        await lose_a_definition(cluster, client, asleep=False)
+        async with client_of(cluster) as other:
+            return [(await other.result(name, timeout=300)).status for name in ("kept", "lost")]
+
+    assert in_cluster(situation, checkpoint_seconds=100.0) == ["completed", "quarantined"]
 
 
 def test_a_take_over_that_does_not_get_to_its_end_keeps_no_index(
