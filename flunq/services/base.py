@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from flunq.errors import FlunqError
 from flunq.log.ports import TransportLostError
+from flunq.services import descriptors
 from flunq.services.lasting import innermost
 from flunq.services.supervising.process import LIFELINE_VARIABLE, READY_VARIABLE
 from flunq.telemetry.logs import configure_logging
@@ -126,6 +127,7 @@ def run_process(
 ) -> int:
     """Run a service as this process and return its exit code."""
     configure_logging(level=log_level, style=log_style)
+    descriptors.take_allowed()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         try:
             code = runner.run(_supervise(main, name, drain))

@@ -6,7 +6,6 @@ import hashlib
 import os
 import platform
 import re
-import resource
 import shutil
 import socket
 import statistics
@@ -20,9 +19,10 @@ from typing import TYPE_CHECKING
 import flunq
 from flunq.errors import FlunqError
 from flunq.log.nats.server import binary_version, find_binary, require_version
+from flunq.services import descriptors
 from flunq.services.diagnosis.checks import Check, fail, ok, warn
 from flunq.services.supervising.network import LOOPBACK
-from flunq.store.lake import MANIFEST, lost_files, read_manifest
+from flunq.store.lake import MANIFEST, LakeFile, Manifest, lost_files, read_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 _MIB = 1024 * 1024
 _SYNCS = 40
 _SLOW_SYNC_MS = 20.0
-_FEW_DESCRIPTORS = 4096
 _TOO_FEW_DESCRIPTORS = 512
 _PLUGIN_GROUPS = ("flunq.executors", "flunq.event_streams", "flunq.databases")
 _PACKAGE = re.compile(r"^([A-Za-z0-9_.-]+)")
@@ -206,12 +205,18 @@ def check_archive_files(history: Path) -> list[Check]:
         manifest = read_manifest(path.parent)
         assert manifest is not None, "it was just found"
         count += len(manifest.files)
-        if lost := lost_files(path.parent, manifest):
+        if lost := _lost_for_good(path.parent, manifest):
             more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
             value = f"{path.parent / lost[0].path} is gone or cut off{more}: queries fail"
             remedy = "put it back from a backup, or without: flunq lake rebuild --keep-archive"
             checks.append(fail("archive files", value, f"{remedy} -t {manifest.tenant}"))
     return checks or [ok("archive files", f"{count}, as long as they were written")]
+
+
+def _lost_for_good(folder: Path, manifest: Manifest) -> list[LakeFile]:
+    """Look again at what is missing: files are merged meanwhile, and the manifest says so."""
+    newest = lost_files(folder, manifest) and read_manifest(folder)
+    return lost_files(folder, newest) if newest else []
 
 
 def _existing(folder: Path) -> Path:
@@ -222,13 +227,12 @@ def _existing(folder: Path) -> Path:
 
 def check_descriptors() -> Check:
     """May processes open enough files and connections?"""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = "unlimited" if hard == resource.RLIM_INFINITY else str(hard)
-    value = f"{soft} (at most {most})"
-    remedy = f"ulimit -n {_FEW_DESCRIPTORS}"
-    if soft != resource.RLIM_INFINITY and soft < _TOO_FEW_DESCRIPTORS:
+    allowed = descriptors.allowed()
+    value = f"{allowed} for each process"
+    remedy = f"raise the hard limit (ulimit -Hn) to {descriptors.WANTED}"
+    if allowed < _TOO_FEW_DESCRIPTORS:
         return fail("file descriptors", value, remedy)
-    if soft != resource.RLIM_INFINITY and soft < _FEW_DESCRIPTORS:
+    if allowed < descriptors.WANTED:
         return warn("file descriptors", value, remedy)
     return ok("file descriptors", value)
 
