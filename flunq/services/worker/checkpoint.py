@@ -105,9 +105,9 @@ class Checkpointer:
         # A stored state may hold events of commits still under way: they must be durable first.
         await committer.flushed()
         rewritten, carried = await self._rewrite({draft.id for draft in drafts})
-        for group in _groups([*drafts, *carried]):
-            await self._store(group)
-        packs = [n for n in self._in_use() if n not in rewritten]
+        new = [await self._store(group) for group in _groups([*drafts, *carried])]
+        # Also new ones that nobody needs any more: who was deleted meanwhile was there before.
+        packs = [n for n in self._in_use() if n not in (*rewritten, *new)] + new
         dropped = self._bytes.keys() - packs
         oldest = min(packs, default=self._next + 1)
         for execution, pack in list(deleted.items()):
@@ -142,17 +142,19 @@ class Checkpointer:
         crash_point("after-purge")
 
     async def _drafts(self) -> AsyncIterator[_Draft]:
-        """Encode what changed, a slice at a time."""
-        owner = self._owner
-        for turn, execution in enumerate(list(owner.executions.finished), 1):
-            found = owner.executions.finished.get(execution)
-            if found is not None:
-                yield _draft_finished(*found)
+        """Encode what changed, a slice at a time.
+
+        Also what ends or is deleted meanwhile: that is in the journal after the checkpoint, but
+        what happened to it before is not.
+        """
+        executions = self._owner.executions
+        ended, open_ones = list(executions.finished.values()), list(executions.live.values())
+        for turn, found in enumerate(ended, 1):
+            yield _draft_finished(*found)
             if turn % SLICE == 0:
                 await self._give_way()
-        for turn, execution in enumerate(list(owner.executions.live), 1):
-            live = owner.executions.live.get(execution)
-            if live is not None and live.dirty and live.state is not None and not live.tainted:
+        for turn, live in enumerate(open_ones, 1):
+            if live.dirty and live.state is not None and not live.tainted:
                 live.dirty = False
                 yield _draft_live(live, live.state)
             if turn % SLICE == 0:
@@ -191,7 +193,7 @@ class Checkpointer:
             if any(mark.id in unwanted for mark in await self._packs.marks(number))
         ]
 
-    async def _store(self, drafts: list[_Draft]) -> None:
+    async def _store(self, drafts: list[_Draft]) -> int:
         self._next += 1
         number = self._next
         executions = self._owner.executions
@@ -209,6 +211,7 @@ class Checkpointer:
             executions.places.put(placed)
             self._counts[number] += len(placed)
             await self._give_way()
+        return number
 
     def _is_wanted(self, draft: _Draft, number: int) -> bool:
         executions = self._owner.executions

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 from flunq.log.ports import OutcomeUnknownError
-from flunq.services.worker.checkpoint import MERGED
+from flunq.services.worker.checkpoint import MERGED, SLICE, Checkpointer
 from tests.support.virtual import HEAD, client_of, in_cluster, owner_of, store_of
 from tests.support.waiting import elapse
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from flunq.client.client import Client
     from flunq.services.worker.packs import Packs
     from flunq.testing.cluster import Cluster
@@ -69,3 +72,37 @@ def test_what_a_failed_checkpoint_replaced_is_discarded_by_the_next() -> None:
 
     stored, listed = in_cluster(situation, checkpoint_seconds=CHECKPOINT)
     assert stored == listed
+
+
+async def meanwhile(cluster: Cluster, client: Client, act: Callable[[], Awaitable[None]]) -> str:
+    """Let something happen to one of many executions while a checkpoint encodes them."""
+    await client.apply(HOLD)
+    for number in range(2 * SLICE):
+        await client.start("hold", {"text": number}, id=f"e{number}")
+    give_way = Checkpointer._give_way
+    pauses: list[None] = []
+
+    async def acting(checkpointer: Checkpointer) -> None:
+        pauses.append(None)
+        if len(pauses) == 1:
+            await act()
+        await give_way(checkpointer)
+
+    with patch.object(Checkpointer, "_give_way", acting):
+        while not pauses:
+            await elapse(0.1)
+        await elapse(0.5 * CHECKPOINT)
+    cluster.machines["m0"].crash()
+    cluster.machines["m0"].start()
+    async with client_of(cluster) as other:
+        return (await other.get(f"e{2 * SLICE - 1}")).status
+
+
+def test_what_ends_while_a_checkpoint_encodes_others_is_whole_in_it() -> None:
+    async def situation(cluster: Cluster, client: Client) -> str:
+        async def cancel() -> None:
+            await client.cancel(f"e{2 * SLICE - 1}")
+
+        return await meanwhile(cluster, client, cancel)
+
+    assert in_cluster(situation, checkpoint_seconds=CHECKPOINT) == "cancelled"
