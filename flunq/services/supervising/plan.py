@@ -32,6 +32,7 @@ from flunq.services.supervising.process import Command
 from flunq.services.supervising.secrets import (
     ClusterSecrets,
     check_begins_encrypted,
+    check_not_lost,
     check_store_key,
     load_secrets,
 )
@@ -90,8 +91,10 @@ def make_plan(options: ClusterOptions, directory: DataDirectory) -> ClusterPlan:
     """Choose ports, write the children's settings and return what to start."""
     check_options(options)
     mark = directory.nats / "store-key.id"
-    if options.encrypt and options.nats_url is None:
-        check_begins_encrypted(mark)
+    if options.nats_url is None:
+        check_not_lost(directory.credentials, mark)
+        if options.encrypt:
+            check_begins_encrypted(mark)
     secrets = load_secrets(directory.credentials, tenant=options.tenant, encrypt=options.encrypt)
     if options.nats_url is None:
         check_store_key(mark, secrets.store_key)

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+_NEW_KEYS = "tokens that were issued are void and sealed secrets are lost"
+
+
 class ClusterSecrets(msgspec.Struct, kw_only=True, frozen=True):
     """Users of the NATS servers, the cluster's keys, the local user's token."""
 
@@ -36,20 +39,28 @@ class ClusterSecrets(msgspec.Struct, kw_only=True, frozen=True):
 def load_secrets(path: Path, *, tenant: str, encrypt: bool = False) -> ClusterSecrets:
     """Return the cluster's secrets, making them the first time; contexts stay valid that way.
 
-    A store that is encrypted stays so.
+    A store that is encrypted stays so. ``{}`` in the file asks for new ones.
     """
     try:
-        found = msgspec.json.decode(path.read_bytes(), type=ClusterSecrets)
+        found = _read(path.read_bytes())
     except FileNotFoundError:
         found = None
     except msgspec.DecodeError as error:
         raise RejectedError(
-            f"damaged: {error}", hint="remove the file; new secrets are made", where=str(path)
+            f"damaged: {error}",
+            hint=f"put it back from a backup; or write {{}} into it for new keys: {_NEW_KEYS}",
+            where=str(path),
         ) from error
     complete = _completed(found or _make(tenant), tenant=tenant, encrypt=encrypt)
     if complete != found:
         write_private(path, msgspec.json.encode(complete))
     return complete
+
+
+def _read(content: bytes) -> ClusterSecrets | None:
+    if content.strip() == b"{}":
+        return None
+    return msgspec.json.decode(content, type=ClusterSecrets)
 
 
 def replace_token(path: Path, token: str) -> None:
@@ -87,9 +98,30 @@ def _is_current(token: str) -> bool:
         return False
 
 
+def check_not_lost(path: Path, mark: Path) -> None:
+    """Refuse to make new secrets for a store that was begun with others, unless it is asked for."""
+    if path.is_file() or not _has_streams(mark.parent):
+        return
+    if mark.is_file():
+        raise RejectedError(
+            "the file is missing: it has the key that the store is encrypted with",
+            hint="put it back from a backup; without it the data cannot be read",
+            where=str(path),
+        )
+    raise RejectedError(
+        f"the file is missing: it has the keys of this data; with new ones {_NEW_KEYS}",
+        hint="put it back from a backup; or, for new keys in spite of that, write {} into it",
+        where=str(path),
+    )
+
+
+def _has_streams(store: Path) -> bool:
+    return any(store.glob("**/streams"))
+
+
 def check_begins_encrypted(mark: Path) -> None:
     """Refuse to encrypt a store that has begun without: its streams would count as made anew."""
-    if not mark.is_file() and any(mark.parent.glob("**/streams")):
+    if not mark.is_file() and _has_streams(mark.parent):
         raise RejectedError(
             "the store was begun without encryption; what is in it would stay readable",
             hint="begin a new data directory with --encrypt; flunq backup and restore move data",

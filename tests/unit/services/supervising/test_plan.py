@@ -81,9 +81,47 @@ def test_secrets_are_made_once_and_never_shown(tmp_path: Path) -> None:
 def test_damaged_secrets_are_refused_not_replaced(tmp_path: Path) -> None:
     path = tmp_path / "credentials.json"
     path.write_text("{")
-    with pytest.raises(RejectedError, match="damaged"):
+    with pytest.raises(RejectedError, match="damaged") as refused:
         load_secrets(path, tenant="default")
+    assert "sealed secrets are lost" in (refused.value.hint or "")
     assert path.read_text() == "{"
+
+
+def begun(data: Path) -> DataDirectory:
+    """Return a data directory whose store has streams."""
+    directory = DataDirectory(data)
+    directory.create()
+    (directory.nats / "jetstream" / "$G" / "streams").mkdir(parents=True)
+    return directory
+
+
+def test_lost_secrets_of_a_store_are_not_replaced_in_silence(tmp_path: Path) -> None:
+    directory = begun(tmp_path)
+    with pytest.raises(RejectedError, match="tokens that were issued are void") as refused:
+        make_plan(ClusterOptions(data=tmp_path), directory)
+    assert refused.value.details["where"] == str(directory.credentials)
+    assert not directory.credentials.exists()
+    directory.credentials.write_text("{}\n")
+    make_plan(ClusterOptions(data=tmp_path), directory).clean()
+    assert load_secrets(directory.credentials, tenant="default").token
+
+
+def test_an_encrypted_store_is_not_begun_with_new_secrets(tmp_path: Path) -> None:
+    directory = begun(tmp_path)
+    (directory.nats / "store-key.id").write_text("1234\n")
+    with pytest.raises(RejectedError, match="the key that the store is encrypted with") as refused:
+        make_plan(ClusterOptions(data=tmp_path), directory)
+    assert "{}" not in (refused.value.hint or "")
+
+
+def test_an_existing_nats_needs_no_secrets_of_an_earlier_store(tmp_path: Path) -> None:
+    directory = begun(tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        options = ClusterOptions(
+            data=tmp_path, nats_url=f"nats://127.0.0.1:{server.getsockname()[1]}"
+        )
+        make_plan(options, directory).clean()
+    assert directory.credentials.is_file()
 
 
 def test_who_an_existing_nats_knows_us_as_reaches_nodes_and_context(
