@@ -6,6 +6,7 @@ import shutil
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+from flunq.cli import diagnostics
 from flunq.cli.session import settings
 from flunq.client.sql import ask_cluster, gather
 from flunq.errors import UsageError
@@ -40,7 +41,14 @@ async def _rows(replies: AsyncIterator[Reply]) -> list[dict[str, Any]]:
             names = reply.names
         elif isinstance(reply, Chunk):
             rows += [dict(zip(names, row, strict=True)) for row in reply.rows]
+        elif isinstance(reply, Done):
+            _warn_of_gap(reply)
     return rows
+
+
+def _warn_of_gap(done: Done) -> None:
+    if done.gap is not None:
+        diagnostics.warn(str(done.gap), "see why: flunq lake status")
 
 
 def _is_elsewhere() -> bool:
@@ -58,6 +66,7 @@ async def write_parquet(client: Client, sql: str, path: Path, scratch: Path) -> 
         async for reply in replies:
             if isinstance(reply, Done):
                 count = reply.rows
+                _warn_of_gap(reply)
     shutil.move(made, path)
     return count
 

@@ -8,7 +8,7 @@ import msgspec
 
 from flunq.client.arrow import array_of, load_pyarrow
 from flunq.errors import RejectedError
-from flunq.store.query_job import Chunk, Done, Header
+from flunq.store.query_job import Chunk, Done, Gap, Header
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -27,6 +27,8 @@ class SqlResult(msgspec.Struct, frozen=True, kw_only=True):
     values: list[list[Any]]
     more: bool = False
     """There were more rows than were asked for."""
+    gap: Gap | None = None
+    """What the archive lacks and the journal has no more; the answer is not complete then."""
 
     def __len__(self) -> int:
         return len(self.values)
@@ -50,14 +52,20 @@ async def collect(replies: AsyncIterator[Reply]) -> SqlResult:
     """Return a whole answer; raises RejectedError when it has no columns."""
     header: Header | None = None
     values: list[list[Any]] = []
-    more = False
+    done = Done(rows=0)
     async for reply in replies:
         if isinstance(reply, Header):
             header = reply
         elif isinstance(reply, Chunk):
             values += reply.rows
         elif isinstance(reply, Done):
-            more = reply.more
+            done = reply
     if header is None:
         raise RejectedError("the query gives no columns")
-    return SqlResult(columns=header.names, kinds=header.kinds, values=values, more=more)
+    return SqlResult(
+        columns=header.names,
+        kinds=header.kinds,
+        values=values,
+        more=done.more,
+        gap=done.gap,
+    )

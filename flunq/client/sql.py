@@ -61,22 +61,27 @@ async def gather(client: Client, folder: Path, tail: Tail, sql: str) -> Sources:
     """
     info = await client.info()
     before = read_manifest(folder)
-    await read_tail(client.ask_owner, range(info.partitions), before, tail)
+    first = await read_tail(client.ask_owner, range(info.partitions), before, tail)
+    # Whatever was trimmed before ``first`` was asked for is in the files of this manifest.
     manifest = read_manifest(folder)
-    sources = sources_of(client.tenant, folder, manifest)
+    sources = sources_of(client.tenant, folder, manifest, first=first)
     path = tail.finish()
     return await _with_knowledge(
         client, msgspec.structs.replace(sources, tail=path, connected=True), sql
     )
 
 
-async def read_tail(
-    ask: AskOwner, partitions: range, manifest: Manifest | None, tail: Tail
-) -> None:
-    """Read what each partition has committed after a manifest and before now."""
+async def read_tail(ask: AskOwner, partitions: range, manifest: Manifest | None, tail: Tail) -> int:
+    """Read what each partition has committed after a manifest and before now.
+
+    Returns the first sequence that the journal still has, 0 if no owner said so.
+    """
     after = manifest.through if manifest else 0
     newest = await asyncio.gather(
-        *(ask(number, Commits(after=_END, upto=_END, sure=True)) for number in partitions)
+        *(
+            ask(number, Commits(after=_END, upto=_END, sure=True, extent=number == partitions[0]))
+            for number in partitions
+        )
     )
     gate = asyncio.Semaphore(_AT_ONCE)
 
@@ -91,6 +96,7 @@ async def read_tail(
 
     ends = zip(partitions, newest, strict=True)
     await asyncio.gather(*(read(number, page.cursor) for number, page in ends))
+    return max((page.first for page in newest), default=0)
 
 
 async def _with_knowledge(client: Client, sources: Sources, sql: str) -> Sources:

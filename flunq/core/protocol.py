@@ -176,6 +176,8 @@ class Commits(msgspec.Struct, frozen=True, kw_only=True, tag="commits"):
     upto: int
     sure: bool = False
     """Let the owner make sure first that nobody has replaced it."""
+    extent: bool = False
+    """Say also where the journal begins."""
 
 
 class Mark(msgspec.Struct, frozen=True, kw_only=True, tag="mark"):
@@ -230,6 +232,8 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     more: bool = False
     seqs: list[int] = []
     """Of raw commits: the journal sequence of each."""
+    first: int = 0
+    """The journal's first sequence, if that was asked for: what came before was trimmed."""
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):

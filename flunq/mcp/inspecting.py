@@ -102,7 +102,8 @@ class _Looking:
         answer = await self._client.sql(
             asked.query, asked.parameters, max_rows=self._settings.max_rows, timeout=_SQL_SECONDS
         )
-        return {"rows": answer.rows(), "more": answer.more}
+        found = {"rows": answer.rows(), "more": answer.more}
+        return found if answer.gap is None else {**found, "warning": str(answer.gap)}
 
     async def workflows(self, asked: ListWorkflows) -> Any:
         found = await self._client.workflows(asked.prefix)

@@ -50,6 +50,19 @@ class Gone(msgspec.Struct, frozen=True, kw_only=True):
     upto: int
 
 
+class Gap(msgspec.Struct, frozen=True, kw_only=True):
+    """What an answer lacks: neither the journal nor the archive has these sequences."""
+
+    first: int
+    last: int
+
+    def __str__(self) -> str:
+        return (
+            f"the answer is not complete: the journal begins at {self.last + 1} and the archive "
+            f"lacks what it had from {self.first} to {self.last}"
+        )
+
+
 class Sources(msgspec.Struct, frozen=True, kw_only=True):
     """Where the rows of a query are: files of the lake, and what came after them."""
 
@@ -61,6 +74,7 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
     tail: str | None = None
     """Path of the rows that were read from the journal, as newline-delimited JSON."""
     gone: list[Gone] = []
+    gap: Gap | None = None
     connected: bool = False
     definitions: list[KnownDefinition] = []
     schedules: list[KnownSchedule] = []
@@ -120,6 +134,8 @@ class Done(msgspec.Struct, frozen=True, kw_only=True, tag="done"):
     more: bool = False
     """There were more rows than were asked for."""
     seconds: float = 0.0
+    gap: Gap | None = None
+    """What is missing, where the rows are not all that there should be."""
 
 
 class Refused(msgspec.Struct, frozen=True, kw_only=True, tag="refused"):

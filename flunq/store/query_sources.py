@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from flunq.store.lake import read_manifest
-from flunq.store.query_job import Gone, Sources
+from flunq.store.query_job import Gap, Gone, Sources
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,13 +31,19 @@ def archive(folder: Path, tenant: str) -> Archive | None:
     return Archive(sources=sources_of(tenant, folder, manifest), created_at=manifest.created_at)
 
 
-def sources_of(tenant: str, folder: Path, manifest: Manifest | None) -> Sources:
-    """Return the files of a manifest as a query's sources."""
+def sources_of(tenant: str, folder: Path, manifest: Manifest | None, *, first: int = 0) -> Sources:
+    """Return the files of a manifest as a query's sources; the journal begins at ``first``."""
     if manifest is None:
-        return Sources(tenant=tenant)
+        return Sources(tenant=tenant, gap=_gap(0, first))
     return Sources(
         tenant=tenant,
         files=[str(folder / each.path) for each in manifest.files],
         through=manifest.through,
+        gap=_gap(manifest.through, first),
         gone=[Gone(execution=each.execution, upto=each.upto) for each in manifest.scrubbed],
     )
+
+
+def _gap(through: int, first: int) -> Gap | None:
+    """Return what is neither in the files nor in the journal any more."""
+    return Gap(first=through + 1, last=first - 1) if first > through + 1 else None

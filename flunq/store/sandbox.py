@@ -89,7 +89,8 @@ def _answer(connection: duckdb.DuckDBPyConnection, job: Job) -> None:
     except duckdb.Error as error:
         _say(refusal(error))
     else:
-        _say(Done(rows=rows, more=more, seconds=perf_counter() - began))
+        seconds = perf_counter() - began
+        _say(Done(rows=rows, more=more, seconds=seconds, gap=job.sources.gap))
 
 
 def _run(connection: duckdb.DuckDBPyConnection, checked: Checked, job: Job) -> tuple[int, bool]:

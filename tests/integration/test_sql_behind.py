@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 from contextlib import asynccontextmanager
 from functools import partial
 from itertools import count
@@ -160,6 +161,23 @@ async def test_trimming_takes_nothing_from_queries(tmp_path: Path) -> None:
             trimmed.add(await stream.journal.first_seq())
             await check_query(client, folder, writer)
         assert max(trimmed) > 1
+
+
+async def test_a_lost_archive_of_a_trimmed_journal_is_told(tmp_path: Path) -> None:
+    async with (
+        cluster_of(tmp_path, pace=PACE, **TRIMMING) as (cluster, client, folder),
+        NatsEventStream(cluster.settings("engine")) as stream,
+    ):
+        async with writing(client) as writer:
+            while await stream.journal.first_seq() < 10:
+                assert (await client.sql(EACH)).gap is None
+            await eventually(lambda: len(writer.ended) > 10)
+        async with cluster.stopped("control"):
+            shutil.rmtree(folder)
+        asked = await client.sql("select min(journal_seq) from events")
+        assert asked.gap is not None
+        assert asked.gap.first == 1
+        assert 9 <= asked.gap.last < asked.values[0][0]
 
 
 async def test_an_archive_that_is_far_behind_hides_nothing(tmp_path: Path) -> None:

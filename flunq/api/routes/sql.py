@@ -16,7 +16,7 @@ from flunq.api.problems import NotAcceptableError
 from flunq.client.arrow import END, batch_of, load_pyarrow, schema_of
 from flunq.client.sql import ask_cluster
 from flunq.errors import RejectedError, UsageError
-from flunq.store.query_job import Chunk, Done, Header, Limits, Question, Refused
+from flunq.store.query_job import Chunk, Done, Gap, Header, Limits, Question, Refused
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -58,6 +58,8 @@ class SqlAnswer(msgspec.Struct, frozen=True, kw_only=True):
     rows: list[list[Any]]
     row_count: int
     more: bool
+    gap: Gap | None = None
+    """What the archive lacks and the journal has no more; the answer is not complete then."""
 
 
 async def query(call: Call) -> Answer:
@@ -117,7 +119,9 @@ async def _as_json(header: Header, parts: AsyncIterator[Part]) -> AsyncGenerator
     between = b""
     async for rows in _rows(parts):
         if isinstance(rows, Done):
-            end = {"row_count": rows.rows, "more": rows.more}
+            end: dict[str, Any] = {"row_count": rows.rows, "more": rows.more}
+            if rows.gap is not None:
+                end["gap"] = rows.gap
             yield b"]," + _encode(end)[1:]
         elif rows:
             yield between + b",".join(map(_encode, rows))

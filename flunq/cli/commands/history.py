@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flunq.cli import output
+from flunq.cli import diagnostics, output
 from flunq.cli.engine import as_rows, connected, find_execution
 from flunq.cli.exported import (
     ExportOption,
@@ -52,7 +52,24 @@ def command(
 async def _show(execution: str) -> None:
     async with connected() as client:
         events = await _events(client, execution)
+    missing = _missing(events)
+    if not events:
+        raise NotFoundError(
+            f"the events of {execution} are neither in the journal nor in the archive",
+            hint="see why: flunq lake status",
+        )
     _print(events)
+    if missing:
+        diagnostics.warn(
+            f"{missing} events of {execution} before number {events[-1].seq} are neither in the "
+            "journal nor in the archive",
+            "see why: flunq lake status",
+        )
+
+
+def _missing(events: Sequence[LazyEvent]) -> int:
+    """Return how many events before the last one are not there."""
+    return events[-1].seq - len({event.seq for event in events}) if events else 0
 
 
 def _print(events: Sequence[LazyEvent]) -> None:

@@ -47,7 +47,8 @@ async def status() -> None:
     $ flunq lake status -o json | jq .behind
 
     BEHIND counts commits of the journal that no file holds yet. Queries read them from the
-    journal, so nothing is missing from an answer.
+    journal, so nothing is missing from an answer. Where the journal has them no more, the archive
+    is blocked, and answers come with a warning.
     """
     async with connected() as client:
         _show(await client.archive.status())

@@ -98,6 +98,8 @@ class Asking:
                 done = await self._remotely(stack, sql)
             else:
                 done = await self._here(stack, sql)
+        if done.gap is not None:
+            diagnostics.warn(str(done.gap), "see why: flunq lake status")
         if done.more:
             diagnostics.say(f"{done.rows:,} rows shown; there are more: -n 0 for all")
         return done

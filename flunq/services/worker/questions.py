@@ -263,14 +263,15 @@ class Questions:
         after = min(question.after, position)
         journal = self._owner.context.stream.journal
         upto = min(question.upto, position)
+        first = await journal.first_seq() if question.extent else 0
         async for record in journal.read(self._owner.partition, after=after, upto=upto):
             size += len(record.data)
             if items and size > MAX_MESSAGE:
-                return Page(items=items, cursor=after, more=True, seqs=seqs)
+                return Page(items=items, cursor=after, more=True, seqs=seqs, first=first)
             items.append(msgspec.Raw(record.data))
             seqs.append(record.seq)
             after = record.seq
-        return Page(items=items, cursor=after, seqs=seqs)
+        return Page(items=items, cursor=after, seqs=seqs, first=first)
 
 
 def not_found(execution: str) -> NotFoundError:
