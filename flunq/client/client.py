@@ -345,6 +345,8 @@ class Client:
                     yield event
             if ended:
                 return  # an end before that one was taken back
+            if cursor and not seq and (await self.get(execution)).ended_at:
+                return  # its events are lost, the end among them
             feed.anchor(partition, cursor)
             async for event in feed:
                 if event.subject == execution and event.seq > seq:

@@ -178,6 +178,9 @@ async def test_a_lost_archive_of_a_trimmed_journal_is_told(tmp_path: Path) -> No
         assert asked.gap is not None
         assert asked.gap.first == 1
         assert 9 <= asked.gap.last < asked.values[0][0]
+        lost = min(writer.ended, key=lambda name: int(name.split("-")[1]))
+        async with asyncio.timeout(20):
+            assert [event async for event in client.follow(lost)] == []
 
 
 async def test_an_archive_that_is_far_behind_hides_nothing(tmp_path: Path) -> None:

@@ -54,10 +54,7 @@ async def _show(execution: str) -> None:
         events = await _events(client, execution)
     missing = _missing(events)
     if not events:
-        raise NotFoundError(
-            f"the events of {execution} are neither in the journal nor in the archive",
-            hint="see why: flunq lake status",
-        )
+        raise _lost(execution)
     _print(events)
     if missing:
         diagnostics.warn(
@@ -65,6 +62,13 @@ async def _show(execution: str) -> None:
             "journal nor in the archive",
             "see why: flunq lake status",
         )
+
+
+def _lost(execution: str) -> NotFoundError:
+    return NotFoundError(
+        f"the events of {execution} are neither in the journal nor in the archive",
+        hint="see why: flunq lake status",
+    )
 
 
 def _missing(events: Sequence[LazyEvent]) -> int:
@@ -113,3 +117,5 @@ async def _follow(execution: str) -> None:
         async for event in client.follow(known.id):
             shown = {event.id: event}
             lines.write(event_json(event))
+        if not shown:
+            raise _lost(known.id)
