@@ -5,19 +5,38 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import msgspec
+import pytest
 
+from flunq.errors import RejectedError
 from flunq_tui.dialogs.confirm import Confirm
 from flunq_tui.dialogs.editing import Editing
 from flunq_tui.dialogs.form import Form
-from tests.support.desk import Desk, approval, desk, letter
-from tests.support.monitor import assert_grid, monitor, press, screen_text
+from flunq_tui.recorded import Recording
+from flunq_tui.views import inbox_reading
+from tests.support.desk import APPROVAL, Desk, approval, desk, letter
+from tests.support.monitor import (
+    NOW,
+    assert_grid,
+    definition,
+    monitor,
+    press,
+    screen_text,
+)
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from textual.pilot import Pilot
 
-    from flunq.core.protocol import Details
+    from flunq.core.letters import Letter
+    from flunq.core.protocol import DefinitionText, Details
     from flunq_tui.app import Monitor
+
+NAP = """\
+document: {dsl: 1.0.3, namespace: shop, name: nap, version: 1.0.0}
+do: [{nap: {wait: {hours: 2}}}]
+"""
 
 
 async def go_to(app: Monitor, pilot: Pilot[None], name: str) -> None:
@@ -121,6 +140,93 @@ async def test_what_goes_on_by_itself_is_not_in_the_inbox() -> None:
     async with monitor(Desk([msgspec.structs.replace(calm, details=details)])) as (app, pilot):
         await press(pilot, "6")
         assert "nothing waits for anybody" in screen_text(app)
+
+
+class Asked(Desk):
+    """Notes whose details were asked for."""
+
+    def __init__(self, recordings: Iterable[Recording]) -> None:
+        super().__init__(recordings)
+        self.details_of: list[str] = []
+
+    async def details(self, execution: str) -> Details:
+        self.details_of.append(execution)
+        return await super().details(execution)
+
+
+def sleeping(count: int, document: DefinitionText | None = None) -> list[Recording]:
+    """Return executions that wait for a timer only, younger than any question."""
+    calm = approval("calm")
+    details = msgspec.structs.replace(
+        calm.details,
+        workflow="nap" if document is None else calm.details.workflow,
+        waiting=[{"for": "timer", "task": "/do/0/nap", "timer": "2w", "due": 1}],
+    )
+    return [
+        Recording(
+            details=msgspec.structs.replace(
+                details, id=f"nap-{number}", started_at=details.started_at + 1_000 + number
+            ),
+            definition=document or definition(NAP),
+        )
+        for number in range(count)
+    ]
+
+
+@pytest.mark.parametrize("asleep", [250, inbox_reading.MOST_ASLEEP + 300])
+async def test_questions_are_found_behind_many_that_only_sleep(asleep: int) -> None:
+    questions = [approval(f"asking-{number}") for number in range(12)]
+    source = Asked([*questions, *sleeping(asleep)])
+    async with monitor(source) as (app, pilot):
+        await press(pilot, "6")
+        shown = screen_text(app)
+        assert "question 12" in shown and "asking-11" in shown
+        assert "12+" not in shown and "looking" not in shown
+    assert not any(each.startswith("nap") for each in source.details_of)
+
+
+async def test_questions_are_shown_to_who_may_not_see_dead_letters() -> None:
+    class Closed(Desk):
+        async def letters(self) -> Sequence[Letter]:
+            raise RejectedError("not for you")
+
+    async with monitor(Closed([approval("asking")])) as (app, pilot):
+        await press(pilot, "6")
+        shown = screen_text(app)
+        assert "question 1" in shown and "loading" not in shown
+        assert any("not for you" in note.message for note in app._notifications)
+
+
+async def test_a_question_of_a_document_that_was_replaced_is_found() -> None:
+    asking = approval("asking")
+    text = APPROVAL.replace("listen", "wait")
+    found = definition(text)
+    later = msgspec.structs.replace(found.definition, created_at=NOW)
+    replaced = msgspec.structs.replace(found, definition=later)
+    async with monitor(Desk([msgspec.structs.replace(asking, definition=replaced)])) as (
+        app,
+        pilot,
+    ):
+        await press(pilot, "6")
+        assert "question 1" in screen_text(app)
+
+
+async def test_what_is_too_much_for_one_look_is_found_by_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(inbox_reading, "MOST_ASKED", 300)
+    asking = approval("asking")
+    source = Asked([asking, *sleeping(450, asking.definition)])
+    async with monitor(source) as (app, pilot):
+        await press(pilot, "6")
+        shown = screen_text(app)
+        assert "0+  still looking" in shown and "nothing waits" not in shown
+        assert len(source.details_of) == 400
+        for _ in range(3):
+            app.view.tick()
+        await press(pilot)
+        assert "1  question 1" in screen_text(app) and "looking" not in screen_text(app)
+    assert len(source.details_of) == 451
 
 
 async def test_what_went_on_since_it_was_listed_is_not_in_the_inbox() -> None:

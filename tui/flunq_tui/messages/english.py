@@ -349,6 +349,7 @@ TEXTS: dict[str, str] = {
     "filters.none": "nothing of this kind was kept; :save NAME keeps a filter or a query",
     "inbox.all": "everything",
     "inbox.waiting": "question",
+    "inbox.looking": "still looking for questions ...",
     "inbox.dead": "dead letter",
     "inbox.quarantined": "quarantined",
     "inbox.faulted": "faulted",

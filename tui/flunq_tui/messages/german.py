@@ -349,6 +349,7 @@ TEXTS: dict[str, str] = {
     "filters.none": "nichts dergleichen behalten; :save NAME behält Filter oder Abfrage",
     "inbox.all": "alles",
     "inbox.waiting": "Frage",
+    "inbox.looking": "sucht noch nach Fragen ...",
     "inbox.dead": "unzustellbar",
     "inbox.quarantined": "isoliert",
     "inbox.faulted": "fehlerhaft",

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from flunq.core.letters import Letter
-    from flunq.core.protocol import Details
+    from flunq.core.protocol import DefinitionText, Details
 
 ORDER = ("waiting", "dead", "quarantined", "faulted", "suspended")
 """What is in the inbox, and what comes first: somebody waits for an answer."""
@@ -79,6 +79,13 @@ def of_execution(details: Details, document: Mapping[str, Any] | None) -> Matter
         moment=details.ended_at or details.started_at,
         detail=_detail(details, document),
     )
+
+
+def may_listen(definition: DefinitionText | None) -> bool:
+    """Tell whether executions of a definition can wait for an event, as far as it says."""
+    if definition is None or definition.resources:
+        return True  # functions that were registered with it may listen, too
+    return b'"listen":' in msgspec.json.encode(definition.document)
 
 
 def sort_key(matter: Matter) -> tuple[int, int, str]:

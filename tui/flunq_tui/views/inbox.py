@@ -3,35 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from flunq.errors import NotFoundError
 from flunq_tui import theme
 from flunq_tui.actions import Item
 from flunq_tui.model.filters import parse_filter
 from flunq_tui.model.formats import age
-from flunq_tui.model.inbox import FACTS, ORDER, Matter, of_execution, of_letter, sort_key
-from flunq_tui.source import Query
+from flunq_tui.model.inbox import FACTS, ORDER, Matter, of_letter, sort_key
 from flunq_tui.views.base import Parts, View
 from flunq_tui.views.bounded import BoundedRows
+from flunq_tui.views.inbox_reading import InboxReading
 from flunq_tui.widgets.virtual_table import Column, VirtualTable
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Hashable, Iterable
 
     from textual.app import ComposeResult
 
-    from flunq.core.protocol import DefinitionText, Details, Summary
     from flunq_tui.source import Events
     from flunq_tui.widgets.lines import Lines
 
-MOST = 200
-"""Executions of one status that are looked at."""
-_STATUSES = tuple(each for each in ORDER if each != "dead")
-_AT_ONCE = 16
 _EVERY = 3
-"""Seconds between two looks while events come."""
+"""Seconds between two looks while events come, if they are short."""
+_REST = 5
+"""So many times as long as it took to look the cluster is left alone."""
 
 
 class InboxView(View):
@@ -44,12 +41,13 @@ class InboxView(View):
         self.paused = False
         self._rows = BoundedRows()
         self._matters: dict[str, Matter] = {}
-        self._details: dict[str, Details] = {}
-        self._documents: dict[str, DefinitionText | None] = {}
-        self._more: set[str] = set()
+        self._found: InboxReading | None = None
         self._changed: set[str] = set()
-        """Executions whose details are old."""
+        """Executions of which what is known is old."""
         self._dirty = False
+        self._pause = _EVERY
+        self._readings = 0
+        """Those under way; one that was begun anew may still be ending."""
         self._ticks = 0
         self._loaded = False
 
@@ -76,87 +74,75 @@ class InboxView(View):
 
     # -- reading -----------------------------------------------------------------------------------
 
+    @property
+    def _reading(self) -> InboxReading:
+        if self._found is None:
+            self._found = InboxReading(self.source)
+        return self._found
+
     async def enter(self) -> None:
         """Read everything that waits for somebody."""
-        self._changed.update(self._details)
+        self._changed.update(self._reading.known)
         self.monitor.attempt(self._read(), group="inbox")
 
     def hear(self, events: Events) -> None:
         """Note whose matters are old now."""
         self._dirty = True
-        self._changed.update(each.subject for each in events if each.subject in self._details)
+        known = self._reading.known
+        self._changed.update(
+            each.subject for each in events if self._readings or each.subject in known
+        )
 
     def tick(self) -> None:
         """Look again if something happened; ages go on."""
         self._ticks += 1
         if self.paused:
             return
-        if self._dirty and self._ticks % _EVERY == 0:
+        if self._dirty and self._ticks % self._pause == 0 and not self._readings:
             self.monitor.attempt(self._read(), group="inbox")
         self._show()
 
     async def _read(self) -> None:
         self._dirty = False
-        for name in self._changed:
-            self._details.pop(name, None)
+        self._reading.forget(self._changed)
         self._changed.clear()
-        asked = asyncio.create_task(self._letters())
-        found: list[Summary] = []
-        for status in _STATUSES:
-            page = await self.source.executions(Query(statuses=(status,), limit=MOST))
-            (self._more.add if len(page) == MOST else self._more.discard)(status)
-            found += page
-        await self._look_at(found)
-        self._details = {each.id: self._details[each.id] for each in found}
-        matters = [self._matter(each.id) for each in found]
-        self._take([each for each in matters if each is not None], letters=None)
-        self._take([], letters=await asked)
-
-    async def _letters(self) -> list[Matter]:
-        return [of_letter(each) for each in await self.source.letters()]
-
-    def _take(self, matters: list[Matter], *, letters: list[Matter] | None) -> None:
-        """Put the list together; of executions or letters that are not given the old ones stay."""
-        known = [each for each in self._matters.values() if each.kind == "letter"]
-        if letters is not None:
-            known = letters
-            matters = [each for each in self._matters.values() if each.kind != "letter"]
-        found = sorted((*known, *matters), key=sort_key)
-        self._matters = {each.key: each for each in found}
-        self._loaded = self._loaded or letters is not None or bool(found)
-        self._show()
-
-    async def _look_at(self, found: list[Summary]) -> None:
-        """Ask for the details of what is new, some at a time."""
-        unknown = [each.id for each in found if each.id not in self._details]
-        for start in range(0, len(unknown), _AT_ONCE):
-            names = unknown[start : start + _AT_ONCE]
-            details = await asyncio.gather(*map(self._one, names))
-            self._details.update((each.id, each) for each in details if each is not None)
-        found[:] = [each for each in found if each.id in self._details]
-        for each in found:
-            if each.status == "waiting":
-                await self._document(self._details[each.id])
-
-    async def _one(self, execution: str) -> Details | None:
+        self._readings += 1
+        begun = time.monotonic()
         try:
-            return await self.source.details(execution)
-        except NotFoundError:
-            return None  # it was deleted in the meantime
+            failures = await asyncio.gather(
+                self._read_executions(), self._read_letters(), return_exceptions=True
+            )
+        finally:
+            self._readings -= 1
+            self._pause = max(_EVERY, round((time.monotonic() - begun) * _REST))
+        if failures[0] is None:
+            self._loaded = True
+            self._dirty = self._dirty or self._reading.is_partial
+        self._show()
+        for failure in failures:
+            if failure is not None:
+                raise failure
 
-    async def _document(self, details: Details) -> None:
-        name = f"{details.namespace}/{details.workflow}:{details.version}"
-        if name not in self._documents:
-            try:
-                self._documents[name] = await self.source.definition(name)
-            except NotFoundError:
-                self._documents[name] = None
+    async def _read_letters(self) -> None:
+        letters = [of_letter(each) for each in await self.source.letters()]
+        others = [each for each in self._matters.values() if each.kind != "letter"]
+        self._take([*others, *letters])
 
-    def _matter(self, execution: str) -> Matter | None:
-        details = self._details[execution]
-        name = f"{details.namespace}/{details.workflow}:{details.version}"
-        known = self._documents.get(name)
-        return of_execution(details, known.document if known is not None else None)
+    async def _read_executions(self) -> None:
+        """Show what is found at once, and what was there before until it is known to be gone."""
+        found: dict[str, Matter] = {}
+        async for matters in self._reading.read():
+            found.update((each.key, each) for each in matters)
+            if matters:
+                self._take({**self._matters, **found}.values())
+        self._take([*self._letters(), *found.values()])
+
+    def _letters(self) -> list[Matter]:
+        return [each for each in self._matters.values() if each.kind == "letter"]
+
+    def _take(self, matters: Iterable[Matter]) -> None:
+        self._matters = {each.key: each for each in sorted(matters, key=sort_key)}
+        self._show()
 
     # -- showing -----------------------------------------------------------------------------------
 
@@ -185,8 +171,10 @@ class InboxView(View):
     def title(self) -> Parts:
         """Return how many there are of each kind."""
         counts = Counter(each.status for each in self._matters.values())
-        more = "+" if self._more else ""
+        more = "+" if self._reading.more else ""
         parts: Parts = [(self.say("view.inbox"), "bold"), (f"  {len(self._matters)}{more}", "")]
+        if self._reading.is_partial:
+            parts.append((f"  {self.say('inbox.looking')}", "dim"))
         if self.filter_text:
             parts.append((f"  /{self.filter_text}", "$accent"))
         if self.the_table.marks:
@@ -196,9 +184,9 @@ class InboxView(View):
             parts.append((f"  {self.say('list.paused')}", "$warning"))
         if not self._loaded:
             parts.append((f"  {self.say('list.loading')}", "dim"))
-        elif not self._matters:
+        elif not self._matters and not self._reading.is_partial:
             parts.append((f"  {self.say('empty.inbox')}", "dim"))
-        elif not self._rows.row_count():
+        elif self._matters and not self._rows.row_count():
             parts.append((f"  {self.say('empty.filtered')}", "dim"))
         for status in ORDER:
             if counts[status]:
