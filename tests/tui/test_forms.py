@@ -6,16 +6,22 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
+from textual.widgets import Input, Select, TextArea
 
+from flunq.errors import UnavailableError
 from flunq_tui.dialogs.editing import Editing
 from flunq_tui.dialogs.form import Form
 from flunq_tui.model.form import fields_of
-from tests.support.desk import Desk, desk
-from tests.support.monitor import monitor, press, screen_text
+from tests.support.desk import Desk, approval, desk
+from tests.support.monitor import monitor, order, press, recording, screen_text
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from textual.pilot import Pilot
+
+    from flunq_tui.recorded import Recording
 
 MANY: dict[str, Any] = {
     "required": ["name-0"],
@@ -119,3 +125,101 @@ async def test_json_that_is_wrong_is_there_when_it_is_edited_again() -> None:
         await eventually(lambda: isinstance(app.screen, Editing))
         assert '{"id": 3}' not in screen_text(app)
     assert not source.done
+
+
+class Refusing(Desk):
+    """Takes nothing until it is told to."""
+
+    takes = False
+
+    async def start(self, workflow: str, value: Any, execution: str | None) -> str:
+        self._check()
+        return await super().start(workflow, value, execution)
+
+    async def emit(self, events: Iterable[dict[str, Any]]) -> None:
+        self._check()
+        await super().emit(events)
+
+    def _check(self) -> None:
+        if not self.takes:
+            raise UnavailableError("nobody answers")
+
+
+async def opened(pilot: Pilot[None], key: str) -> Form:
+    """Return the form that a key opens."""
+    await press(pilot, key)
+    await eventually(lambda: isinstance(pilot.app.screen, Form))
+    await press(pilot)
+    assert isinstance(pilot.app.screen, Form)
+    return pilot.app.screen
+
+
+async def refused(pilot: Pilot[None]) -> None:
+    """Send a form, which the cluster does not take."""
+    await press(pilot, "ctrl+s")
+    await eventually(lambda: not isinstance(pilot.app.screen, Form))
+    await eventually(lambda: any("nobody answers" in n.message for n in notes(pilot)))
+
+
+def notes(pilot: Pilot[None]) -> list[Any]:
+    """Return the messages that are shown."""
+    return list(pilot.app._notifications)
+
+
+async def test_a_start_that_was_refused_is_there_when_it_is_begun_again() -> None:
+    source = Refusing([order_1()])
+    async with monitor(source) as (_, pilot):
+        form = await opened(pilot, "n")
+        form.query_one("#field-0", Input).value = "o-9"
+        form.query_one("#execution", Input).value = "mine"
+        await refused(pilot)
+        form = await opened(pilot, "n")
+        assert form.query_one("#field-0", Input).value == "o-9"
+        assert form.query_one("#execution", Input).value == "mine"
+        source.takes = True
+        await press(pilot, "ctrl+s")
+        await eventually(lambda: bool(source.done))
+        await press(pilot, "left_square_bracket")
+        form = await opened(pilot, "n")
+        assert form.query_one("#field-0", Input).value == "o-1"
+    assert source.done == [("start", "shop/order", {"id": "o-9"}, "mine")]
+
+
+async def test_what_no_field_can_say_of_a_refused_start_is_not_lost() -> None:
+    source = Refusing([order_1()])
+    async with monitor(source) as (app, pilot):
+        await opened(pilot, "n")
+        await press(pilot, "f2")
+        await eventually(lambda: isinstance(app.screen, Editing))
+        app.screen.query_one("#text", TextArea).text = '{"id": "o-9", "gift": true}'
+        await refused(pilot)
+        await opened(pilot, "n")
+        assert '"gift": true' in screen_text(app)
+        await press(pilot, "escape")
+        await opened(pilot, "n")
+        assert '"gift"' not in screen_text(app)
+
+
+async def test_an_answer_and_an_event_that_were_refused_are_there_again() -> None:
+    source = Refusing([approval()])
+    async with monitor(source) as (_, pilot):
+        form = await opened(pilot, "A")
+        form.query_one("#field-1", Select).value = "true"
+        form.query_one("#field-2", Input).value = "fine"
+        await refused(pilot)
+        form = await opened(pilot, "E")
+        form.query_one("#field-2", Input).value = "a subject"
+        await refused(pilot)
+        form = await opened(pilot, "A")
+        assert form.query_one("#field-1", Select).value == "true"
+        assert form.query_one("#field-2", Input).value == "fine"
+        await press(pilot, "escape")
+        form = await opened(pilot, "E")
+        assert form.query_one("#field-2", Input).value == "a subject"
+
+
+def order_1() -> Recording:
+    """Return an order that was started with nothing but an id."""
+    made = recording(order().run(), "order-1")
+    details = msgspec.structs.replace(made.details, input={"id": "o-1"})
+    return msgspec.structs.replace(made, details=details)

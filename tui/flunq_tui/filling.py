@@ -31,6 +31,8 @@ class Filling:
     def __init__(self, monitor: Monitor) -> None:
         self._monitor = monitor
         self._say = monitor.say
+        self._drafts: dict[str, dict[str, Any]] = {}
+        """What was filled in and not taken, by what it is for: the next form begins with it."""
 
     async def start(self, items: Sequence[Item]) -> None:
         """Fill in a form made from the schema of the workflow's input, and start.
@@ -40,8 +42,13 @@ class Filling:
         """
         workflow = items[0].name
         schema = input_schema(await self._monitor.source.definition(workflow))
-        fields, texts = fields_of(schema), {}
-        if items[0].kind == "execution":
+        fields = fields_of(schema)
+        texts: dict[str, str] = {}
+        draft = f"start {workflow} {items[0].id}"
+        refused = self._drafts.pop(draft, None)
+        if refused is not None:
+            fields, texts = _filled(fields, refused["value"])
+        elif items[0].kind == "execution":
             earlier = (await self._monitor.source.details(items[0].id)).input
             fields = fields if says(fields, earlier) else [Field(kind="json")]
             texts = texts_of(fields, earlier)
@@ -50,6 +57,7 @@ class Filling:
             fields,
             send=self._say("do.start"),
             with_id=self._say("form.id"),
+            execution=refused["id"] if refused is not None else "",
             texts=texts,
             schema=schema,
             edit=self._edit,
@@ -58,7 +66,9 @@ class Filling:
         given = await self._monitor.push_screen_wait(form)
         if given is None:
             return
+        self._drafts[draft] = given
         execution = await self._monitor.source.start(workflow, given["value"], given["id"] or None)
+        self._drafts.pop(draft, None)
         self._monitor.tell(self._say("act.started", id=execution))
         self._monitor.open_execution(execution)
 
@@ -76,10 +86,18 @@ class Filling:
             *(_attribute(name, text) for name, text in given.items()),
             Field(path=("data",), kind="json", default=data),
         ]
-        form = Form(self._say("form.emit"), fields, send=self._say("do.emit"), edit=self._edit)
+        draft = f"emit {items[0].id if items else ''}"
+        refused = self._drafts.pop(draft, None)
+        texts: dict[str, str] = {}
+        if refused is not None:
+            fields, texts = _filled(fields, refused["value"])
+        heading = self._say("form.emit")
+        form = Form(heading, fields, send=self._say("do.emit"), texts=texts, edit=self._edit)
         filled = await self._monitor.push_screen_wait(form)
         if filled is not None:
+            self._drafts[draft] = filled
             await self._publish(filled["value"])
+            self._drafts.pop(draft, None)
 
     async def answer(self, items: Sequence[Item]) -> None:
         """Give an execution the event that it waits for; a schema of its data makes a form."""
@@ -91,6 +109,10 @@ class Filling:
             return
         fields = fields_of(wanted.schema)
         texts = texts_of(fields, wanted.data)
+        draft = f"answer {items[0].id} {wanted.type}"
+        refused = self._drafts.pop(draft, None)
+        if refused is not None:
+            fields, texts = _filled(fields, refused["value"])
         form = Form(
             self._say("form.answer", type=wanted.type, id=items[0].id),
             fields,
@@ -101,8 +123,10 @@ class Filling:
         )
         given = await self._monitor.push_screen_wait(form)
         if given is not None:
+            self._drafts[draft] = given
             event = {"type": wanted.type, **wanted.attributes, "data": given["value"]}
             await self._publish(event)
+            self._drafts.pop(draft, None)
 
     async def _chosen(self, known: Sequence[Awaited]) -> Awaited | None:
         if len(known) == 1:
@@ -139,6 +163,13 @@ class Filling:
 def listening(details: Details) -> list[str]:
     """Return the tasks of an execution that wait for an event."""
     return [str(each["task"]) for each in details.waiting if each.get("for") == "event"]
+
+
+def _filled(fields: list[Field], value: Any) -> tuple[list[Field], dict[str, str]]:
+    """Return the fields and their texts that say all of a value; what it lacks stays empty."""
+    if not says(fields, value):
+        fields = [Field(kind="json")]
+    return fields, {**dict.fromkeys((each.name for each in fields), ""), **texts_of(fields, value)}
 
 
 def _attribute(name: str, text: str) -> Field:

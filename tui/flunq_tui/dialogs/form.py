@@ -46,6 +46,7 @@ class Form(Dialog[dict[str, Any]]):
         *,
         send: str,
         with_id: str = "",
+        execution: str = "",
         texts: dict[str, str] | None = None,
         schema: Any = None,
         edit: Callable[[str, str], Awaitable[str | None]] | None = None,
@@ -55,6 +56,7 @@ class Form(Dialog[dict[str, Any]]):
         self._fields = fields
         self._send = send
         self._with_id = with_id
+        self._execution = execution
         self._texts = texts or {}
         self._schema = schema
         self._edit = edit
@@ -76,7 +78,7 @@ class Form(Dialog[dict[str, Any]]):
                     yield self._widget(each, f"field-{number}")
                 if self._with_id:
                     yield Label(Content(self._with_id))
-                    yield Input(id="execution", compact=True)
+                    yield Input(self._execution, id="execution", compact=True)
             yield OneLine(id="wrong")
             with Horizontal():
                 yield Button(f"{self._send} (ctrl+s)", id="send", variant="primary", compact=True)
