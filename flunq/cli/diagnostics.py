@@ -165,5 +165,5 @@ def _write(*lines: str) -> None:
 def _leave_pipe() -> None:
     """Nobody reads any more: let the interpreter's last flush go nowhere."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
+    os.dup2(nowhere, output.stream().fileno())
     os.close(nowhere)

@@ -6,8 +6,9 @@ are those of the API. In every format the data is harmless to a terminal.
 
 from __future__ import annotations
 
+import os
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from flunq.cli import tables, text
 from flunq.cli.session import OutputFormat, current
@@ -60,7 +61,7 @@ def emit_text(content: str) -> None:
 
 def emit_raw(content: str) -> None:
     """Print data byte for byte and without a final newline, as ``-o table`` of a string needs."""
-    sys.stdout.write(content)
+    stream().write(content)
     flush()
 
 
@@ -112,15 +113,41 @@ def begin() -> None:
     _use_utf8()
 
 
+def reserve_stdout() -> None:
+    """Let all that others print in this process, and programs that they run, go to stderr.
+
+    It stays so to the end: a thread of theirs may outlive the command.
+    """
+    shared = sys.stdout
+    shared.flush()
+    try:
+        number, elsewhere = shared.fileno(), sys.stderr.fileno()
+    except (AttributeError, OSError):  # stderr is closed, or they are no files of the system
+        _state.stream = shared
+    else:
+        own = os.dup(number)
+        _state.stream = os.fdopen(own, "w", encoding=shared.encoding, errors=shared.errors)
+        os.dup2(elsewhere, number)
+    sys.stdout = sys.stderr
+
+
+def stream() -> TextIO:
+    """Return where data goes."""
+    return _state.stream or sys.stdout
+
+
 def flush() -> None:
     """Hand everything to the reader."""
-    sys.stdout.flush()
+    stream().flush()
 
 
 class _State:
-    """Whether stdout already carries a document, which a JSON reader wants to be the only one."""
+    """What this module remembers of an invocation."""
 
     document_written = False
+    """Whether stdout already carries a document, which a JSON reader wants to be the only one."""
+    stream: TextIO | None = None
+    """Where data goes if no longer to ``sys.stdout``."""
 
 
 _state = _State()
@@ -128,18 +155,18 @@ _state = _State()
 
 def _use_utf8() -> None:
     """Data on a pipe is UTF-8 whatever the locale; a terminal gets what it can show."""
-    stream: Any = sys.stdout
-    if not hasattr(stream, "reconfigure"):
+    stdout: Any = sys.stdout
+    if not hasattr(stdout, "reconfigure"):
         return
-    if text.is_terminal(stream):
-        stream.reconfigure(errors="backslashreplace")
+    if text.is_terminal(stdout):
+        stdout.reconfigure(errors="backslashreplace")
     else:
-        stream.reconfigure(encoding="utf-8", errors="surrogateescape", newline="\n")
+        stdout.reconfigure(encoding="utf-8", errors="surrogateescape", newline="\n")
 
 
 def _write(content: str) -> None:
     _state.document_written = True
-    sys.stdout.write(content + "\n")
+    stream().write(content + "\n")
 
 
 def _emit_table(value: Any, columns: Sequence[Column], plain: str | None) -> None:
@@ -184,7 +211,7 @@ def _csv_text(value: Any, columns: Sequence[Column]) -> str:
     writer.writerow(keys)
     writer.writerows([_csv_cell(row.get(key)) for key in keys] for row in rows)
     content = buffer.getvalue().rstrip("\n")
-    return text.neutralise_lines(content) if text.is_terminal(sys.stdout) else content
+    return text.neutralise_lines(content) if text.is_terminal(stream()) else content
 
 
 def _csv_cell(value: Any) -> str:

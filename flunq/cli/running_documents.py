@@ -102,6 +102,7 @@ async def _run_privately(options: RunOptions) -> int:
         )
     from flunq.services.private import PrivateCluster
 
+    output.reserve_stdout()  # functions run in this process, and what they print is no data
     cluster = PrivateCluster(functions=options.functions)
     await cluster.begin()
     async with _prepared(cluster, options) as (document, others, value, bundles):

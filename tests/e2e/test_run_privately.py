@@ -26,6 +26,34 @@ do:
           with: {source: https://example.com, type: com.example.told, data: {n: "${ .n }"}}
       output: {as: "${ .type }"}
 """
+TALKATIVE = """\
+import logging
+import subprocess
+import sys
+import flunq
+
+print("while it is imported")
+logging.basicConfig(stream=sys.stdout, format="%(message)s", force=True)
+
+
+@flunq.function("double")
+def double(n: int) -> int:
+    print("while it runs")
+    logging.warning("to a logger")
+    subprocess.run(["echo", "from a program"], check=True)
+    return 2 * n
+"""
+LINGERING = """\
+import time
+import flunq
+
+
+@flunq.function("double")
+def double(n: int) -> int:
+    time.sleep(1.5)
+    print("after the end")
+    return 2 * n
+"""
 LISTEN = """\
 document: {dsl: 1.0.3, namespace: tests, name: listen, version: 1.0.0}
 do:
@@ -122,6 +150,24 @@ def test_a_bad_input_is_rejected(flunq: Flunq) -> None:
 def test_functions_are_hosted_when_they_are_named(flunq: Flunq) -> None:
     shown = flunq("run", "double.yaml", "-i", '{"n": 21}', "--functions", "steps.py")
     assert (shown.code, shown.json) == (0, 42)
+
+
+@pytest.mark.parametrize("chosen", ["json", "table"])
+def test_what_functions_print_is_no_data(flunq: Flunq, chosen: str) -> None:
+    (flunq.home / "steps.py").write_text(TALKATIVE)
+    shown = flunq("run", "double.yaml", "-i", '{"n": 21}', "--functions", "steps.py", "-o", chosen)
+    assert shown.code == 0
+    assert shown.json == 42 or shown.json["output"] == 42
+    said = ["while it is imported", "while it runs", "to a logger", "from a program"]
+    assert [line for line in shown.err.splitlines() if line in said] == said
+
+
+def test_a_function_that_goes_on_prints_no_data_either(flunq: Flunq) -> None:
+    (flunq.home / "steps.py").write_text(LINGERING)
+    options = ["-i", '{"n": 21}', "--functions", "steps.py", "-o", "json", "--timeout", "300ms"]
+    shown = flunq("run", "double.yaml", *options)
+    assert shown.code == 5
+    assert shown.json["type"] == "urn:flunq:error:wait-timeout"
 
 
 def test_an_unknown_function_is_refused_at_its_place(flunq: Flunq) -> None:
