@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flunq.cli import output
+from flunq.cli import output, text
 from flunq.cli.engine import as_rows, connected
 from flunq.cli.options import read_bytes, read_json
 from flunq.errors import RejectedError, UsageError
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _FILES = (".json", ".jsonl", ".ndjson", ".yaml", ".yml")
+_NO_TYPE = re.compile(r"""^[{\["']|[\s\x00-\x1f\x7f]""")
+"""JSON, or what no producer of events means as one."""
+_SHOWN = 60
 _SOURCE = "/flunq/cli"
 
 
@@ -53,6 +57,7 @@ async def command(
             raise UsageError("--source, --data, --subject and --id describe an event of a TYPE")
         events, single = _read(what)
     else:
+        _require_type(what)
         event = {"type": what, "source": source or _SOURCE, "subject": subject, "id": id}
         event["data"] = read_json(data, name="data")
         events, single = [{key: value for key, value in event.items() if value is not None}], True
@@ -64,6 +69,15 @@ async def command(
 
 def _is_file(what: str) -> bool:
     return what == "-" or what.startswith("@") or what.endswith(_FILES)
+
+
+def _require_type(what: str) -> None:
+    if not what or _NO_TYPE.search(what):
+        raise UsageError(
+            f"{text.shorten(what, _SHOWN)!r} is no type of an event",
+            hint="a type is like com.example.order.paid; whole events come from a file or stdin:"
+            " flunq emit event.json, flunq emit -",
+        )
 
 
 def _read(what: str) -> tuple[list[Any], bool]:
