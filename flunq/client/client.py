@@ -325,6 +325,9 @@ class Client:
     async def events(self, *, archived: bool = True) -> AsyncIterator[LazyEvent]:
         """Yield the events of all executions from now on, for ever.
 
+        It listens when the first event is asked for, not when it is called: what happened between
+        is not heard. ``follow`` misses nothing of an execution that its caller has started.
+
         Whoever was away for long reads what the journal has forgotten meanwhile in the archive;
         without ``archived`` an event of type ``io.flunq.feed.gap`` stands for it.
         """

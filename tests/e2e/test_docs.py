@@ -116,20 +116,29 @@ def test_the_functions_of_the_page_can_be_called(flunq: Flunq) -> None:
     assert (shown.code, shown.json) == (0, "HEY"), shown.err
 
 
-def test_the_programs_of_the_client_page_print_the_result(flunq: Flunq) -> None:
+def test_the_programs_of_the_client_page_print_the_result_and_the_events(flunq: Flunq) -> None:
     (flunq.home / "order.yaml").write_text(ORDER)
+    *resulting, following = blocks_of("python-client.md", "python")
     with running_cluster(flunq.home) as cluster:
         cluster("apply", "order.yaml")
-        for program in blocks_of("python-client.md", "python"):
-            done = subprocess.run(
-                [sys.executable, "-c", program],
-                capture_output=True,
-                text=True,
-                env=flunq.environment(),
-                timeout=60,
-                check=False,
-            )
-            assert done.stdout == "{'paid': 'A1'}\n", done.stderr
+        for program in resulting:
+            assert printed_by(program, flunq) == ["{'paid': 'A1'}"]
+        events = printed_by(following, flunq)
+    assert events[0] == "1 io.serverlessworkflow.workflow.started.v1"
+    assert events[-1].endswith(" io.serverlessworkflow.workflow.completed.v1")
+
+
+def printed_by(program: str, flunq: Flunq) -> list[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        env=flunq.environment(),
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))
