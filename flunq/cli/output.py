@@ -109,7 +109,7 @@ def compact_json(value: Any) -> str:
 
 def begin() -> None:
     """Prepare stdout for this invocation."""
-    _state.document_written = False
+    _state.document_written, _state.stream = False, None
     _use_utf8()
 
 
