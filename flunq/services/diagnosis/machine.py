@@ -215,8 +215,10 @@ def check_archive_files(history: Path) -> list[Check]:
 
 def _lost_for_good(folder: Path, manifest: Manifest) -> list[LakeFile]:
     """Look again at what is missing: files are merged meanwhile, and the manifest says so."""
-    newest = lost_files(folder, manifest) and read_manifest(folder)
-    return lost_files(folder, newest) if newest else []
+    if not lost_files(folder, manifest):
+        return []
+    newest = read_manifest(folder)
+    return lost_files(folder, newest) if newest is not None else []
 
 
 def _existing(folder: Path) -> Path:
