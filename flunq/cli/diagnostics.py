@@ -53,6 +53,10 @@ def report(error: FlunqError) -> None:
     """Show an error: one line and a hint on stderr, an object on stdout when that is JSON."""
     if current().machine_readable:
         output.emit_problem(error.problem())
+    _tell(error)
+
+
+def _tell(error: FlunqError) -> None:
     lines = error.message.splitlines() or [error.title]
     label = text.paint("error:", "red", sys.stderr)
     _write(f"{label} {text.neutralise(lines[0])}{_where(error)}")
@@ -68,12 +72,18 @@ def write_status(content: str) -> None:
 
 def run(command: Callable[[], object]) -> int:
     """Run a command and return its exit code; whatever goes wrong is shown, never raised."""
+    code: int = ExitCode.DONE
     try:
         code = _run_reporting(command)
         output.flush()
     except BrokenPipeError:
         _leave_pipe()
         return ExitCode.DONE
+    except OSError as error:  # what was printed before may be refused only now
+        _leave_pipe()
+        if code == ExitCode.DONE:
+            _tell(InternalError(f"cannot write to stdout: {(error.strerror or '').lower()}"))
+            code = ExitCode.FAILED
     return code
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from flunq.cli import tables, text
@@ -155,6 +156,8 @@ _state = _State()
 
 def _use_utf8() -> None:
     """Data on a pipe is UTF-8 whatever the locale; a terminal gets what it can show."""
+    if sys.stdout is None:  # it was closed by whoever started us, and wants nothing
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - to the end
     stdout: Any = sys.stdout
     if not hasattr(stdout, "reconfigure"):
         return

@@ -149,6 +149,25 @@ def test_a_reader_may_leave_early(flunq: Flunq) -> None:
 
 
 @pytest.mark.parametrize(
+    ("stdout", "code", "said"),
+    [(">/dev/full", 1, ["no space left on device"]), (">&-", 0, [])],
+)
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_stdout_that_takes_nothing_is_told_in_a_line(
+    stdout: str, code: int, said: list[str], unbuffered: str, flunq: Flunq
+) -> None:
+    done = subprocess.run(
+        ["bash", "-c", f"{sys.executable} -m flunq help environment {stdout}"],
+        capture_output=True,
+        text=True,
+        env=flunq.environment({"PYTHONUNBUFFERED": unbuffered}),
+        check=False,
+    )
+    assert done.returncode == code
+    assert [line.rpartition(": ")[2] for line in done.stderr.splitlines()] == said
+
+
+@pytest.mark.parametrize(
     ("module", "code"), [("flunq.cli.main", -signal.SIGINT), ("flunq.cli.group", 130)]
 )
 def test_ctrl_c_shows_nothing_while_the_command_loads(module: str, code: int, flunq: Flunq) -> None:
