@@ -78,9 +78,11 @@ class Crowd:
         first = 0 if before is None else int(before[1][4:]) + 1
         return _decode(b"[" + b",".join(self._rows[first : first + limit]) + b"]")
 
-    async def events(self) -> AsyncIterator[LazyEvent]:
+    async def events(self, *, archived: bool = True) -> AsyncIterator[LazyEvent]:
         """Yield what is pumped, read by the feed of the real client."""
-        async with Feed(cast("Requests", self), "bench", [0], self._page) as feed:
+        async with Feed(
+            cast("Requests", self), "bench", [0], self._page, archived=archived
+        ) as feed:
             async for event in feed:
                 self._taken += 1
                 yield event

@@ -18,10 +18,10 @@ def split_credentials(url: str) -> tuple[str, str | None, str | None]:
     for each in url.split(","):
         parts = urlsplit(each if "://" in each else f"nats://{each}")
         host = parts.netloc.rpartition("@")[2]
-        if backend == "nats" and not _is_of_nats(parts):
-            raise UsageError(f"{host!r} is no address of NATS", hint="write nats://HOST:PORT")
-        user, password = parts.username or user, parts.password or password
         bare.append(urlunsplit((parts.scheme, host, parts.path, "", "")))
+        if backend == "nats" and not _is_of_nats(parts):
+            raise UsageError(f"{bare[-1]!r} is no address of NATS", hint="write nats://HOST:PORT")
+        user, password = parts.username or user, parts.password or password
     return ",".join(bare), user and unquote(user), password and unquote(password)
 
 

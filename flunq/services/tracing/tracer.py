@@ -40,6 +40,8 @@ PAUSE = 1.0
 LEAVE_SECONDS = 2.0
 QUIET_RECORDS = 1_000
 """So many records without a span are worth a note of the position."""
+YOUNG = 100
+"""Records of a journal that has only just begun."""
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,13 +93,17 @@ class Tracer:
             await self._leave()
 
     async def _place(self) -> int:
-        """Return where to go on: with what comes from now on, the first time."""
+        """Return where to go on: the first time with what comes from now on.
+
+        A cluster that has only just begun may have been faster: nothing of it is left out.
+        """
         extent = await self._journal.extent()
         self._created = extent.created
         entry = await self._state.get(self._key)
         if entry is None:
-            await self._note(extent.last)
-            return extent.last
+            after = 0 if extent.first <= 1 and extent.last < YOUNG else extent.last
+            await self._note(after)
+            return after
         place = msgspec.json.decode(entry.value, type=Place)
         return place.after if place.created == extent.created else 0
 

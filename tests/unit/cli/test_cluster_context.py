@@ -81,7 +81,10 @@ def test_a_name_that_is_none_is_refused_before_anything_starts(tmp_path: Path) -
         choose_context(tmp_path / "data", "a/b")
 
 
-def test_hints_name_the_cluster_that_was_looked_at(tmp_path: Path) -> None:
+def test_hints_name_the_cluster_that_was_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("FLUNQ_DATA", raising=False)
     store = ContextStore()
     assert starting_command(load({})) == "flunq up"
     store.save(Context(name="second", data_dir=str(tmp_path / "second")))

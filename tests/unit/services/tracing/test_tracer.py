@@ -13,7 +13,7 @@ from flunq.core.events import LazyEvent, join_batch
 from flunq.log.memory import MemoryBroker, MemoryDatabase, MemoryEventStream
 from flunq.log.select import StreamSettings
 from flunq.services.tracing.exporter import Exporter
-from flunq.services.tracing.tracer import BATCH, Tracer
+from flunq.services.tracing.tracer import BATCH, YOUNG, Tracer
 from flunq.telemetry.otlp import TraceSettings
 from tests.support.http_stub import Answer, HttpStub
 from tests.support.traces import history
@@ -82,6 +82,23 @@ async def test_spans_are_sent_once_they_end(place: Place) -> None:
         await place.begun()
         await place.commit(*history())
         assert [span["name"] for span in await place.spans()] == ["pay", "safe", "shop/order"]
+
+
+async def test_nothing_of_a_cluster_that_was_faster_is_left_out(place: Place) -> None:
+    await place.commit(*history())
+    async with place.tracing():
+        assert [span["name"] for span in await place.spans()] == ["pay", "safe", "shop/order"]
+
+
+async def test_what_had_happened_long_before_is_not_sent(place: Place) -> None:
+    *_, last = history()
+    for number in range(YOUNG):
+        await place.commit(msgspec.structs.replace(last, subject=f"old-{number}"))
+    async with place.tracing():
+        await place.begun()
+        await place.commit(*history())
+        assert [span["name"] for span in await place.spans()] == ["pay", "safe", "shop/order"]
+    assert place.asked == []
 
 
 async def test_another_process_goes_on_where_one_was_and_sends_nothing_twice(place: Place) -> None:
