@@ -50,8 +50,9 @@ import flunq
 
 @flunq.function("double")
 def double(n: int) -> int:
-    time.sleep(1.5)
-    print("after the end")
+    for _ in range(200):
+        print("it goes on", flush=True)
+        time.sleep(0.01)
     return 2 * n
 """
 LISTEN = """\
@@ -168,6 +169,7 @@ def test_a_function_that_goes_on_prints_no_data_either(flunq: Flunq) -> None:
     shown = flunq("run", "double.yaml", *options)
     assert shown.code == 5
     assert shown.json["type"] == "urn:flunq:error:wait-timeout"
+    assert "it goes on" in shown.err
 
 
 def test_an_unknown_function_is_refused_at_its_place(flunq: Flunq) -> None:

@@ -117,10 +117,11 @@ def check_root(visit: Visit) -> None:
 def check_evaluation(visit: Visit) -> None:
     """Check ``evaluate``, which the language's schema leaves open."""
     evaluate = visit.document.get("evaluate") if isinstance(visit.document, dict) else None
-    if evaluate is not None and not isinstance(evaluate, dict):
+    if evaluate is None:
+        return
+    if not isinstance(evaluate, dict):
         message = f"'evaluate' needs an object with 'language' or 'mode', not {shown(evaluate)}"
         visit.complain("/evaluate", message, "wrong-type")
-    if not isinstance(evaluate, dict):
         return
     _check_members(visit, evaluate, "/evaluate", ("language", "mode"))
     language, mode = evaluate.get("language", "jq"), evaluate.get("mode", "strict")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import time
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from flunq.core.tenancy import READY
+from flunq.services.clock import SystemClock
 
 if TYPE_CHECKING:
     from flunq.core.tenancy import TenantRecord
@@ -36,8 +36,6 @@ async def founded(records: TenantRecords, journal: Journal, home: TenantRecord) 
             home.name,
             home.partitions,
         )
-    return await records.add(msgspec.structs.replace(home, state=READY, created_at=_now()))
-
-
-def _now() -> int:
-    return time.time_ns() // 1000
+    return await records.add(
+        msgspec.structs.replace(home, state=READY, created_at=SystemClock().now())
+    )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -40,6 +39,7 @@ from flunq.log.ports import (
 )
 from flunq.services.answering import answered, refused
 from flunq.services.assignment import NodeLease
+from flunq.services.clock import SystemClock
 from flunq.services.tenants.lifecycle import TenantLifecycle
 from flunq.services.tenants.records import TenantRecords, check_name
 
@@ -128,7 +128,7 @@ class TenantKeeper:
             replicas=self._home.replicas,
             quotas=_quotas(msgspec.structs.asdict(question.quotas)),
             retention=_keeping(msgspec.structs.asdict(question.retention)),
-            created_at=_now(),
+            created_at=SystemClock().now(),
         )
         made = await self.lifecycle.create(record)
         return Created(tenant=made, access=self._servers.access(made.name))
@@ -218,10 +218,6 @@ def _keeping(members: dict[str, Any]) -> Keeping:
         if value is not None and value < 0:
             raise UsageError(f"retention {name} must not be below 0")
     return msgspec.convert(members, Keeping)
-
-
-def _now() -> int:
-    return time.time_ns() // 1000
 
 
 async def _either(stop: asyncio.Event, changed: asyncio.Event) -> None:

@@ -12,11 +12,9 @@ from flunq.contexts import Context, ContextStore
 from flunq.errors import UsageError
 from flunq.services.supervising.layout import DataDirectory, DirectoryLock
 from flunq.services.supervising.statefile import (
-    ClusterState,
-    Endpoint,
-    NatsEndpoint,
     write_state,
 )
+from tests.support.cluster_state import cluster_state
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,17 +24,7 @@ def started(data: Path, name: str) -> DirectoryLock:
     """Leave behind what a cluster writes, and hold the lock as one that runs."""
     directory = DataDirectory(data)
     directory.create()
-    state = ClusterState(
-        status="ready",
-        pid=1,
-        started_at=0,
-        data=str(data),
-        durability="strict",
-        api=Endpoint(url="http://127.0.0.1:1"),
-        nats=NatsEndpoint(url="nats://127.0.0.1:2"),
-        services=[],
-        context=name,
-    )
+    state = cluster_state(data=str(data), context=name)
     write_state(directory, state)
     ContextStore().save(Context(name=name, nats_url=state.nats.url, data_dir=str(data)))
     lock = DirectoryLock(directory)

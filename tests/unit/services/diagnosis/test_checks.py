@@ -9,8 +9,9 @@ import pytest
 from flunq.config import Settings
 from flunq.services.diagnosis import Check, cluster, machine, run_checks
 from flunq.services.diagnosis.checks import ok
-from flunq.services.supervising.statefile import ClusterState, Endpoint, NatsEndpoint, ServiceStatus
+from flunq.services.supervising.statefile import ServiceStatus
 from flunq.store.lake import LakeFile, Manifest, write_manifest
+from tests.support.cluster_state import cluster_state
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,19 +20,6 @@ if TYPE_CHECKING:
 def varz(**jetstream: object) -> cluster.ServerVariables:
     document = {"version": "2.15.1", "jetstream": {"config": jetstream}}
     return msgspec.convert(document, cluster.ServerVariables)
-
-
-def state(*services: ServiceStatus) -> ClusterState:
-    return ClusterState(
-        status="ready",
-        pid=1,
-        started_at=0,
-        data="",
-        durability="strict",
-        api=Endpoint(url=""),
-        nats=NatsEndpoint(url=""),
-        services=list(services),
-    )
 
 
 async def test_a_check_that_breaks_does_not_hide_the_others() -> None:
@@ -82,8 +70,8 @@ def test_a_service_that_is_down_fails_and_a_restart_warns() -> None:
     fine = ServiceStatus(name="nats", pid=1, state="ready")
     restarted = ServiceStatus(name="node-1", pid=2, state="ready", restarts=2, reason="exit code 1")
     down = ServiceStatus(name="control", pid=None, state="backoff", reason="killed by SIGKILL")
-    assert [each.status for each in cluster.check_services(state(fine))] == ["ok"]
-    found = cluster.check_services(state(fine, restarted, down))
+    assert [each.status for each in cluster.check_services(cluster_state(fine))] == ["ok"]
+    found = cluster.check_services(cluster_state(fine, restarted, down))
     assert [each.status for each in found] == ["warn", "fail"]
 
 

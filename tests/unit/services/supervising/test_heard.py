@@ -12,6 +12,7 @@ from flunq.services.diagnosis.cluster import check_api, check_services
 from flunq.services.supervising import heard
 from flunq.services.supervising.heard import NO_ANSWER, heard_of
 from flunq.services.supervising.statefile import ClusterState, Endpoint, NatsEndpoint, ServiceStatus
+from tests.support.cluster_state import cluster_state
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -56,16 +57,9 @@ async def answering(body: str | None, *, status: int = 200) -> AsyncIterator[str
 
 def cluster(api: str, monitor: str, *, since: float = 0.0) -> ClusterState:
     names = ("nats", "control", "node-1", "node-2")
-    return ClusterState(
-        status="ready",
-        pid=1,
-        started_at=0,
-        data="",
-        durability="strict",
-        api=Endpoint(url=api),
-        nats=NatsEndpoint(url="", monitors=[monitor]),
-        services=[ServiceStatus(name=name, pid=7, state="ready", since=since) for name in names],
-    )
+    services = [ServiceStatus(name=name, pid=7, state="ready", since=since) for name in names]
+    nats = NatsEndpoint(url="", monitors=[monitor])
+    return cluster_state(*services, api=Endpoint(url=api), nats=nats)
 
 
 def unhealthy(state: ClusterState) -> dict[str, str | None]:
