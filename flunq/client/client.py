@@ -90,7 +90,7 @@ from flunq.errors import (
     WaitTimeoutError,
 )
 from flunq.log.ports import EventStream, NoResponderError, NotPermittedError, RequestTimeoutError
-from flunq.store.query_job import Limits, QueryPage, QueryRequest, Question, sql_subject
+from flunq.store.query_job import Limits, QueryPage, QueryRequest, Question
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
@@ -627,9 +627,10 @@ class Client:
 
     async def ask_sql(self, request: QueryRequest, seconds: float) -> QueryPage:
         """Return a page of the answer to a query that the cluster runs."""
-        subject, payload = sql_subject(self.tenant), msgspec.json.encode(request)
+        from flunq.client.sql import send_query  # most clients ask nothing
+
         try:
-            body = await self._stream.requests.request(subject, payload, timeout=seconds + PATIENCE)
+            body = await send_query(self._stream.requests, self.tenant, request, seconds + PATIENCE)
         except NotPermittedError:
             raise _not_yours(self.tenant) from None
         except (NoResponderError, RequestTimeoutError):

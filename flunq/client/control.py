@@ -10,6 +10,7 @@ import msgspec
 from msgspec import UNSET
 
 from flunq.client.ids import new_id as draw_id
+from flunq.client.presence import ask_when_there
 from flunq.core.ids import is_valid_id
 from flunq.core.protocol import (
     Answer,
@@ -36,8 +37,6 @@ T = TypeVar("T")
 PATIENCE = 60.0
 """Seconds that reading a long history may take."""
 ANSWER_SECONDS = 10.0
-FIND_SECONDS = 5.0
-"""How long nobody may answer: a control process is started again sooner."""
 
 
 class Control:
@@ -141,15 +140,15 @@ class Control:
         from flunq.client.client import error_of  # the client imports this module
 
         loop = asyncio.get_running_loop()
-        found_by, deadline = loop.time() + FIND_SECONDS, loop.time() + PATIENCE
+        deadline = loop.time() + PATIENCE
         subject, payload = replay_subject(self._client.tenant), msgspec.json.encode(question)
         while True:
             try:
-                body = await self._requests.request(subject, payload, timeout=ANSWER_SECONDS)
+                body = await ask_when_there(
+                    self._requests, subject, payload, timeout=ANSWER_SECONDS
+                )
             except NoResponderError:
-                if loop.time() > found_by:
-                    raise _nobody() from None
-                await asyncio.sleep(0.1)
+                raise _nobody() from None
             except RequestTimeoutError:
                 # A copy of a question that is being dealt with waits for the same answer.
                 if loop.time() > deadline:

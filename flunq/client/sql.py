@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import msgspec
 
+from flunq.client.presence import ABSENCE, ask_when_there
 from flunq.core.capacity import Capacity
 from flunq.core.events import LazyEvent
 from flunq.core.protocol import Answer, Commits, Page
@@ -202,11 +203,25 @@ class Forgotten:
         return found
 
 
+async def send_query(
+    requests: Requests, tenant: str, request: QueryRequest, patience: float
+) -> bytes:
+    """Return the encoded answer; raises NoResponderError or RequestTimeoutError.
+
+    Somebody may be about to come for a query that begins; one that is open went with its process.
+    """
+    return await ask_when_there(
+        requests,
+        sql_subject(tenant),
+        msgspec.json.encode(request),
+        timeout=patience,
+        absence=ABSENCE if isinstance(request, OpenQuery) else 0.0,
+    )
+
+
 async def _ask_queries(requests: Requests, tenant: str, request: QueryRequest) -> QueryPage:
     try:
-        body = await requests.request(
-            sql_subject(tenant), msgspec.json.encode(request), timeout=_ARCHIVE_SECONDS
-        )
+        body = await send_query(requests, tenant, request, _ARCHIVE_SECONDS)
     except (NoResponderError, RequestTimeoutError):
         raise UnavailableError("this cluster answers no queries") from None
     answer = msgspec.json.decode(body, type=Answer)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import msgspec
 
+from flunq.client.presence import ask_when_there
 from flunq.core.protocol import Answer, node_subject
 from flunq.core.tenancy import (
     ADMIN_SUBJECT,
@@ -34,13 +34,13 @@ if TYPE_CHECKING:
     from flunq.log.ports import Requests
 
 T = TypeVar("T")
-ABSENCE = 10.0
-"""Seconds in which a control process must be there."""
 Records: TypeAlias = list[TenantRecord]
 Nodes: TypeAlias = list[NodeView]
 METRICS_SECONDS = 1.0
 PATIENCE = 60.0
 """Deleting waits for every node to let go, and for files to be written anew."""
+LOOK_SECONDS = 10.0
+"""What only looks has its answer by then, or the control process hangs."""
 
 
 class Tenants:
@@ -51,11 +51,11 @@ class Tenants:
 
     async def list(self) -> Records:
         """Return all tenants, by name."""
-        return await self._ask(ListTenants(), Records)
+        return await self._look(ListTenants(), Records)
 
     async def show(self, name: str) -> TenantView:
         """Return a tenant with what it uses."""
-        return await self._ask(ShowTenant(name=name), TenantView)
+        return await self._look(ShowTenant(name=name), TenantView)
 
     async def create(
         self,
@@ -72,7 +72,7 @@ class Tenants:
             quotas=quotas or Quotas(),
             retention=retention or Keeping(),
         )
-        return await self._ask(question, Created)
+        return await self._change(question, Created)
 
     async def update(
         self,
@@ -83,19 +83,19 @@ class Tenants:
     ) -> TenantRecord:
         """Change what is given; None takes a limit away."""
         question = UpdateTenant(name=name, quotas=quotas or {}, retention=retention or {})
-        return await self._ask(question, TenantRecord)
+        return await self._change(question, TenantRecord)
 
     async def delete(self, name: str) -> Deleted:
         """Delete a tenant with all it has."""
-        return await self._ask(DeleteTenant(name=name), Deleted)
+        return await self._change(DeleteTenant(name=name), Deleted)
 
     async def access(self, name: str) -> Access:
         """Return how the programs of a tenant log in to NATS."""
-        return await self._ask(ShowAccess(name=name), Access)
+        return await self._look(ShowAccess(name=name), Access)
 
     async def nodes(self) -> Nodes:
         """Return the engine nodes that are alive."""
-        return await self._ask(ListNodes(), Nodes)
+        return await self._look(ListNodes(), Nodes)
 
     async def metrics(self, node: str) -> str | None:
         """Return the metrics of a node as Prometheus reads them; None if it does not answer."""
@@ -107,18 +107,37 @@ class Tenants:
             return None
         return body.decode()
 
-    async def _ask(self, question: AdminQuestion, kind: type[T]) -> T:
+    async def _look(self, question: AdminQuestion, kind: type[T]) -> T:
         try:
-            body = await self._heard(msgspec.json.encode(question))
-        except NotPermittedError:
-            raise RejectedError(
-                "only an administrator of the cluster may do that",
-                hint="choose the cluster's own context: flunq context list",
+            return await self._ask(question, kind, LOOK_SECONDS)
+        except RequestTimeoutError:
+            raise UnavailableError(
+                f"the control process does not answer within {LOOK_SECONDS:g} s",
+                hint="see what hangs with: flunq status",
             ) from None
+
+    async def _change(self, question: AdminQuestion, kind: type[T]) -> T:
+        try:
+            return await self._ask(question, kind, PATIENCE)
         except RequestTimeoutError:
             raise UnavailableError(
                 "the control process did not answer in time; it may still be at work",
                 hint="look with: flunq tenants list",
+            ) from None
+
+    async def _ask(self, question: AdminQuestion, kind: type[T], patience: float) -> T:
+        payload = msgspec.json.encode(question)
+        try:
+            # Once only: a copy would find the work of the first.
+            body = await ask_when_there(self._requests, ADMIN_SUBJECT, payload, timeout=patience)
+        except NoResponderError:
+            raise UnavailableError(
+                "no control process answers", hint="see what runs with: flunq status"
+            ) from None
+        except NotPermittedError:
+            raise RejectedError(
+                "only an administrator of the cluster may do that",
+                hint="choose the cluster's own context: flunq context list",
             ) from None
         # Deferred: that module imports this one.
         from flunq.client.client import error_of
@@ -127,19 +146,3 @@ class Tenants:
         if answer.problem is not None:
             raise error_of(answer.problem)
         return msgspec.json.decode(answer.value, type=kind)
-
-    async def _heard(self, payload: bytes) -> bytes:
-        """Ask until somebody is there; once only then, for a copy would find the work of the first.
-
-        A control process that has just started serves this a moment after all else.
-        """
-        deadline = asyncio.get_running_loop().time() + ABSENCE
-        while True:
-            try:
-                return await self._requests.request(ADMIN_SUBJECT, payload, timeout=PATIENCE)
-            except NoResponderError:
-                if asyncio.get_running_loop().time() > deadline:
-                    raise UnavailableError(
-                        "no control process answers", hint="see what runs with: flunq status"
-                    ) from None
-                await asyncio.sleep(0.05)

@@ -1,10 +1,12 @@
-"""A client says that its tenant does not exist as soon as the cluster can tell."""
+"""A client says what is wrong with its tenant or its cluster as soon as that can be told."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import pytest
 
-from flunq.client import client
+from flunq.client import client, tenants
 from flunq.client.client import Client
 from flunq.core.tenancy import ADMIN_SUBJECT, TenantRecord
 from flunq.errors import NotFoundError, UnavailableError
@@ -12,6 +14,9 @@ from flunq.log.memory.broker import MemoryBroker
 from flunq.log.memory.stream import MemoryEventStream
 from flunq.log.select import StreamSettings
 from flunq.services.answering import given, refused
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
 
 
 @pytest.mark.parametrize("first", [None, refused(UnavailableError("the cluster stalls"))])
@@ -33,3 +38,30 @@ async def test_a_cluster_that_cannot_tell_is_asked_again(
         with pytest.raises(NotFoundError, match="there is no tenant nobody"):
             await own.info()
     assert answers == []
+
+
+@pytest.mark.parametrize(
+    ("ask", "says"),
+    [
+        (lambda client: client.tenants.nodes(), "does not answer within 0.01 s"),
+        (lambda client: client.tenants.create("acme"), "may still be at work"),
+    ],
+    ids=["looking", "changing"],
+)
+async def test_a_control_process_that_hangs_is_told(
+    ask: Callable[[Client], Awaitable[Any]], says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tenants, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(tenants, "PATIENCE", 0.02)
+
+    async def hang(_question: bytes) -> bytes | None:
+        return None
+
+    broker = MemoryBroker()
+    async with (
+        MemoryEventStream(StreamSettings(), broker) as home,
+        home.requests.serve(ADMIN_SUBJECT, hang),
+        Client(MemoryEventStream(StreamSettings(), broker)) as client,
+    ):
+        with pytest.raises(UnavailableError, match=says):
+            await ask(client)
