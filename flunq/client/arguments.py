@@ -26,3 +26,13 @@ def checked_trace(traceparent: str | None) -> str | None:
     if traceparent is not None and TRACEPARENT.fullmatch(traceparent) is None:
         raise UsageError(f"{traceparent!r} is no trace context", hint="00-TRACE-SPAN-01")
     return traceparent
+
+
+def checked_priority(value: int | str) -> int:
+    """Return the priority that somebody named; raises UsageError."""
+    from flunq.core.traffic import TrafficError, priority_of  # few starts name one
+
+    try:
+        return priority_of(value)
+    except TrafficError as error:
+        raise UsageError(str(error)) from None

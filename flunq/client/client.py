@@ -16,7 +16,7 @@ from msgspec import UNSET
 
 from flunq.client.access import AuditLog, Tokens
 from flunq.client.archive import Archive
-from flunq.client.arguments import checked, checked_trace
+from flunq.client.arguments import checked, checked_priority, checked_trace
 from flunq.client.bulk import ENDED, IN_FLIGHT, Bulk, Outcome, Target
 from flunq.client.control import Control
 from flunq.client.dead_letters import DeadLetters
@@ -24,6 +24,7 @@ from flunq.client.feed import Feed
 from flunq.client.flow import Flow
 from flunq.client.ids import new_id
 from flunq.client.mailbox import Mailbox
+from flunq.client.refusals import error_of, value_of
 from flunq.client.run import Run
 from flunq.client.schedules import Schedules
 from flunq.client.sender import CommandSender
@@ -78,16 +79,10 @@ from flunq.core.protocol import (
 )
 from flunq.core.tenancy import ADMIN_SUBJECT, ListTenants, TenantRecord
 from flunq.errors import (
-    ConflictError,
-    FlunqError,
-    IdConflictError,
-    InternalError,
     NotFoundError,
-    QuotaExceededError,
     RejectedError,
     UnavailableError,
     UsageError,
-    WaitTimeoutError,
 )
 from flunq.log.ports import EventStream, NoResponderError, NotPermittedError, RequestTimeoutError
 from flunq.store.query_job import Limits, QueryPage, QueryRequest, Question
@@ -125,16 +120,6 @@ LOOK_AGAIN_SECONDS = 2.0
 """After that long it is asked again, if nobody could tell."""
 PATIENCE = 10.0
 """Seconds in which an owner must be found; a fail-over takes less."""
-ID_CONFLICT = f"urn:flunq:error:{IdConflictError.code}"
-_BY_STATUS: dict[int, type[FlunqError]] = {
-    400: UsageError,
-    404: NotFoundError,
-    409: ConflictError,
-    422: RejectedError,
-    429: QuotaExceededError,
-    503: UnavailableError,
-    504: WaitTimeoutError,
-}
 
 
 class Client:
@@ -638,10 +623,7 @@ class Client:
                 "this cluster answers no queries",
                 hint="its control process does: flunq up, or flunq serve control --data DIR",
             ) from None
-        answer = msgspec.json.decode(body, type=Answer)
-        if answer.problem is not None:
-            raise error_of(answer.problem)
-        return msgspec.json.decode(answer.value, type=QueryPage)
+        return msgspec.json.decode(value_of(body), type=QueryPage)
 
     def serving(self, subject: str, handler: Handler) -> AbstractAsyncContextManager[None]:
         """Answer requests to a subject while the context is open."""
@@ -714,10 +696,7 @@ class Client:
                     raise _nobody(self.tenant) from None
                 wait *= 2
             else:
-                answer = msgspec.json.decode(body, type=Answer)
-                if answer.problem is not None:
-                    raise error_of(answer.problem)
-                return bytes(answer.value)
+                return bytes(value_of(body))
 
     async def _is_sure_of_tenant(self) -> bool:
         """Return False if nobody could tell; raises NotFoundError if there is no such tenant."""
@@ -755,28 +734,6 @@ async def _bundled(text: str, fetching: Fetching | None) -> Bundle:
     except InvalidDocument:
         return Bundle(digest="")  # the engine says what is wrong
     return await bundle_document(document, fetching or Fetching())
-
-
-def checked_priority(value: int | str) -> int:
-    """Return the priority that somebody named; raises UsageError."""
-    from flunq.core.traffic import TrafficError, priority_of
-
-    try:
-        return priority_of(value)
-    except TrafficError as error:
-        raise UsageError(str(error)) from None
-
-
-def error_of(problem: dict[str, Any]) -> FlunqError:
-    """Return the error that a problem object describes."""
-    details = dict(problem)
-    status = details.pop("status", 500)
-    message = details.pop("detail", "the engine refused")
-    hint = details.pop("hint", None)
-    details.pop("title", None)
-    if details.pop("type", "") == ID_CONFLICT:
-        return IdConflictError(message, hint=hint, **details)
-    return _BY_STATUS.get(status, InternalError)(message, hint=hint, **details)
 
 
 def _not_yours(tenant: str) -> RejectedError:

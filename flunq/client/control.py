@@ -11,9 +11,9 @@ from msgspec import UNSET
 
 from flunq.client.ids import new_id as draw_id
 from flunq.client.presence import ask_when_there
+from flunq.client.refusals import value_of
 from flunq.core.ids import is_valid_id
 from flunq.core.protocol import (
-    Answer,
     Fork,
     ReplayQuestion,
     Retry,
@@ -137,8 +137,6 @@ class Control:
         return await self._client.get(returned.id)
 
     async def _ask(self, question: ReplayQuestion, kind: type[T]) -> T:
-        from flunq.client.client import error_of  # the client imports this module
-
         loop = asyncio.get_running_loop()
         deadline = loop.time() + PATIENCE
         subject, payload = replay_subject(self._client.tenant), msgspec.json.encode(question)
@@ -154,10 +152,7 @@ class Control:
                 if loop.time() > deadline:
                     raise _nobody() from None
             else:
-                answer = msgspec.json.decode(body, type=Answer)
-                if answer.problem is not None:
-                    raise error_of(answer.problem)
-                return msgspec.json.decode(answer.value, type=kind)
+                return msgspec.json.decode(value_of(body), type=kind)
 
 
 def _nobody() -> UnavailableError:

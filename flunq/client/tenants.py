@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 import msgspec
 
 from flunq.client.presence import ask_when_there
-from flunq.core.protocol import Answer, node_subject
+from flunq.client.refusals import value_of
+from flunq.core.protocol import node_subject
 from flunq.core.tenancy import (
     ADMIN_SUBJECT,
     Access,
@@ -139,10 +140,4 @@ class Tenants:
                 "only an administrator of the cluster may do that",
                 hint="choose the cluster's own context: flunq context list",
             ) from None
-        # Deferred: that module imports this one.
-        from flunq.client.client import error_of
-
-        answer = msgspec.json.decode(body, type=Answer)
-        if answer.problem is not None:
-            raise error_of(answer.problem)
-        return msgspec.json.decode(answer.value, type=kind)
+        return msgspec.json.decode(value_of(body), type=kind)

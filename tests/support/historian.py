@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from flunq.client.archive import Archive
-from flunq.client.client import error_of
-from flunq.core.protocol import Answer
+from flunq.client.refusals import value_of
 from flunq.log.memory import MemoryBroker, MemoryDatabase, MemoryEventStream
 from flunq.log.ports import NoResponderError
 from flunq.log.select import StreamSettings
@@ -48,10 +47,7 @@ class Archives:
         async def ask(subject: str, question: Any) -> bytes:
             body = msgspec.json.encode(question)
             reply = await self._reply(subject, body)
-            answer = msgspec.json.decode(reply, type=Answer)
-            if answer.problem is not None:
-                raise error_of(answer.problem)
-            return bytes(answer.value)
+            return bytes(value_of(reply))
 
         return Archive(ask, "default")
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from flunq.client.client import error_of
+from flunq.client.refusals import value_of
 from flunq.core.flow import PAUSED, RESUMED, PauseView, WorkflowPause
 from flunq.core.protocol import (
     Answer,
@@ -141,10 +141,7 @@ class Pausing:
             raise UnavailableError(
                 "no engine node answers", hint="look with: flunq status"
             ) from None
-        answer = msgspec.json.decode(body, type=Answer)
-        if answer.problem is not None:
-            raise error_of(answer.problem)
-        return msgspec.json.decode(answer.value, type=kind)
+        return msgspec.json.decode(value_of(body), type=kind)
 
 
 def pause_of_errors(

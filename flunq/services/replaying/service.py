@@ -14,7 +14,7 @@ import msgspec
 from msgspec import UNSET
 
 from flunq.client import Client
-from flunq.client.client import error_of
+from flunq.client.refusals import error_of
 from flunq.core.execution.commands import Restore, Start, WorkflowRef
 from flunq.core.execution.restoring import RestoreError, to_value
 from flunq.core.execution.trail import WHOLE, Point
