@@ -56,10 +56,12 @@ class Follower:
                 await asyncio.gather(changed, following, return_exceptions=True)
 
     async def _follow(self) -> None:
-        after = min(actor.position() for actor in self._listeners.values())
+        # Who joins now begins with the next round: here it would miss what was read already.
+        hearing = dict(self._listeners)
+        after = min(actor.position() for actor in hearing.values())
         try:
             async for record in self._bus.follow(after=after):
-                await self._hand_out(record)
+                await self._hand_out(record, hearing)
         except StreamGoneError as error:
             # A new stream counts from 1: nothing of it was heard yet.
             log.warning("the events of the tenant begin anew: %s", error)
@@ -69,8 +71,12 @@ class Follower:
             log.warning("the events of the tenant are out of reach: %s", error)
         await asyncio.sleep(PAUSE)
 
-    async def _hand_out(self, record: Record) -> None:
-        waiting = [each for each in self._listeners.values() if record.seq > each.position()]
+    async def _hand_out(self, record: Record, hearing: dict[str, Actor]) -> None:
+        waiting = [
+            actor
+            for name, actor in hearing.items()
+            if self._listeners.get(name) is actor and record.seq > actor.position()
+        ]
         if not waiting:
             return
         event = _event_of(record)
