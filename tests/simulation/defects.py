@@ -18,6 +18,7 @@ from flunq.core.protocol import Reply
 from flunq.log.ports import OutcomeUnknownError, SequenceConflictError
 from flunq.services.worker import commit, owner, recovery
 from flunq.services.worker.adoption import Adoption
+from flunq.services.worker.aftermath import Aftermath
 from flunq.services.worker.checkpoint import Checkpointer
 from flunq.services.worker.commit import EPOCH_HEADER, NONCE_HEADER, Committer, FencedError
 from flunq.services.worker.foresight import Foreseen
@@ -113,11 +114,11 @@ def effects_before_acknowledgement() -> Iterator[None]:
 
     def release_at_once(self: Committer) -> Any:
         batch = take(self)
-        self._release(self.position + 1, batch)
+        self._aftermath.follow(self.position + 1, batch)
         return batch
 
     def acknowledge_only(self: Committer, sequence: int, batch: Any) -> None:
-        with patch.object(self, "_release", lambda *_: None):
+        with patch.object(self._aftermath, "follow", lambda *_: None):
             acknowledge(self, sequence, batch)
 
     with (
@@ -209,15 +210,15 @@ def events_read_from_the_end() -> Iterator[None]:
 @_defect
 def emitted_events_not_promised() -> Iterator[None]:
     """Commits do not name the events that are to be published after them."""
-    real = Owner._commit_facts
+    real = Aftermath.facts
 
-    def facts(self: Owner, batch: Any) -> dict[str, Any]:
-        found = real(self, batch)
+    def facts(self: Aftermath, batch: Any, number: int) -> dict[str, Any]:
+        found = real(self, batch, number)
         if "outbox" in found:
             found["outbox"] = [item for item in found["outbox"] if "publish" not in item]
         return found
 
-    with patch.object(Owner, "_commit_facts", facts):
+    with patch.object(Aftermath, "facts", facts):
         yield
 
 

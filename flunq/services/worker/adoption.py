@@ -124,7 +124,7 @@ class Adoption:
                 opened.node = self._context.settings.writer
                 opened.delivery += self._step
                 entry.claims.append((execution, task, opened.delivery))
-                dispatch = self._owner.open_dispatch(execution, task)
+                dispatch = self._owner.executions.open_dispatch(execution, task)
                 assert dispatch is not None
                 entry.effects.append(dispatch)
             else:
@@ -160,7 +160,7 @@ class Adoption:
             title="Given up",
             detail=f"the process that ran it died {deliveries} times",
         )
-        dispatch = self._owner.open_dispatch(execution, task)
+        dispatch = self._owner.executions.open_dispatch(execution, task)
         if dispatch is not None:
             bury_task(self._owner, dispatch, f"given up: {failure.detail}", deliveries)
         self._owner.submit(Job(Report(id=execution, task=task, failure=failure)))

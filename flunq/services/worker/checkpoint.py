@@ -97,7 +97,7 @@ class Checkpointer:
         # Later deletions come after this position in the journal, like the events before them.
         deleted, buried = dict(owner.executions.deleted), dict(owner.executions.buried)
         groups, joined = dict(owner.executions.groups.open), dict(owner.executions.groups.joined)
-        owner.journal_bytes = 0
+        owner.aftermath.journal_bytes = 0
         for pack in owner.executions.take_abandoned():
             self._counts[pack] -= 1
         async for draft in self._drafts():
@@ -244,7 +244,7 @@ class Checkpointer:
                 del owner.executions.finished[draft.id]
         for live in list(owner.executions.live.values()):
             if live.state is not None and _is_settled(live) and _may_sleep(live, idle_since, now):
-                owner.let_sleep(live.state)
+                owner.sleepers.let_sleep(live.state)
 
 
 def _want_again(drafts: list[_Draft]) -> None:

@@ -12,7 +12,7 @@ import random
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -69,6 +69,22 @@ class Entry(msgspec.Struct):
         return sum(map(len, self.events)) + promised + beside
 
 
+class Consequences(Protocol):
+    """What commits say besides their events, and what they let happen."""
+
+    def facts(self, batch: Sequence[Entry], number: int) -> dict[str, Any]:
+        """Return what commit ``number`` records about these entries."""
+        ...
+
+    async def store_blobs(self, batch: Sequence[Entry]) -> None:
+        """Store what the commit's events refer to."""
+        ...
+
+    def follow(self, sequence: int, batch: Sequence[Entry]) -> None:
+        """Let the effects of an acknowledged commit happen."""
+        ...
+
+
 class CommitSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Who writes, and how its commits are signed."""
 
@@ -90,10 +106,8 @@ class Committer:
         *,
         position: int,
         number: int,
-        facts: Callable[[Sequence[Entry]], dict[str, Any]],
+        aftermath: Consequences,
         timestamp: Callable[[], str],
-        release: Callable[[int, Sequence[Entry]], None],
-        store_blobs: Callable[[Sequence[Entry]], Any],
         expects_more: Callable[[], bool],
         turn: asyncio.Semaphore,
     ) -> None:
@@ -107,10 +121,8 @@ class Committer:
         """The store refuses writes; nothing new should be begun."""
         self.buffered_bytes = 0
         self._journal = journal
-        self._facts = facts
+        self._aftermath = aftermath
         self._timestamp = timestamp
-        self._release = release
-        self._store_blobs = store_blobs
         self._expects_more = expects_more
         self._turn = turn
         self._entries: deque[Entry] = deque()
@@ -164,7 +176,7 @@ class Committer:
                 async with self._turn:
                     batch = self._take()
                     if any(entry.blobs for entry in batch):
-                        await self._store_blobs(batch)
+                        await self._aftermath.store_blobs(batch)
                     crash_point("before-commit")
                     payload, begun = self._payload(batch), time.perf_counter()
                     sequence = await self._append(payload)
@@ -203,7 +215,7 @@ class Committer:
 
     def _payload(self, batch: Sequence[Entry]) -> bytes:
         self.number += 1
-        self._newest_facts = self._facts(batch)
+        self._newest_facts = self._aftermath.facts(batch, self.number)
         head = self.commit_event(self._newest_facts, COMMIT)
         return join_batch([head, *(event for entry in batch for event in entry.events)])
 
@@ -251,7 +263,7 @@ class Committer:
         self.facts = self._newest_facts
         self.commits += 1
         self._acknowledged += len(batch)
-        self._release(sequence, batch)
+        self._aftermath.follow(sequence, batch)
         if self._barriers:
             due = [b for b in self._barriers if b[0] <= self._acknowledged]
             self._barriers = [b for b in self._barriers if b[0] > self._acknowledged]

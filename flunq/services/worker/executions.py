@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from flunq.core.document.model import Workflow
+    from flunq.core.execution.effects import Dispatch
     from flunq.core.execution.state import State
     from flunq.core.expressions import Answer
     from flunq.services.worker.places import Places
@@ -178,6 +179,16 @@ class Executions:
     def open(self) -> int:
         """Return how many have not ended, in memory and asleep."""
         return len(self.live) + self.places.open(but=self.live)
+
+    def open_dispatch(self, execution: str, task: str) -> Dispatch | None:
+        """Return the dispatch of a task that is still open."""
+        live = self.live.get(execution)
+        if live is None or live.state is None:
+            return None
+        opened = live.state.tasks.get(task)
+        if opened is None:
+            return None
+        return opened.dispatch(execution, task, live.state.traceparent, live.state.workflow)
 
     def place_if_asleep(self, execution: str) -> Place | None:
         """Return where an execution lies if nothing newer than its pack is in memory."""

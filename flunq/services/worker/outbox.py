@@ -33,9 +33,17 @@ OpenDispatch = Callable[[str, str], Dispatch | None]
 class Outbox:
     """The unreleased items of one partition."""
 
-    def __init__(self, context: WorkerContext, partition: int, *, released_through: int) -> None:
+    def __init__(
+        self,
+        context: WorkerContext,
+        partition: int,
+        *,
+        open_dispatch: OpenDispatch,
+        released_through: int,
+    ) -> None:
         self.released_through = released_through
         self._context = context
+        self._open_dispatch = open_dispatch
         self._partition = partition
         self._pending: dict[int, int] = {}
         """Journal sequence -> items of that commit not yet out, oldest first."""
@@ -43,9 +51,7 @@ class Outbox:
         self._tasks: set[asyncio.Task[None]] = set()
         self._last_to: dict[str, asyncio.Task[None]] = {}
 
-    def add(
-        self, sequence: int, items: Sequence[dict[str, Any]], open_dispatch: OpenDispatch
-    ) -> None:
+    def add(self, sequence: int, items: Sequence[dict[str, Any]]) -> None:
         """Release a commit's items."""
         self._newest = sequence
         if not items:
@@ -53,7 +59,7 @@ class Outbox:
             return
         self._pending[sequence] = len(items)
         for item in items:
-            self._begin(partial(self._release, sequence, item, open_dispatch), item.get("to"))
+            self._begin(partial(self._release, sequence, item), item.get("to"))
 
     def _begin(self, release: Release, to: str | None) -> None:
         """Release an item beside the others, but after the one before to the same execution."""
@@ -77,14 +83,12 @@ class Outbox:
     def _advance(self) -> None:
         self.released_through = min(self._pending) - 1 if self._pending else self._newest
 
-    async def _release(
-        self, sequence: int, item: dict[str, Any], open_dispatch: OpenDispatch
-    ) -> None:
+    async def _release(self, sequence: int, item: dict[str, Any]) -> None:
         delay = 0.05
         while True:
             crash_point("before-outbox")
             try:
-                await self._send(item, open_dispatch)
+                await self._send(item)
                 break
             except (MessageTooLargeError, LookupError) as error:
                 log.error("partition %d: an outbox item is dropped: %r", self._partition, error)
@@ -99,10 +103,10 @@ class Outbox:
             del self._pending[sequence]
             self._advance()
 
-    async def _send(self, item: dict[str, Any], open_dispatch: OpenDispatch) -> None:
+    async def _send(self, item: dict[str, Any]) -> None:
         context = self._context
         if "queue" in item:
-            dispatch = open_dispatch(*item["queue"])
+            dispatch = self._open_dispatch(*item["queue"])
             if dispatch is not None:
                 await context.dispatcher.queue(dispatch)
         elif "withdraw" in item:

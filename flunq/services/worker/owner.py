@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from base64 import b64encode
 from functools import partial
-from hashlib import shake_128
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -30,18 +28,11 @@ from flunq.core.execution.commands import (
     WorkflowRef,
 )
 from flunq.core.execution.decide import Decision, Environment, decide
-from flunq.core.execution.effects import (
-    Arm,
-    Disarm,
-    Dispatch,
-    Effect,
-    Finish,
-)
 from flunq.core.execution.faults import BASE
 from flunq.core.execution.turn import MAX_EVENT
-from flunq.core.protocol import Reply, Result
-from flunq.errors import FlunqError
+from flunq.core.protocol import Reply
 from flunq.log.ports import OutcomeUnknownError
+from flunq.services.worker.aftermath import Aftermath
 from flunq.services.worker.bringing import Bringing
 from flunq.services.worker.collecting import Collector
 from flunq.services.worker.commit import EPOCH_HEADER, CommitSettings, Committer, Entry
@@ -68,18 +59,15 @@ from flunq.services.worker.jobs import (
     unknown,
 )
 from flunq.services.worker.outbox import Outbox
-from flunq.services.worker.packs import StaleCheckpointError
-from flunq.services.worker.patience import patiently
-from flunq.services.worker.records import finished_record
 from flunq.services.worker.returning import RETURNS, Returns
 from flunq.services.worker.setting_aside import SettingAside
+from flunq.services.worker.sleepers import Sleepers
 from flunq.services.worker.starting import drawn
 from flunq.services.worker.timers import Timers
 from flunq.services.worker.watchers import Watchers
-from flunq.telemetry.catalog import counter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from flunq.core.execution.state import State
     from flunq.core.expressions import Answer, Need
@@ -93,13 +81,10 @@ log = logging.getLogger(__name__)
 RUNTIME = {"name": "flunq", "version": version("flunq"), "metadata": {}}
 EVENT_ROOM = 16 * 1024
 """Bytes of a message around an event: subject and headers."""
-_to_json = msgspec.json.Encoder().encode
 
 RETRY_SECONDS = 1.0
 _EXAMINED = frozenset({Start, Fire, Delete})
 """Commands that may be settled without the core."""
-WAKE_AHEAD = 20_000_000
-"""Microseconds before its next timer that a sleeping execution is brought back."""
 
 
 class _After(msgspec.Struct):
@@ -142,10 +127,6 @@ class Owner:
         self.watchers = Watchers(context.clock)
         self._foresight = Foresight(self)
         self.timers = Timers(context.clock, self._timer_due, self._foresight.expect)
-        self.journal_bytes = 0
-        """Bytes committed since the last checkpoint."""
-        self.much_written = asyncio.Event()
-        """The next checkpoint is wanted now."""
         settings = context.settings
         self.source = f"/flunq/{settings.tenant}/partitions/{partition}"
         self.load = load
@@ -153,20 +134,31 @@ class Owner:
         self.setting_aside = SettingAside(self)
         self.collector = Collector(self)
         self._tasks: set[asyncio.Task[None]] = set()
-        self.outbox = Outbox(context, partition, released_through=released_through)
+        self.outbox = Outbox(
+            context,
+            partition,
+            open_dispatch=executions.open_dispatch,
+            released_through=released_through,
+        )
+        self.aftermath = Aftermath(
+            context,
+            executions=executions,
+            inbox=inbox,
+            hearing=self.hearing,
+            timers=self.timers,
+            watchers=self.watchers,
+            outbox=self.outbox,
+        )
         self.committer = self._make_committer(epoch=epoch, position=position, number=number)
+        self.sleepers = Sleepers(self)
         self._environments: dict[str, Environment] = {}
         self.writer = EntryWriter(settings, context.dispatcher)
         self._returns = Returns(self)
         self.heeding = Heeding(self, packs)
-        self._leaving = False
         self.leaving: set[str] = set()
         """Ended executions whose removal is on its way into the journal: one event is enough."""
         self.unwanted: set[str] = set()
         """Deleted executions of which no pack may have anything after the next checkpoint."""
-        self.wake_at = 0
-        """When the broker will remind the partition of its timers."""
-        self._waking = False
         # Before Python 3.12 it takes a system call to ask which loop runs.
         self._loop = asyncio.get_running_loop()
         self.watched: asyncio.Queue[Job] | None = None
@@ -186,10 +178,8 @@ class Owner:
             context.stream.journal,
             position=position,
             number=number,
-            facts=self._commit_facts,
+            aftermath=self.aftermath,
             timestamp=lambda: timestamp(context.clock.now()),
-            release=self._release,
-            store_blobs=self._store_blobs,
             expects_more=lambda: self.timers.firing,
             turn=context.commit_turn,
         )
@@ -230,6 +220,15 @@ class Owner:
             self._start(job.command, job)
         else:
             self.refuse(job, Reply(code=404, id=execution, problem=unknown(execution)))
+
+    def _timer_due(self, moment: Moment) -> None:
+        due, execution, timer = moment
+        foreseen = self._foresight.take(moment)
+        live = self.executions.live.get(execution)
+        if live is None and execution not in self.executions.places:
+            return
+        if live is None or live.state is None or live.state.timers.get(timer) == due:
+            self.submit(Job(Fire(id=execution, timer=timer), foreseen=foreseen))
 
     def _start(self, start: Start, job: Job) -> None:
         if start.request in self.executions.buried:
@@ -548,165 +547,12 @@ class Owner:
             data=data,
         )
 
-    # -- commits ---------------------------------------------------------------------------------
-
-    def _commit_facts(self, batch: Sequence[Entry]) -> dict[str, Any]:
-        items: list[dict[str, Any]] = []
-        claims: list[tuple[str, str, int]] = []
-        padding = 0
-        for entry in batch:
-            if entry.inbox is not None:
-                self.inbox.consumed(entry.inbox)
-            if entry.share is not None:
-                entry.share.settle()
-            items += entry.outbox
-            claims += entry.claims
-            padding += entry.padding
-        facts: dict[str, Any] = {
-            "inbox": self.inbox.facts(),
-            "releasedThrough": self.outbox.released_through,
-        }
-        if items:
-            facts["outbox"] = items
-        if padding:
-            facts["padding"] = _incompressible(padding, self.committer.number)
-        if claims:
-            facts["claims"] = claims
-        bus = self.hearing.facts()
-        if bus is not None:
-            facts["bus"] = bus
-        if self._leaving:
-            facts["graceful"] = True
-        return facts
-
-    async def _store_blobs(self, batch: Sequence[Entry]) -> None:
-        blobs = {key: body for entry in batch for key, body in entry.blobs}
-        for key, body in blobs.items():
-            put = partial(self.context.database.blobs.put, key, body)
-            await patiently(put, "to store a value that a commit needs")
-
-    def _release(self, sequence: int, batch: Sequence[Entry]) -> None:
-        """Let the effects of an acknowledged commit happen."""
-        results: list[Result] = []
-        items: list[dict[str, Any]] = []
-        self.hearing.follow_lifecycle(sequence)
-        for entry in batch:
-            self.journal_bytes += entry.size
-            items += entry.outbox
-            if entry.settled is not None:
-                entry.settled(sequence)
-            for effect in entry.effects:
-                self._perform(effect, sequence, results)
-        if self.journal_bytes > self.context.settings.checkpoint_bytes:
-            self.much_written.set()
-        crash_point("before-release")
-        for result in results:
-            self.tell(result)
-        self.outbox.add(sequence, items, self.open_dispatch)
-        crash_point("after-release")
-
-    def _perform(self, effect: Effect, sequence: int, results: list[Result]) -> None:
-        if isinstance(effect, Dispatch):
-            live = self.executions.live.get(effect.execution)
-            if live is not None and live.state is not None and effect.task in live.state.tasks:
-                crash_point("before-dispatch")
-                self.context.dispatcher.submit(effect)
-                crash_point("after-dispatch")
-        elif isinstance(effect, Arm):
-            self.timers.arm(effect.execution, effect.timer, effect.due)
-        elif isinstance(effect, Finish):
-            self._finish(effect, sequence, results)
-        elif isinstance(effect, Disarm):
-            self.timers.disarm(effect.execution, effect.timer)
-        else:
-            raise TypeError(f"unexpected effect {type(effect).__name__}")
-
-    def _finish(self, effect: Finish, sequence: int, results: list[Result]) -> None:
-        live = self.executions.live.pop(effect.execution, None)
-        if live is None or live.state is None:
-            return
-        finished = finished_record(live)
-        tenant = self.context.settings.tenant
-        counter("flunq_executions_ended_total", tenant, finished.status).inc()
-        self.executions.finished[effect.execution] = (finished, live.first, sequence)
-        self.hearing.listeners.forget(effect.execution)
-        results.append(finished.result())
-
-    def open_dispatch(self, execution: str, task: str) -> Dispatch | None:
-        """Return the dispatch of a task that is still open."""
-        live = self.executions.live.get(execution)
-        if live is None or live.state is None:
-            return None
-        opened = live.state.tasks.get(task)
-        if opened is None:
-            return None
-        return opened.dispatch(execution, task, live.state.traceparent, live.state.workflow)
-
-    # -- results ---------------------------------------------------------------------------------
-
-    def tell(self, result: Result) -> None:
-        """Tell those who wait for an execution how it ended."""
-        for mailbox in self.watchers.take(result.id):
-            self.context.post.add(mailbox, result)
+    # -- end -------------------------------------------------------------------------------------
 
     def leave_gracefully(self) -> None:
         """Say in the journal that this owner leaves in order."""
-        self._leaving = True
+        self.aftermath.graceful = True
         self.committer.add(Entry(events=[]))
-
-    # -- timers ----------------------------------------------------------------------------------
-
-    def _timer_due(self, moment: Moment) -> None:
-        due, execution, timer = moment
-        foreseen = self._foresight.take(moment)
-        live = self.executions.live.get(execution)
-        if live is None and execution not in self.executions.places:
-            return
-        if live is None or live.state is None or live.state.timers.get(timer) == due:
-            self.submit(Job(Fire(id=execution, timer=timer), foreseen=foreseen))
-
-    def keep_time(self) -> None:
-        """Get ready for the timers that have come near, in memory and in packs."""
-        self.timers.sort_near()
-        if not self._waking:
-            self._waking = True
-            self.spawn(self._wake_sleepers())
-
-    async def _wake_sleepers(self) -> None:
-        executions = self.executions
-        try:
-            for execution in executions.places.due_until(self.context.clock.now() + WAKE_AHEAD):
-                if executions.place_if_asleep(execution) is not None:
-                    await self.load_if_possible(execution)
-        except StaleCheckpointError:
-            self.doubt()
-        finally:
-            self._waking = False
-
-    async def load_if_possible(self, execution: str) -> None:
-        """Bring an execution back from its pack; one that cannot be holds up no other."""
-        try:
-            await self.load(execution)
-        except FlunqError as error:
-            log.error("execution %s cannot go on: %s", execution, error)
-
-    def wake(self, live: Live) -> None:
-        """Take an execution into memory that a pack holds."""
-        state = live.state
-        assert state is not None
-        self.executions.live[state.id] = live
-        live.touched = self._loop.time()
-        self.hearing.listeners.note(live)
-        for timer, due in state.timers.items():
-            self.timers.arm(state.id, timer, due)
-
-    def let_sleep(self, state: State) -> None:
-        """Take an execution out of memory that a pack holds and that expects nothing soon."""
-        del self.executions.live[state.id]
-        for timer in state.timers:
-            self.timers.disarm(state.id, timer)
-
-    # -- end -------------------------------------------------------------------------------------
 
     def close(self) -> None:
         """Stop timers and background work."""
@@ -716,8 +562,3 @@ class Owner:
         self.outbox.close()
         for task in list(self._tasks):
             task.cancel()
-
-
-def _incompressible(size: int, seed: int) -> str:
-    """Return a text of about that size that the journal cannot make smaller."""
-    return b64encode(shake_128(str(seed).encode()).digest(size * 3 // 4)).decode()

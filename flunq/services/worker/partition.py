@@ -55,7 +55,6 @@ from flunq.services.worker.recovery import (
 from flunq.services.worker.requeue import Requeue
 from flunq.services.worker.retention import RetentionSweep
 from flunq.services.worker.suspects import Suspects
-from flunq.services.worker.timers import HORIZON, WAKE, first_of
 from flunq.telemetry.catalog import histogram
 
 if TYPE_CHECKING:
@@ -249,8 +248,8 @@ class Partition:
                 # Before anything else, for a checkpoint may soon take it out of memory.
                 owner.hearing.listeners.note(live)
         for execution in recovered.active:
-            await owner.load_if_possible(execution)
-        owner.keep_time()
+            await owner.sleepers.bring_back(execution)
+        owner.sleepers.keep_time()
         for live in list(owner.executions.live.values()):
             await self._revive(owner, live)
         await self._suspects.clear()
@@ -259,7 +258,7 @@ class Partition:
             if broken is not None and broken.state is not None:
                 owner.setting_aside.live(broken, reason, Job(Continue(id=execution)))
         for sequence, items in recovered.outbox:
-            owner.outbox.add(sequence, items, owner.open_dispatch)
+            owner.outbox.add(sequence, items)
 
     async def _revive(self, owner: Owner, live: Live) -> None:
         state = live.state
@@ -453,14 +452,14 @@ class Partition:
         live = await live_from_pack(self.context, item)
         # Someone else may have brought it back, and to its end, while the pack was read.
         if executions.place_if_asleep(execution) == place:
-            owner.wake(live)
+            owner.sleepers.wake(live)
 
     async def _keep_checkpoints(self, owner: Owner) -> None:
         settings = self.context.settings
         while True:
-            await heard(owner.much_written, within=settings.checkpoint_seconds)
-            owner.much_written.clear()
-            if owner.journal_bytes or owner.executions.finished or owner.executions.live:
+            await heard(owner.aftermath.much_written, within=settings.checkpoint_seconds)
+            owner.aftermath.much_written.clear()
+            if owner.aftermath.journal_bytes or owner.executions.finished or owner.executions.live:
                 await self._checkpoint()
 
     async def _checkpoint(self) -> None:
@@ -477,12 +476,12 @@ class Partition:
             await asyncio.sleep(self.context.settings.sweep_seconds)
             await self._suspects.clear()
             owner.watchers.forget()
-            owner.keep_time()
+            owner.sleepers.keep_time()
             await adoption.adopt()
             await requeue.look()
             await retention.look()
             await self._look_at_pauses(owner)
-            await self._set_wake(owner)
+            await owner.sleepers.ask_for_reminder()
 
     async def _look_at_pauses(self, owner: Owner) -> None:
         """Read them again, in case that nobody could tell this owner; finish what others began."""
@@ -494,23 +493,9 @@ class Partition:
                 await context.tally.tell()
         owner.heeding.keep_up()
 
-    async def _set_wake(self, owner: Owner) -> None:
-        """Let the broker remind whoever owns the partition of its next far timers."""
-        due = first_of([owner.timers.next_far(), owner.executions.places.next_due()])
-        if due is None or due < self.context.clock.now() + WAKE:
-            return
-        hour = due // WAKE * WAKE - HORIZON
-        if hour != owner.wake_at:
-            try:
-                await self.context.stream.schedules.wake_at(self.number, str(hour // WAKE), hour)
-            except (OutcomeUnknownError, StoreFullError) as error:
-                log.warning("partition %d: the broker will be asked again: %s", self.number, error)
-            else:
-                owner.wake_at = hour
-
     async def _heed_wakes(self, owner: Owner) -> None:
         async for _ in self.context.stream.schedules.wakes(self.number):
-            owner.keep_time()
+            owner.sleepers.keep_time()
 
     async def _hand_over(self, owner: Owner) -> None:
         await owner.committer.flushed()

@@ -65,7 +65,7 @@ class SettingAside:
             owner.executions.live.pop(command.id, None)
             owner.hearing.listeners.forget(command.id)
             owner.executions.finished[command.id] = (finished, live.first or sequence, sequence)
-            owner.tell(finished.result())
+            owner.aftermath.tell(finished.result())
             if job.settle is not None:
                 job.settle(Reply(code=200, id=command.id, status="quarantined"))
 

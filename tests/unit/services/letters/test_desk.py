@@ -127,7 +127,7 @@ async def open_task(client: Client, cluster: Cluster) -> Dispatch:
     await client.apply(ALONE)
     await client.start("alone", id="e1")
     [task] = owner_of(cluster).executions.live["e1"].state.tasks  # type: ignore[union-attr]
-    dispatch = owner_of(cluster).open_dispatch("e1", task)
+    dispatch = owner_of(cluster).executions.open_dispatch("e1", task)
     assert dispatch is not None
     return dispatch
 

@@ -104,18 +104,19 @@ class Bench:
             journal,  # type: ignore[arg-type]
             position=0,
             number=0,
-            facts=lambda batch: {"entries": len(batch)},
+            aftermath=self,
             timestamp=lambda: "2026-01-01T00:00:00Z",
-            release=self._release,
-            store_blobs=self._store_blobs,
             expects_more=lambda: self.due > 0,
             turn=asyncio.Semaphore(1),
         )
 
-    def _release(self, sequence: int, batch: Sequence[Entry]) -> None:
+    def facts(self, batch: Sequence[Entry], _number: int) -> dict[str, Any]:
+        return {"entries": len(batch)}
+
+    def follow(self, sequence: int, batch: Sequence[Entry]) -> None:
         self.released.append((sequence, len(batch)))
 
-    async def _store_blobs(self, batch: Sequence[Entry]) -> None:
+    async def store_blobs(self, _batch: Sequence[Entry]) -> None:
         await asyncio.sleep(0)
 
     async def storm(self, due: int) -> None:

@@ -63,13 +63,16 @@ async def lose_a_definition(cluster: Cluster, client: Client, *, asleep: bool) -
     cluster.machines["m0"].start()
 
 
-def test_sleepers_wake_in_time_when_the_definition_of_another_is_lost() -> None:
+def test_sleepers_wake_in_time_when_the_definition_of_another_is_lost(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     async def situation(cluster: Cluster, client: Client) -> str:
         await lose_a_definition(cluster, client, asleep=True)
         async with client_of(cluster) as other:
             return (await other.result("kept", timeout=300)).status
 
     assert in_cluster(situation, checkpoint_seconds=2.0) == "completed"
+    assert caplog.text.count("execution lost cannot go on") == 1
 
 
 def test_an_execution_in_memory_whose_definition_is_lost_is_set_aside_alone() -> None:
