@@ -72,11 +72,14 @@ class Supervisor:
         """Run the cluster until a signal or :meth:`request_stop`."""
         self.directory.create()
         lock = DirectoryLock(self.directory)
-        if not lock.acquire():
+        with self.directory.used():
+            is_free = lock.acquire()
+        if not is_free:
             raise in_use(self.directory)
         try:
             with private_umask():
-                self.plan = make_plan(self.options, self.directory)
+                with self.directory.used():
+                    self.plan = make_plan(self.options, self.directory)
                 await self._run_locked(ready)
         finally:
             lock.release()
@@ -269,11 +272,14 @@ def _cannot_start(
     status = child.status
     why = f"not ready after {limit:g} s" if limit is not None else status.reason or "it ended"
     lines = [f"  {line}" for line in child.last_log[-3:]]
+    hint = f"its log is {directory.log_file(child.name)}"
+    if directory.is_full:
+        hint = f"the disk of {directory.root} is full: free some space, then start it again"
     # What the user got wrong keeps the exit code that the child gave it.
     kind = {2: UsageError, 3: RejectedError, 4: NotFoundError}.get(child.last_code or 0)
     return (kind or UnavailableError)(
         "\n".join([f"{child.name} does not start: {why}", *lines]),
-        hint=f"its log is {directory.log_file(child.name)}",
+        hint=hint,
         service=child.name,
         log=child.last_log,
     )

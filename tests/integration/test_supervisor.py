@@ -19,6 +19,7 @@ import pytest
 
 from flunq.errors import RejectedError, UnavailableError, UsageError
 from flunq.log.nats.server import find_binary, free_ports
+from flunq.services.supervising import layout
 from flunq.services.supervising.layout import DataDirectory, DirectoryInUseError
 from flunq.services.supervising.network import http_get
 from flunq.services.supervising.options import ClusterOptions
@@ -213,6 +214,17 @@ async def test_a_service_that_cannot_start_ends_the_start_with_its_last_words(
         await Supervisor(options(tmp_path)).run()
     assert "node-1 does not start: exit code 3" in failure.value.message
     assert "node-1 has its reasons" in failure.value.message
+    assert "node-1.log" in str(failure.value.hint)
+
+
+async def test_a_service_that_cannot_start_on_a_full_disk_says_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLUNQ_FAKE", json.dumps({"node-1": "exit3"}))
+    monkeypatch.setattr(layout, "FULL", 1 << 60)
+    with pytest.raises(RejectedError) as failure:
+        await Supervisor(options(tmp_path)).run()
+    assert f"the disk of {tmp_path} is full" in str(failure.value.hint)
 
 
 async def test_a_service_that_ignores_the_drain_is_cut_off(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from contextlib import contextmanager
+from shutil import disk_usage
 from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
@@ -16,6 +18,24 @@ if TYPE_CHECKING:
 
 PRIVATE_DIRECTORY = 0o700
 PRIVATE_FILE = 0o600
+FULL = 1 << 20
+"""Bytes without which no server starts."""
+_ANOTHER = "name another one with --data"
+_NO_SPACE = "free some space on its disk, or name another one with --data"
+_NOT_YOURS = "it has to belong to you; name another one with --data"
+_OF_FILES = {
+    errno.ENOTDIR: _ANOTHER,
+    errno.EEXIST: _ANOTHER,
+    errno.ENOENT: _ANOTHER,
+    errno.EROFS: _ANOTHER,
+    errno.EIO: _ANOTHER,
+    errno.ENAMETOOLONG: _ANOTHER,
+    errno.EACCES: _NOT_YOURS,
+    errno.EPERM: _NOT_YOURS,
+    errno.ENOSPC: _NO_SPACE,
+    errno.EDQUOT: _NO_SPACE,
+}
+"""What to do about errors that files give, and connections do not."""
 
 
 class DataDirectory:
@@ -33,14 +53,29 @@ class DataDirectory:
 
     def create(self) -> None:
         """Make the folders; what they hold is nobody else's business."""
-        try:
+        with self.used():
             for folder in (self.root, self.nats, self.history, self.logs, self.run):
                 folder.mkdir(mode=PRIVATE_DIRECTORY, parents=True, exist_ok=True)
+
+    @contextmanager
+    def used(self) -> Iterator[None]:
+        """Say which directory it is that files cannot be read from or written to."""
+        try:
+            yield
         except OSError as error:
+            if error.errno not in _OF_FILES:
+                raise
+            reason, file = os.strerror(error.errno).lower(), error.filename
             raise UsageError(
-                f"cannot use the data directory {self.root}: {error.strerror}",
-                hint="name another one with --data",
+                f"cannot use the data directory {self.root}: {reason}",
+                hint=_OF_FILES[error.errno],
+                **{} if file is None else {"where": str(file)},
             ) from error
+
+    @property
+    def is_full(self) -> bool:
+        """Whether hardly anything can be written any more."""
+        return disk_usage(self.root).free < FULL
 
     def log_file(self, service: str) -> Path:
         """Return the log of one service."""

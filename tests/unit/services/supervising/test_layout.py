@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import stat
 from typing import TYPE_CHECKING
 
@@ -58,3 +59,25 @@ def test_a_private_file_replaces_the_old_one_whole(directory: DataDirectory) -> 
     assert path.read_bytes() == b"new"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert [each.name for each in directory.run.iterdir()] == ["secret.json"]
+
+
+@pytest.mark.parametrize(
+    ("number", "says", "hint"),
+    [
+        (errno.ENOSPC, "no space left on device", "free some space"),
+        (errno.EACCES, "permission denied", "belong to you"),
+    ],
+)
+def test_files_that_cannot_be_used_are_named_with_their_directory(
+    directory: DataDirectory, number: int, says: str, hint: str
+) -> None:
+    with pytest.raises(UsageError, match=says) as refused, directory.used():
+        raise OSError(number, "in the system's words", str(directory.lock))
+    assert str(directory.root) in refused.value.message
+    assert hint in str(refused.value.hint)
+    assert refused.value.details["where"] == str(directory.lock)
+
+
+def test_what_is_no_error_of_files_stays_what_it_is(directory: DataDirectory) -> None:
+    with pytest.raises(ConnectionRefusedError), directory.used():
+        raise ConnectionRefusedError(errno.ECONNREFUSED, "refused")
