@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flunq.errors import RejectedError
-from flunq.store.query_job import Chunk, Done, Header
+from flunq.store.query_job import Chunk, Done, Gap, Header
 from flunq_tui.dialogs.reading import Reading
 from flunq_tui.recorded import RecordedSource
 from flunq_tui.views.sql import Editor
@@ -32,7 +32,7 @@ class Answering(RecordedSource):
         yield Header(names=["workflow", "runs"], kinds=["VARCHAR", "BIGINT"])
         yield Chunk(rows=[["order", 12], ["refund", 3]])
         yield Chunk(rows=[["[b]odd[/]\x1b[2J", None]])
-        yield Done(rows=3)
+        yield Done(rows=3, gap=Gap(first=5, last=9) if "events" in sql else None)
 
 
 async def test_an_answer_is_a_table() -> None:
@@ -61,6 +61,19 @@ async def test_a_refused_query_is_told_and_the_monitor_goes_on() -> None:
         app.view.query_one(Editor).text = "select * from nothing"
         await press(pilot, "ctrl+r")
         await eventually(lambda: "Table nothing does not exist" in screen_text(app))
+
+
+async def test_an_answer_that_lacks_something_says_so() -> None:
+    async with monitor(Answering()) as (app, pilot):
+        await press(pilot, "9", "ctrl+r")
+        await eventually(lambda: "3 rows in" in screen_text(app))
+        assert "not complete" not in screen_text(app)
+        app.view.query_one(Editor).text = "from events"
+        app.view.query_one(Editor).focus()
+        await press(pilot, "ctrl+r")
+        await eventually(lambda: "not complete" in screen_text(app))
+        (told,) = app._notifications
+        assert "lacks what it had from 5 to 9" in told.message
 
 
 async def test_a_column_of_numbers_becomes_bars() -> None:

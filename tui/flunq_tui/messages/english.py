@@ -193,6 +193,7 @@ TEXTS: dict[str, str] = {
     "sql.hint": "{key} runs the query",
     "sql.running": "running ...",
     "sql.done": "{count} rows in {took}",
+    "sql.gap": "not complete",
     "sql.no_numbers": "no column has numbers",
     "do.help": "help",
     "help.help": "show what is possible here",

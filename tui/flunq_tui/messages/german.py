@@ -193,6 +193,7 @@ TEXTS: dict[str, str] = {
     "sql.hint": "{key} führt die Abfrage aus",
     "sql.running": "läuft ...",
     "sql.done": "{count} Zeilen in {took}",
+    "sql.gap": "nicht vollständig",
     "sql.no_numbers": "keine Spalte hat Zahlen",
     "do.help": "Hilfe",
     "help.help": "zeigen, was hier möglich ist",

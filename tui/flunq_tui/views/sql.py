@@ -103,7 +103,7 @@ class SqlView(View):
         began = time.monotonic()
         names: list[str] = []
         values: list[list[Any]] = []
-        more = False
+        done = Done(rows=0)
         async for reply in self.source.query(sql, MOST_ROWS):
             if number != self._question:
                 return
@@ -112,13 +112,16 @@ class SqlView(View):
             elif isinstance(reply, Chunk):
                 values += reply.rows
             elif isinstance(reply, Done):
-                more = reply.more
+                done = reply
         self._names, self._values = names, values
         if sql not in self._asked:
             self._asked.append(sql)
         took = f"{time.monotonic() - began:.2f}s"
-        count = f"{len(values):,}{'+' if more else ''}"
+        count = f"{len(values):,}{'+' if done.more else ''}"
         self._state = [(self.say("sql.done", count=count, took=took), "")]
+        if done.gap is not None:
+            self._state.append((f"  {self.say('sql.gap')}", "$warning"))
+            self.monitor.tell(str(done.gap), error=True)
         self._show()
 
     def _show(self) -> None:
