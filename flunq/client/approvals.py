@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
@@ -19,8 +20,11 @@ if TYPE_CHECKING:
     from flunq.core.document.model import Workflow
     from flunq.core.execution.near import NearMiss
     from flunq.core.execution.state import State
+    from flunq.core.protocol import Summary
 
 _PAGE = 200
+_AT_ONCE = 16
+"""Executions that are asked at the same time."""
 _WAITING = ("waiting",)
 _PATH = re.compile(r"\s*\$\{\s*((?:\.[A-Za-z_]\w*)+)\s*\}\s*")
 _SOURCE = "/flunq/approvals"
@@ -76,15 +80,14 @@ class Approvals:
         """Return what waits for a decision, the oldest execution last."""
         found: Found = []
         before: tuple[int, str] | None = None
+        asking, gate = _Asking(self._client), asyncio.Semaphore(_AT_ONCE)
         while True:
             page = await self._client.list(
                 limit=_PAGE, before=before, status=_WAITING, workflow=workflow
             )
-            for summary in page:
-                try:
-                    found += [each.approval for each in await self._open(summary.id)]
-                except NotFoundError:
-                    continue  # it has been deleted meanwhile
+            looks = (self._look(summary, asking, gate) for summary in page)
+            for opened in await asyncio.gather(*looks):
+                found += [each.approval for each in opened]
             if len(page) < _PAGE:
                 return found
             before = (page[-1].started_at, page[-1].id)
@@ -116,7 +119,9 @@ class Approvals:
 
     async def find(self, execution: str, task: str | None = None, step: int = -1) -> Approval:
         """Return what waits for a decision; raises ConflictError when that is not one task."""
-        return _the_one(await self._open(execution), execution, task, step).approval
+        return _the_one(
+            await self._open(execution, _Asking(self._client)), execution, task, step
+        ).approval
 
     async def link(
         self, execution: str, *, task: str | None = None, lifetime: int = LINK_SECONDS
@@ -143,19 +148,36 @@ class Approvals:
         reason: str = "",
     ) -> Sent:
         """Return the answer that :meth:`answer` would publish, checked as there."""
-        waiting = _the_one(await self._open(execution), execution, task, step)
+        waiting = _the_one(
+            await self._open(execution, _Asking(self._client)), execution, task, step
+        )
         given = {**(data or {}), "approved": approved}
         given |= {name: said for name, said in (("by", by), ("reason", reason)) if said}
         _check_form(waiting.approval, data or {}, approved=approved)
         event = _event_for(waiting, given)
         return Sent(execution=execution, task=waiting.approval.task, approved=approved, event=event)
 
-    async def _open(self, execution: str) -> tuple[_Open, ...]:
+    async def _opened(self, execution: str) -> tuple[_Open, ...]:
+        return await self._open(execution, _Asking(self._client))
+
+    async def _look(
+        self, summary: Summary, asking: _Asking, gate: asyncio.Semaphore
+    ) -> tuple[_Open, ...]:
+        async with gate:
+            try:
+                name = f"{summary.namespace}/{summary.workflow}:{summary.version}"
+                if await asking.definition(name) is None:
+                    return ()
+                return await self._open(summary.id, asking)
+            except NotFoundError:
+                return ()  # it has been deleted meanwhile
+
+    async def _open(self, execution: str, asking: _Asking) -> tuple[_Open, ...]:
         details = await self._client.get(execution)
         if not any(item.get("for") == "event" for item in details.waiting):
             return ()
         name = f"{details.namespace}/{details.workflow}:{details.version}"
-        workflow = compiled(await self._client.workflow(name))
+        workflow = await asking.definition(name)
         if workflow is None or workflow.digest != details.digest:
             return ()
         asked = {
@@ -173,6 +195,34 @@ class Approvals:
             for name, step in state.listeners.items()
             if name in asked
         )
+
+
+class _Asking:
+    """The definitions that ask somebody, each fetched and compiled once for all executions."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._known: dict[str, Workflow | None] = {}
+        self._turn = asyncio.Lock()
+
+    async def definition(self, name: str) -> Workflow | None:
+        """Return a definition, None if none of its tasks asks anybody."""
+        async with self._turn:
+            if name not in self._known:
+                text = await self._client.workflow(name)
+                self._known[name] = compiled(text) if _asks(text.document) else None
+            return self._known[name]
+
+
+def _asks(value: Any) -> bool:
+    """Tell whether any part of a document has ``metadata.approval``."""
+    if isinstance(value, list):
+        return any(map(_asks, value))
+    if not isinstance(value, dict):
+        return False
+    metadata = value.get("metadata")
+    asks = isinstance(metadata, dict) and isinstance(metadata.get("approval"), dict)
+    return asks or any(map(_asks, value.values()))
 
 
 def _approval(
