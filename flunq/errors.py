@@ -34,6 +34,10 @@ class FlunqError(Exception):
         self.message = message
         self.hint = hint
         self.details = details
+        # Whoever sees a traceback is to know what to do as well.
+        for name, text in (("where", details.get("where")), ("hint", hint)):
+            if text:
+                self.add_note(f"{name}: {text}")
 
     def problem(self) -> dict[str, Any]:
         """Return the error as an RFC 9457 problem object."""
