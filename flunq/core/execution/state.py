@@ -18,6 +18,7 @@ from flunq.core import ids
 from flunq.core.execution.commands import Failure, WorkflowRef
 from flunq.core.execution.effects import Dispatch
 from flunq.core.markers import Grant
+from flunq.core.packing import Packing
 from flunq.core.tracing import context_for
 from flunq.core.traffic import Traffic
 
@@ -371,23 +372,5 @@ def lifecycle_name(state: State) -> str:
     return ids.lifecycle_name(state.workflow.namespace, state.workflow.name, state.id)
 
 
-_pack = msgspec.msgpack.Encoder()
-_unpack = msgspec.msgpack.Decoder(State)
-_write = msgspec.json.Encoder()
-_read = msgspec.json.Decoder(State)
-_JSON_OPENING = b"{"
-
-
-def encode_state(state: State) -> bytes:
-    """Serialise a state: MessagePack, or JSON when it holds integers beyond 64 bits."""
-    try:
-        return _pack.encode(state)
-    except OverflowError:
-        return _write.encode(state)
-
-
-def decode_state(data: bytes) -> State:
-    """Read what :func:`encode_state` wrote."""
-    if data[:1] == _JSON_OPENING:
-        return _read.decode(data)
-    return _unpack.decode(data)
+_packing = Packing(State)
+encode_state, decode_state = _packing.encode, _packing.decode

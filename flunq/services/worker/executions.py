@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from flunq.core.execution.commands import Failure, WorkflowRef
+from flunq.core.packing import Packing
 from flunq.core.protocol import Result
 from flunq.services.worker.groups import Groups
 from flunq.services.worker.places import Place
@@ -242,23 +243,5 @@ class Mark(msgspec.Struct, array_like=True):
         return Place(self.id, pack, self.status, self.started_at, self.due, self.workflow, ended)
 
 
-_pack = msgspec.msgpack.Encoder()
-_unpack = msgspec.msgpack.Decoder(Finished)
-_write = msgspec.json.Encoder()
-_read = msgspec.json.Decoder(Finished)
-_JSON_OPENING = b"{"
-
-
-def encode_finished(finished: Finished) -> bytes:
-    """Return the stored form: MessagePack, or JSON when it holds integers beyond 64 bits."""
-    try:
-        return _pack.encode(finished)
-    except OverflowError:
-        return _write.encode(finished)
-
-
-def decode_finished(body: bytes) -> Finished:
-    """Read what :func:`encode_finished` wrote."""
-    if body[:1] == _JSON_OPENING:
-        return _read.decode(body)
-    return _unpack.decode(body)
+_packing = Packing(Finished)
+encode_finished, decode_finished = _packing.encode, _packing.decode
