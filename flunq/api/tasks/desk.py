@@ -30,6 +30,7 @@ from flunq.services.wire import claim_in, decode_dispatch, decode_withdrawals
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from flunq.api.tasks.lanes import Waiting
     from flunq.client import Client
     from flunq.core.execution.effects import Dispatch
     from flunq.log.ports import Blobs, Delivery, EventStream
@@ -93,7 +94,7 @@ class Desk:
                 group.create_task(self._extend())
                 ready.set()
         finally:
-            for lane in self._lanes.values():
+            for lane in list(self._lanes.values()):
                 await _tolerant(lane.aclose)
             await self._courier.aclose()
 
@@ -126,17 +127,18 @@ class Desk:
             self._lane(held.dispatch.kind).offer(held.delivery)
 
     async def _next(self, kinds: Sequence[str]) -> Delivery:
-        waiting: asyncio.Future[Delivery] = asyncio.get_running_loop().create_future()
+        waiting: Waiting = asyncio.get_running_loop().create_future()
         lanes = [self._lane(kind) for kind in kinds]
         try:
             for lane in lanes:
                 lane.ask(waiting)
                 if waiting.done():
                     break
-            return await asyncio.shield(waiting)
+            return (await asyncio.shield(waiting))[1]
         except asyncio.CancelledError:
             if waiting.done() and not waiting.cancelled():
-                lanes[0].offer(waiting.result())
+                kind, delivery = waiting.result()
+                self._lane(kind).offer(delivery)
             raise
         finally:
             for lane in lanes:
@@ -322,7 +324,8 @@ class Desk:
             await asyncio.sleep(SWEEP_SECONDS)
             now = asyncio.get_running_loop().time()
             for task, held in list(self._held.items()):
-                if held.until < now:
+                # While the queue is told of one, another may be settled, or taken by somebody else.
+                if held.until < now and self._held.get(task) is held:
                     del self._held[task]
                     await _tolerant(partial(held.delivery.retry, 0))
             for kind, lane in list(self._lanes.items()):

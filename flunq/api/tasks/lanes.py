@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from flunq.log.ports import Delivery, Tasks
 
+    Waiting = asyncio.Future[tuple[str, Delivery]]
+    """Somebody who waits for a task of some kinds: which one it is, and the task."""
+
 _log = logging.getLogger(__name__)
 SPARE_SECONDS = 5.0
 """How long a task that came too late for who asked waits for the next one to ask."""
@@ -23,19 +26,19 @@ class Lane:
     def __init__(self, tasks: Tasks, kind: str) -> None:
         self.kind = kind
         self._tasks = tasks
-        self._asking: deque[asyncio.Future[Delivery]] = deque()
+        self._asking: deque[Waiting] = deque()
         self._spare: deque[tuple[float, Delivery]] = deque()
         self._loop = asyncio.get_running_loop()
         self._asked = self._loop.time()
         self._pulling = asyncio.create_task(self._pull(), name=f"lane-{kind}")
 
-    def ask(self, waiting: asyncio.Future[Delivery]) -> None:
+    def ask(self, waiting: Waiting) -> None:
         """Let somebody wait for a task; what is spare is handed out at once."""
         self._asked = self._loop.time()
         self._asking.append(waiting)
         self._match()
 
-    def leave(self, waiting: asyncio.Future[Delivery]) -> None:
+    def leave(self, waiting: Waiting) -> None:
         """Wait no longer."""
         if waiting in self._asking:
             self._asking.remove(waiting)
@@ -74,7 +77,7 @@ class Lane:
         while self._spare and self._asking:
             waiting = self._asking.popleft()
             if not waiting.done():
-                waiting.set_result(self._spare.popleft()[1])
+                waiting.set_result((self.kind, self._spare.popleft()[1]))
 
     def _room(self) -> int:
         asking = sum(not waiting.done() for waiting in self._asking)
