@@ -20,6 +20,7 @@ from flunq.services.flow.health import NORMAL, SECOND
 from flunq.services.flow.lane import Lane
 from flunq.services.flow.limiter import Limiter
 from flunq.services.flow.targets import FUNCTION, is_broken, target_of
+from flunq.services.lasting import heard
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +40,8 @@ log = logging.getLogger(__name__)
 MOST_HELD = 1_000
 """Held tasks beyond which nothing is pulled from the queue: others may be able to run it."""
 TELL_SECONDS = 0.1
+LOOK_SECONDS = 60.0
+"""How often the limits are read anew where tasks run, in case a notice was lost."""
 MOST_TARGETS = 2_000
 """Targets that are remembered although nothing is amiss with them."""
 _notice = msgspec.json.Decoder(Notice).decode
@@ -97,6 +100,8 @@ class FlowGate:
         self._choosing: list[NamedLimit] = []
         self._unsent: dict[str, int] = {}
         self._limits_changed = asyncio.Event()
+        self._used = False
+        """Tasks came since the limits were read."""
         share.when_free(self._fill)
 
     # -- as the pool -------------------------------------------------------------------------------
@@ -132,6 +137,7 @@ class FlowGate:
         delivery: int = 1,
     ) -> bool:
         """Begin a task or hold it back; False when it has no place here now."""
+        self._used = True
         traffic = dispatch.traffic
         if traffic is None and not self._named and self._is_free(dispatch.kind):
             return self._share.submit(dispatch, done, stopped=stopped, delivery=delivery)
@@ -336,9 +342,10 @@ class FlowGate:
                 group.create_task(self._limiter.keep())
                 await self._recall()
                 while True:
-                    await self._limits_changed.wait()
-                    self._limits_changed.clear()
-                    await self._read_limits()
+                    if await heard(self._limits_changed, within=LOOK_SECONDS) or self._used:
+                        self._limits_changed.clear()
+                        self._used = False
+                        await self._read_limits()
         finally:
             self.let_go()
             for lane in self._lanes.values():

@@ -37,6 +37,8 @@ class Lane:
         self._firsts: deque[asyncio.Future[bool]] = deque()
         self._retries: deque[asyncio.Future[bool]] = deque()
         self._changed = asyncio.Event()
+        self._told = 0
+        """When it was last known for sure whether the breaker is open."""
         self._pump: asyncio.Task[None] | None = None
         self._errands: set[asyncio.Task[None]] = set()
 
@@ -55,17 +57,19 @@ class Lane:
     def refuses(self, now: int) -> bool:
         """Tell whether the breaker is open, and no trial is due."""
         health = self.health
-        if health.state == "closed":
+        if health.state == "closed" or (health.until is not None and health.until <= now):
             return False
-        return health.until is None or now < health.until
+        if now - self._told >= LOOK_SECONDS * 1_000_000:
+            # Nobody waits here who would look, and whoever closed it may not have been heard.
+            self._told = now
+            self._later(self._look())
+        return True
 
     async def admit(self, *, retry: bool) -> bool:
         """Return once a task may begin; True if it is the trial."""
         future = asyncio.get_running_loop().create_future()
         (self._retries if retry else self._firsts).append(future)
-        if self._pump is None:
-            self._pump = asyncio.get_running_loop().create_task(self._run())
-            self._pump.add_done_callback(self._stopped)
+        self._begin()
         is_trial: bool = await future
         return is_trial
 
@@ -95,7 +99,8 @@ class Lane:
 
     def heard(self, record: BreakerRecord | None) -> None:
         """Follow what another node, or the operator, decided."""
-        self.health.adopt(record, self._board.clock.now())
+        self._told = self._board.clock.now()
+        self.health.adopt(record, self._told)
         self._changed.set()
 
     def close(self) -> None:
@@ -104,6 +109,11 @@ class Lane:
             task.cancel()
 
     # -- letting tasks go --------------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        if self._pump is None:
+            self._pump = asyncio.get_running_loop().create_task(self._run())
+            self._pump.add_done_callback(self._stopped)
 
     async def _run(self) -> None:
         while self._tidy():
@@ -122,7 +132,9 @@ class Lane:
     def _stopped(self, pump: asyncio.Task[None]) -> None:
         self._pump = None
         if not pump.cancelled() and (error := pump.exception()) is not None:
-            log.error("the way to %s is lost", self.health.target, exc_info=error)
+            log.error("the way to %s begins again", self.health.target, exc_info=error)
+        if not pump.cancelled() and self.waiting:
+            self._begin()  # somebody asked after its last look
 
     def _tidy(self) -> bool:
         for queue in (self._firsts, self._retries):
@@ -162,7 +174,7 @@ class Lane:
     # -- the breaker -------------------------------------------------------------------------------
 
     def _open(self, rule: Breaker) -> None:
-        now = self._board.clock.now()
+        now = self._told = self._board.clock.now()
         _, failures = self.health.recent(now, rule.within)
         self.health.open(now, rule)
         self.health.reason = f"{failures} calls failed within {rule.within / 1e6:g} s"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -9,15 +10,29 @@ import pytest
 
 from flunq.core.flow import CLOSED, HALF_OPENED, OPENED, NamedLimit, ResetBreaker, TripBreaker
 from flunq.core.traffic import Breaker, LimitAsk
+from flunq.services.flow.board import FlowBoard
+from flunq.services.flow.lane import Lane
 from tests.support.traffic import TARGET, Bench, on_bench
 from tests.support.waiting import elapse
 
 if TYPE_CHECKING:
     from flunq.core.execution.commands import Report
+    from flunq.core.flow import Notice
 
 SECOND = 1_000_000
 QUICK = Breaker(after=5, within=10 * SECOND, pause=SECOND)
 FIVE = (LimitAsk(key="k", concurrency=5),)
+
+
+class Unheard(FlowBoard):
+    """A board whose notices are lost on the way, as in a reconnect."""
+
+    def tell(self, notice: Notice) -> None:
+        return
+
+
+def unheard(bench: Bench) -> FlowBoard:
+    return Unheard("default", bench.stream, bench.store, bench.clock, node="x")
 
 
 async def break_it(bench: Bench) -> None:
@@ -122,6 +137,32 @@ def test_the_operator_opens_and_closes_a_breaker() -> None:
     on_bench(situation)
 
 
+def test_whoever_asks_as_the_last_that_waited_begins_is_let_go_too() -> None:
+    async def situation(bench: Bench) -> None:
+        lane = Lane(bench.board("x"), TARGET, lambda: 0.0)
+        async with asyncio.timeout(60):
+            assert not await lane.admit(retry=False)
+            # What let the first one go has looked for others, and is about to end.
+            assert not await lane.admit(retry=False)
+
+    on_bench(situation)
+
+
+def test_a_breaker_whose_closing_was_not_heard_of_does_not_refuse_for_ever() -> None:
+    async def situation(bench: Bench) -> list[Report]:
+        await bench.desk.answer(msgspec.json.encode(TripBreaker(name=TARGET)))
+        await elapse(0.1)
+        await unheard(bench).drop_breaker(TARGET)
+        for number in range(10):
+            bench.submit(f"t{number}", breaker=Breaker(then="fail"))
+            await elapse(1.0)
+        return list(bench.reports.values())
+
+    reports = on_bench(situation)
+    assert reports[0].failure is not None
+    assert reports[-1].failure is None
+
+
 def test_a_task_that_is_withdrawn_while_it_waits_never_begins() -> None:
     async def situation(bench: Bench) -> None:
         await break_it(bench)
@@ -217,6 +258,20 @@ def test_the_limit_of_the_operator_holds_at_once(choice: dict[str, str]) -> None
         await elapse(0.5)
         for number in range(20):
             bench.submit(f"t{number}", limits=() if choice else FIVE)
+        await bench.ended(20)
+        return bench.target.most
+
+    assert on_bench(situation) == 2
+
+
+def test_a_limit_that_was_not_heard_of_holds_after_a_while() -> None:
+    async def situation(bench: Bench) -> int:
+        await unheard(bench).put_limits({"k": NamedLimit(name="k", concurrency=2)}, 0)
+        for _ in range(100):
+            bench.submit("early")
+            await elapse(1.0)
+        for number in range(20):
+            bench.submit(f"t{number}", limits=FIVE)
         await bench.ended(20)
         return bench.target.most
 
