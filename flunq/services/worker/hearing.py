@@ -16,7 +16,7 @@ from flunq.services.worker.listeners import BusShare, Listeners
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from flunq.services.worker.executions import Executions
+    from flunq.services.worker.executions import Live
 
 Heard = tuple[dict[str, Any], list[tuple[str, str]]]
 """An event and those that listen: execution and listener."""
@@ -28,13 +28,11 @@ class Hearing:
     def __init__(
         self,
         submit: Callable[[Job], None],
-        executions: Executions,
         *,
         bus: InboxPosition,
         lifecycle: InboxPosition,
     ) -> None:
         self._submit = submit
-        self._executions = executions
         self.listeners = Listeners()
         self.bus = bus
         self.lifecycle = lifecycle
@@ -42,6 +40,8 @@ class Hearing:
         self.lifecycle_wanted = asyncio.Event()
         self._lifecycle_recorded = lifecycle.floor > 0
         """Some commit has a position in the journal; it is void as soon as a later one has none."""
+        self._before: dict[str, int] = {}
+        """Those that listened under the last owner, with their newest commits."""
 
     def facts(self) -> dict[str, Any] | None:
         """Return what a commit says of it; nothing while nobody listens."""
@@ -81,15 +81,29 @@ class Hearing:
                 self.lifecycle = InboxPosition(floor=sequence)
             self.lifecycle_wanted.set()
 
-    def resume_lifecycle(self) -> None:
-        """Go on reading where the last owner was, if somebody still listens."""
-        live = self._executions.live
-        began = [live[e].last for e in self.listeners.lifecycle_executions() if e in live]
+    def take_up(self, live: Live) -> None:
+        """Note what an execution listened to under the last owner; nothing has happened to it."""
+        if live.state is None or live.tainted:
+            return
+        self.listeners.note(live)
+        if live.state.listeners:
+            self._before[live.state.id] = live.last
+
+    def go_on(self, newest: int) -> None:
+        """Hear on from where the last owner was; where nobody listened, after the newest event.
+
+        Who has begun to listen meanwhile is not meant: what is older does not concern it.
+        """
+        if not self._before:
+            self.bus = InboxPosition(floor=newest)
+        lifecycle = self.listeners.lifecycle_executions()
+        began = [last for execution, last in self._before.items() if execution in lifecycle]
         if began:
             # A listener that no later commit speaks of has begun with its newest commit.
             self.follow_lifecycle(min(began))
         else:
             self.forget_lifecycle()
+        self._before.clear()
 
     def forget_lifecycle(self) -> None:
         """Nobody listens any more: whoever does later begins anew."""

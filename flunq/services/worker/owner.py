@@ -123,7 +123,7 @@ class Owner:
         self.partition = partition
         self.executions = executions
         self.inbox = inbox
-        self.hearing = Hearing(self.submit, executions, bus=bus, lifecycle=lifecycle)
+        self.hearing = Hearing(self.submit, bus=bus, lifecycle=lifecycle)
         self.watchers = Watchers(context.clock)
         self._foresight = Foresight(self)
         self.timers = Timers(context.clock, self._timer_due, self._foresight.expect)

@@ -40,7 +40,6 @@ from flunq.services.worker.burying import bury_event, bury_input
 from flunq.services.worker.checkpoint import Checkpointer
 from flunq.services.worker.commit import Entry, FencedError
 from flunq.services.worker.crashpoints import crash_point
-from flunq.services.worker.inbox import InboxPosition
 from flunq.services.worker.jobs import Job, is_fork, name_of_input
 from flunq.services.worker.lifecycle import LifecycleReader
 from flunq.services.worker.owner import Owner
@@ -167,7 +166,10 @@ class Partition:
             owner.close()
 
     def _make_owner(self, recovered: Recovered) -> Owner:
-        return Owner(
+        async def load(execution: str) -> None:
+            await self._load(owner, execution)
+
+        owner = Owner(
             self.context,
             self.number,
             epoch=recovered.epoch,
@@ -178,13 +180,15 @@ class Partition:
             position=recovered.position,
             number=recovered.number,
             released_through=recovered.released_through,
-            load=self._load,
+            load=load,
             packs=self._packs,
         )
+        return owner
 
     async def _serve(self, owner: Owner, recovered: Recovered, serving: Callable[[], None]) -> None:
         requests = self.context.stream.requests
         tenant = self.context.settings.tenant
+        await self._take_up(owner, recovered)
         self._questions = Questions(owner, self._packs, self._checkpoint)
         adoption = Adoption(self.context, owner, graceful=recovered.graceful)
         self.owner = owner
@@ -202,16 +206,12 @@ class Partition:
             ]
             await self._go_on(owner, recovered)
             owner.spawn(owner.heeding.act())
-            if owner.watched is not None:
+            if (watched := owner.watched) is not None:
                 # Tasks that are begun before the deadly input is found die for nothing.
                 await asyncio.sleep(A_MOMENT)
-                await owner.watched.join()
+                await watched.join()
             await adoption.adopt()
-            if not owner.hearing.listeners:
-                # Nobody listened so far: what was published before concerns nobody here.
-                owner.hearing.bus = InboxPosition(floor=await self.context.stream.bus.last_seq())
             bus_start.set_result(owner.hearing.bus.floor)
-            owner.hearing.resume_lifecycle()
             async with (
                 requests.serve(start_subject(tenant, self.number), self._take_commands),
                 requests.serve(report_subject(tenant, self.number), self._take_reports),
@@ -241,14 +241,25 @@ class Partition:
 
     # -- after a take-over ---------------------------------------------------------------------
 
-    async def _go_on(self, owner: Owner, recovered: Recovered) -> None:
-        """Do what the last owner left undone."""
+    async def _take_up(self, owner: Owner, recovered: Recovered) -> None:
+        """Find out how far the last owner was, before there is any commit of this one.
+
+        Each commit says how far its owner has heard and what is out: the next one goes by that.
+        """
+        hearing = owner.hearing
+        newest = await self.context.stream.bus.last_seq()
         for live in owner.executions.live.values():
-            if live.state is not None and not live.tainted:
-                # Before anything else, for a checkpoint may soon take it out of memory.
-                owner.hearing.listeners.note(live)
+            hearing.take_up(live)
         for execution in recovered.active:
             await owner.sleepers.bring_back(execution)
+            if (brought := owner.executions.live.get(execution)) is not None:
+                hearing.take_up(brought)
+        hearing.go_on(newest)
+        for sequence, items in recovered.outbox:
+            owner.outbox.add(sequence, items)
+
+    async def _go_on(self, owner: Owner, recovered: Recovered) -> None:
+        """Do what the last owner left undone."""
         owner.sleepers.keep_time()
         for live in list(owner.executions.live.values()):
             await self._revive(owner, live)
@@ -257,8 +268,6 @@ class Partition:
             broken = owner.executions.live.get(execution)
             if broken is not None and broken.state is not None:
                 owner.setting_aside.live(broken, reason, Job(Continue(id=execution)))
-        for sequence, items in recovered.outbox:
-            owner.outbox.add(sequence, items)
 
     async def _revive(self, owner: Owner, live: Live) -> None:
         state = live.state
@@ -434,11 +443,8 @@ class Partition:
 
     # -- beside the traffic ------------------------------------------------------------------------
 
-    async def _load(self, execution: str) -> None:
+    async def _load(self, owner: Owner, execution: str) -> None:
         """Bring an execution back from its pack."""
-        owner = self.owner
-        if owner is None:
-            return
         executions = owner.executions
         place = executions.place_if_asleep(execution)
         if place is None:
