@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from flunq.client import Client
 
 QUIET_SECONDS = 2.0
-"""After this long without a push all partitions are asked: one may have been lost."""
+"""After this long without an answer a partition is asked: its last push may have been lost."""
 _END = 1 << 53
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _LONGEST = 12
@@ -87,6 +87,8 @@ class Tail:
         self._client = client
         self._cursor = cursor
         self._due: set[int] = set(range(len(cursor.after)))
+        self._asked = [0.0] * len(cursor.after)
+        """When each partition was asked last."""
         self._wake = asyncio.Event()
 
     async def events(self) -> AsyncGenerator[tuple[str, LazyEvent], None]:
@@ -111,6 +113,7 @@ class Tail:
         """Read a partition to its end."""
         cursor = self._cursor
         while True:
+            self._asked[number] = asyncio.get_running_loop().time()
             try:
                 page = await self._client.ask_owner(
                     number, Commits(after=cursor.after[number], upto=_END)
@@ -157,8 +160,11 @@ class Tail:
         self._wake.clear()
         if self._due:
             return
-        if not await heard(self._wake, within=QUIET_SECONDS):
-            self._due.update(range(len(self._cursor.after)))
+        now = asyncio.get_running_loop().time
+        await heard(self._wake, within=min(self._asked) + QUIET_SECONDS - now())
+        # However busy others are: the push of a quiet one may have been lost.
+        limit = now() - QUIET_SECONDS
+        self._due.update(number for number, asked in enumerate(self._asked) if asked <= limit)
 
 
 def _base36(number: int) -> str:
