@@ -52,7 +52,7 @@ _head = msgspec.json.Decoder(_Head).decode
 class _Position:
     """How far one partition was read."""
 
-    __slots__ = ("after", "last_event", "last_heard", "number")
+    __slots__ = ("after", "last_event", "last_heard", "number", "unsure")
 
     def __init__(self) -> None:
         self.number = 0
@@ -62,6 +62,8 @@ class _Position:
         self.last_event = ""
         """Id of the last event that was handed on."""
         self.last_heard = 0.0
+        self.unsure = False
+        """Nobody has said yet what came after that position."""
 
     def misses(self, head: _Head) -> int:
         """Return how many commits were not seen before this one."""
@@ -100,7 +102,7 @@ class Feed:
         """Note that everything up to a journal position was read otherwise."""
         position = self._positions[partition]
         if cursor > position.after:
-            position.after, position.number = cursor, 0
+            position.after, position.number, position.unsure = cursor, 0, True
 
     def _receive(self, body: bytes) -> None:
         if not self._queue.full():
@@ -131,7 +133,8 @@ class Feed:
         if position.misses(head) or (position.after and not position.number):
             async for event in self._fill(batch[0].partition, position):
                 yield event
-        if not position.misses(head):  # or nobody answered: then all of it is asked for later
+        # Where nobody answered, all of it is asked for later.
+        if not (position.misses(head) or position.unsure):
             for event in self._new(position, head, batch):
                 yield event
 
@@ -157,6 +160,7 @@ class Feed:
                     yield event
             position.after = max(position.after, page.cursor)
             if not page.more:
+                position.unsure = False
                 return
 
     async def _read(

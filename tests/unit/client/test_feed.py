@@ -135,6 +135,22 @@ async def test_a_fail_over_delays_but_loses_nothing(monkeypatch: pytest.MonkeyPa
         assert await collect(feed, 2) == ["e7", "e8"]
 
 
+async def test_a_fail_over_right_after_the_history_was_read_loses_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(feed_module, "QUIET_SECONDS", 0.01)
+    broker = Broker(5)
+    async with opened(broker) as feed:
+        feed.anchor(0, 60)
+        broker.commits, broker.silent = 8, True
+        broker.push(commit(8))
+        reading = asyncio.create_task(collect(feed, 2))
+        while not broker.refused:
+            await asyncio.sleep(0)
+        broker.silent = False
+        assert await reading == ["e7", "e8"]
+
+
 async def test_a_slow_reader_gets_what_was_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feed_module, "KEPT", 2)
     monkeypatch.setattr(feed_module, "QUIET_SECONDS", 0.01)
