@@ -26,6 +26,8 @@ class Follower:
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
         self._listeners: dict[str, Actor] = {}
+        self._anew: list[Actor] = []
+        """Those that have still to learn that the bus is another one."""
         self._changed = asyncio.Event()
 
     def add(self, name: str, actor: Actor) -> None:
@@ -50,14 +52,22 @@ class Follower:
             following = asyncio.ensure_future(self._follow())
             try:
                 await asyncio.wait([changed, following], return_when=asyncio.FIRST_COMPLETED)
+                if following.done():
+                    following.result()
             finally:
                 changed.cancel()
                 following.cancel()
                 await asyncio.gather(changed, following, return_exceptions=True)
 
     async def _follow(self) -> None:
+        # Whoever joins meanwhile interrupts this: it goes on with the next round.
+        while self._anew:
+            await self._anew[0].begin_anew()
+            del self._anew[0]
         # Who joins now begins with the next round: here it would miss what was read already.
         hearing = dict(self._listeners)
+        if not hearing:
+            return
         after = min(actor.position() for actor in hearing.values())
         try:
             async for record in self._bus.follow(after=after):
@@ -65,8 +75,7 @@ class Follower:
         except StreamGoneError as error:
             # A new stream counts from 1: nothing of it was heard yet.
             log.warning("the events of the tenant begin anew: %s", error)
-            for actor in self._listeners.values():
-                await actor.begin_anew()
+            self._anew = list(self._listeners.values())
         except OutcomeUnknownError as error:
             log.warning("the events of the tenant are out of reach: %s", error)
         await asyncio.sleep(PAUSE)

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
-from flunq.log.ports import Record
+from flunq.log.ports import Record, StreamGoneError
+from flunq.services.schedules import follower as following
 from flunq.services.schedules.follower import Follower
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+
+    import pytest
 
     from flunq.log.ports import Bus
     from flunq.services.schedules.actor import Actor
@@ -23,6 +26,8 @@ class Events:
     """A bus whose events are all there: reading them waits for nothing."""
 
     async def follow(self, after: int) -> AsyncIterator[Record]:
+        if after > EVENTS:
+            raise StreamGoneError(f"it ends before {after}")
         for seq in range(after + 1, EVENTS + 1):
             yield Record(seq, msgspec.json.encode({"type": "test.rang", "n": seq}))
         await asyncio.Event().wait()
@@ -42,6 +47,12 @@ class Schedule:
 
     def wants(self, _event_type: str) -> bool:
         return True
+
+    async def begin_anew(self) -> None:
+        self._then(0)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        self._passed = 0
 
     async def take(self, seq: int, _event: dict[str, Any]) -> None:
         self._passed = seq
@@ -94,3 +105,17 @@ async def test_who_takes_the_place_of_another_hears_what_that_one_had_not_kept()
     await follow(reader, again)
     assert first.heard == [1, 2, 3, 4]
     assert again.heard == [3, 4, 5, 6]
+
+
+async def test_who_joins_while_others_learn_of_a_new_bus_keeps_none_of_them_from_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(following, "PAUSE", 0.0)
+    reader, late = follower(), Schedule(0)
+    first = Schedule(100, lambda seq: add(reader, "late", late) if seq == 0 else None)
+    second = Schedule(100)
+    add(reader, "first", first)
+    add(reader, "second", second)
+    await follow(reader, first, late, second)
+    for schedule in (first, second, late):
+        assert schedule.heard == [1, 2, 3, 4, 5, 6]
