@@ -113,6 +113,7 @@ class Keeper:
             await asyncio.shield(writing)
         except asyncio.CancelledError:
             await writing
+            self.manifest = manifest
             raise
         self.manifest = manifest
         crash_point("after-manifest")
