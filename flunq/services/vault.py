@@ -154,6 +154,8 @@ class VaultSecrets:
         self._values: dict[str, Any] = {}
         self._fresh_until = 0.0
         self._refreshing: asyncio.Task[None] | None = None
+        self._told = False
+        """Something has changed since the vault was begun to be read."""
 
     def __repr__(self) -> str:
         return "VaultSecrets(...)"
@@ -171,8 +173,14 @@ class VaultSecrets:
 
     def refresh(self) -> None:
         """Look again soon: something has changed, or may have."""
+        self._told = True
         if self._refreshing is None or self._refreshing.done():
-            self._refreshing = asyncio.get_running_loop().create_task(self.load())
+            self._refreshing = asyncio.get_running_loop().create_task(self._look())
+
+    async def _look(self) -> None:
+        while self._told:
+            self._told = False
+            await self.load()
 
     async def load(self) -> None:
         """Read the vault; what is known stays if it cannot be read now."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -104,3 +105,31 @@ async def test_a_node_sees_the_vault_first_and_then_its_environment(database: Da
         secrets.resolve("nothing")
     assert caught.value.status == 403
     assert "vault" not in repr(secrets)
+
+
+async def test_news_that_comes_while_a_node_looks_is_not_missed(database: Database) -> None:
+    vault = SlowVault(database)
+    secrets = VaultSecrets(vault, MappingSecrets({}))
+    secrets.refresh()
+    await vault.read.wait()
+    await vault.put("api", "v")
+    secrets.refresh()
+    vault.go_on.set()
+    async with asyncio.timeout(10):
+        while "api" not in secrets._values:
+            await asyncio.sleep(0)
+    assert secrets.resolve("api") == "v"
+
+
+class SlowVault(Vault):
+    """A vault in which something changes after it was read."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database.secrets, "default", KEY, SystemClock())
+        self.read, self.go_on = asyncio.Event(), asyncio.Event()
+
+    async def open(self) -> dict[str, Any]:
+        found = await super().open()
+        self.read.set()
+        await self.go_on.wait()
+        return found
