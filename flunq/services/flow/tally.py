@@ -85,7 +85,7 @@ class Tally:
             while rule is not None and (fresh := self._fresh.pop(ref, None)):
                 try:
                     count = await self._add(ref, rule, fresh)
-                except (FlunqError, OutcomeUnknownError, StoreFullError):
+                except BaseException:  # also when the partition of who counts has moved
                     again = [*fresh, *self._fresh.get(ref, [])]
                     self._fresh[ref] = again[-rule.after :]
                     raise
