@@ -8,6 +8,9 @@ from hashlib import blake2b
 from zlib import crc32
 
 ID_PATTERN = re.compile(r"[A-Za-z0-9_.-]{1,128}", re.ASCII)
+MAILBOX_PATTERN = r"\A_INBOX[_.][^\s*>\x00-\x1f\x7f]{1,1000}\Z"
+"""Where answers may go that somebody asks for: whoever sends them may publish anywhere else too."""
+_MAILBOX = re.compile(MAILBOX_PATTERN)
 _PLAIN_TOKEN = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 _UNSAFE = re.compile(rb"[^A-Za-z0-9_-]")
 _ESCAPED = re.compile(r"=([0-9A-F]{2})")
@@ -16,6 +19,11 @@ _ESCAPED = re.compile(r"=([0-9A-F]{2})")
 def is_valid_id(text: str) -> bool:
     """Tell whether ``text`` may name an execution, a tenant or a node."""
     return ID_PATTERN.fullmatch(text) is not None
+
+
+def is_mailbox(subject: str) -> bool:
+    """Tell whether an answer may be sent to ``subject``."""
+    return _MAILBOX.match(subject) is not None
 
 
 def partition_of(execution: str, partitions: int) -> int:

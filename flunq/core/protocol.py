@@ -19,12 +19,14 @@ from flunq.core.execution.commands import (
     Restore,
     Start,
 )
-from flunq.core.ids import token
+from flunq.core.ids import MAILBOX_PATTERN, token
 from flunq.core.scheduling.policies import Overrides
 from flunq.core.scheduling.state import Counts, Note, Problem
 
 MAX_MESSAGE = 900 * 1024
 """Requests and replies stay below a server's smallest usual ``max_payload``."""
+Mailbox = Annotated[str, msgspec.Meta(pattern=MAILBOX_PATTERN)]
+"""Where a client hears of results; nothing else may be named, because owners may publish all."""
 
 
 def start_subject(tenant: str, partition: int) -> str:
@@ -101,7 +103,7 @@ class Commands(msgspec.Struct, frozen=True, kw_only=True):
     """A request to an owner: apply these, answer when all are durable."""
 
     commands: list[Command]
-    mailbox: str | None = None
+    mailbox: Mailbox | None = None
     """Where to push the results of executions that these commands start."""
 
 
@@ -147,7 +149,7 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True, tag="watch"):
     """Ask for the results of executions: those that ended come at once, others are pushed."""
 
     ids: list[str]
-    mailbox: str
+    mailbox: Mailbox
 
 
 class ListPage(msgspec.Struct, frozen=True, kw_only=True, tag="list"):

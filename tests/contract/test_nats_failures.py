@@ -275,6 +275,23 @@ async def test_a_client_cannot_listen_to_the_answers_of_others(server: NatsServe
             assert [await heard.get(), await heard.get()] == [b"secret", b"end"]
 
 
+async def test_an_answer_goes_to_an_inbox_and_nowhere_else(server: NatsServer) -> None:
+    asked: list[bytes] = []
+
+    async def echo(data: bytes) -> bytes | None:
+        asked.append(data)
+        return data
+
+    client_settings = settings_for(server, role="client")
+    async with connected(server) as engine, NatsEventStream(client_settings) as client:
+        async with engine.requests.serve("flunq.start.default.0", echo):
+            forbidden = "flunq.journal.default.0"
+            client.connection.client.send("flunq.start.default.0", b"forged", reply=forbidden)
+            await client.requests.request("flunq.start.default.0", b"hi", timeout=5)
+        assert asked == [b"hi"]
+        assert await engine.journal.last(0) is None
+
+
 async def test_one_connection_serves_event_stream_and_database(server: NatsServer) -> None:
     settings = settings_for(server)
     async with NatsEventStream(settings) as stream, NatsDatabase(settings) as database:

@@ -62,6 +62,8 @@ class DirectClient(Client):
 
     def send(self, subject: str, data: bytes, *, reply: str = "", headers: bytes = b"") -> None:
         """Queue one message for the socket."""
+        if not subject.isprintable() or " " in subject:
+            raise ValueError(f"{subject!r} is no subject")  # the rest of it would be a command
         self._asked.set()
         size = len(headers) + len(data)
         if size > self._max_payload:

@@ -8,6 +8,7 @@ import secrets
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from flunq.core.ids import is_mailbox
 from flunq.log.nats.asking import asker_of
 from flunq.log.nats.packing import unpack
 from flunq.log.ports import asker
@@ -98,7 +99,14 @@ class _Service:
         self._running: set[asyncio.Task[None]] = set()
 
     def receive(self, subject: bytes, reply: bytes, data: bytes, headers: bytes) -> None:
-        """Start working on a request."""
+        """Start working on a request.
+
+        The server lets anybody name any subject for the answer, and this process may publish
+        where whoever asks may not: what would go elsewhere than to an inbox is not done at all.
+        """
+        if reply and not is_mailbox(reply.decode()):
+            _log.warning("a request on %s wants its answer at %s: refused", self._subject, reply)
+            return
         work = self._work(subject.decode(), reply.decode(), data, headers)
         task = asyncio.get_running_loop().create_task(work)
         self._running.add(task)

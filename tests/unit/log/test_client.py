@@ -146,3 +146,9 @@ def test_a_calm_client_that_gets_no_answer_waits_no_longer_than_others() -> None
     run_virtually(client.ask_at(5), loop)
     assert client.pings == [6, 7]
     assert client.left_at == 8
+
+
+@pytest.mark.parametrize("subject", ["a 0\r\n\r\nPUB b", "a\tb", "a b", "a\n"])
+def test_a_subject_cannot_be_more_than_one_command(subject: str) -> None:
+    with pytest.raises(ValueError, match="is no subject"):
+        DirectClient().send(subject, b"")
