@@ -64,6 +64,11 @@ def history_subject(tenant: str) -> str:
     return f"flunq.ask.{token(tenant)}.history"
 
 
+def inputs_subject(tenant: str) -> str:
+    """Return where a control process stores inputs for users who may write to no stream."""
+    return f"flunq.ask.{token(tenant)}.inputs"
+
+
 def feed_subject(tenant: str, partition: int | str = "*") -> str:
     """Return where the broker repeats each commit, at most once, for whoever listens."""
     return f"flunq.feed.{token(tenant)}.{partition}"
@@ -143,6 +148,14 @@ class Get(msgspec.Struct, frozen=True, kw_only=True, tag="get"):
     """Ask for one execution."""
 
     id: str
+
+
+class StoreInput(msgspec.Struct, frozen=True, kw_only=True, tag="store-input"):
+    """Keep commands for an owner that does not answer; the same message id is kept once."""
+
+    partition: Annotated[int, msgspec.Meta(ge=0)]
+    message_id: str
+    commands: msgspec.Raw
 
 
 class Watch(msgspec.Struct, frozen=True, kw_only=True, tag="watch"):

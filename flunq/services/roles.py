@@ -37,6 +37,7 @@ def roles_of_one_tenant(settings: ControlSettings) -> list[Role]:
     if "api" in settings.roles:
         roles += [*traces_roles(settings), alerts_role(settings)]
         roles += [letters_role(settings), replaying_role(settings), flow_role(settings)]
+        roles += [inputs_role(settings)]
     if "historian" in settings.roles and settings.data_dir is not None:
         folder = settings.data_dir
         roles += [historian_role(settings, folder), queries_role(settings, folder)]
@@ -94,6 +95,18 @@ def letters_role(settings: ControlSettings) -> Role:
 
         work = partial(run_letters, settings.connection(DESKS), stop)
         await kept_up("answering about dead letters", work, stop)
+
+    return run
+
+
+def inputs_role(settings: ControlSettings) -> Role:
+    """Return what stores inputs for owners that do not answer."""
+
+    async def run(stop: asyncio.Event) -> None:
+        from flunq.services.inputs import run_inputs
+
+        work = partial(run_inputs, settings.connection(DESKS), stop)
+        await kept_up("storing inputs", work, stop)
 
     return run
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -11,6 +11,7 @@ import nats
 import pytest
 
 from flunq.client.client import Client
+from flunq.core.ids import partition_of
 from flunq.core.protocol import GetBlob, PutBlob, catalog_subject
 from flunq.core.tenancy import CREATING, DELETING, Quotas, TenantRecord, nats_user
 from flunq.errors import (
@@ -21,6 +22,7 @@ from flunq.errors import (
     RejectedError,
 )
 from flunq.log.nats import NatsDatabase, NatsEventStream
+from flunq.log.ports import BY_HEADER
 from flunq.services.control import ControlSettings
 from flunq.services.supervising.secrets import load_secrets
 from flunq.services.tenants.clients import TenantClients
@@ -150,8 +152,10 @@ PUBLISH = [
     "flunq.ask.beta.catalog",
     "flunq.ask.beta.sql",
     "flunq.inbox.beta.0.ext",
+    "flunq.inbox.acme.0.ext",
     "flunq.inbox.acme.0.eng",
     "flunq.evt.beta.ext.news",
+    "flunq.evt.acme.ext.news",
     "flunq.evt.acme.eng.news",
     "flunq.journal.acme.0",
     "flunq.report.acme.0",
@@ -206,6 +210,21 @@ async def test_the_user_of_a_tenant_may_say_and_hear_nothing_else(tmp_path: Path
         for verb, subjects in (("publish", PUBLISH), ("subscription", SUBSCRIBE)):
             for subject in subjects:
                 assert any(f'{verb} to "{subject.lower()}"' in line for line in refused), subject
+
+
+async def test_a_start_of_a_tenant_outlives_the_absence_of_owners(tmp_path: Path) -> None:
+    async with shared_cluster(tmp_path) as (cluster, _), acting(cluster, "acme") as acme:
+        await acme.apply(SAY)
+        await acme.info()
+        settings = msgspec.structs.replace(cluster.settings("engine"), tenant="acme")
+        async with NatsEventStream(settings) as engine, cluster.stopped("node-1"):
+            inputs = engine.inbox.read(partition_of("x1", 2), after=0)
+            starting = asyncio.create_task(acme.start("say", {"word": "later"}, id="x1"))
+            async with asyncio.timeout(20), aclosing(inputs):
+                [record, *_] = await anext(inputs)
+        assert record.external
+        assert record.headers[BY_HEADER].split()[0] == nats_user("acme")
+        assert await (await starting).result(timeout=20) == {"said": "later"}
 
 
 async def test_the_user_of_one_tenant_cannot_act_for_another(tmp_path: Path) -> None:

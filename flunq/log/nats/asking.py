@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from flunq.core.tenancy import TENANT_USERS
 from flunq.log.nats.jetstream import parse_headers
 from flunq.log.ports import BY_HEADER, Asker
 
@@ -12,12 +13,19 @@ _LONGEST = 128
 
 def asker_of(subject: str, reply: str, headers: bytes) -> Asker:
     """Return who asks; only a user's own connections hear what is sent below its inbox."""
-    first = reply.partition(".")[0]
-    user = first.removeprefix(INBOX) if first.startswith(INBOX) else ""
+    user = _user_of(reply)
     if not headers:
         return Asker(user, subject=subject)
     said = parse_headers(headers)
     return Asker(user, said.get(BY_HEADER, ""), said.get(PROOF_HEADER, ""), subject)
+
+
+def _user_of(reply: str) -> str:
+    if not reply.startswith(INBOX):
+        return ""
+    first, _, rest = reply.removeprefix(INBOX).partition(".")
+    # The users of tenants have a name of two parts.
+    return f"{first}.{rest.partition('.')[0]}" if first == TENANT_USERS else first
 
 
 def introduction(claim: str, proof: str) -> bytes:

@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from flunq.core.protocol import Answer, StoreInput
+from flunq.core.tenancy import TENANT_USERS
 from flunq.log.nats.asking import signed_input
-from flunq.log.nats.jetstream import identity_block
+from flunq.log.nats.jetstream import PUBLISH_TIMEOUT, identity_block
 from flunq.log.nats.readers import OrderedReader
+from flunq.log.ports import NoResponderError, OutcomeUnknownError, RequestTimeoutError, asker
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -33,12 +36,37 @@ class NatsInbox:
         self, partition: int, data: bytes, *, message_id: str, external: bool = False
     ) -> int:
         """Store an input; a repeat with the same id within two minutes is stored once."""
+        settings = self._js.connection.settings
+        if external and (settings.user or "").startswith(f"{TENANT_USERS}."):
+            return await self._hand_in(partition, data, message_id)
         subject = self._names.inbox(partition, _EXTERNAL if external else _ENGINE)
         headers = identity_block(message_id)
         if external:
-            settings = self._js.connection.settings
-            headers = signed_input(headers, settings.user, settings.claim)
+            # What is stored on behalf of somebody who asks is theirs.
+            who = asker.get()
+            user, claim = who.user or settings.user, who.claim or settings.claim
+            headers = signed_input(headers, user, claim)
         return await self._js.publish(subject, data, headers)
+
+    async def _hand_in(self, partition: int, data: bytes, message_id: str) -> int:
+        """Have a control process store an input: this user may not."""
+        connection = self._js.connection
+        question = StoreInput(
+            partition=partition, message_id=message_id, commands=msgspec.Raw(data)
+        )
+        try:
+            reply = await connection.request(
+                self._names.inputs,
+                msgspec.json.encode(question),
+                within=PUBLISH_TIMEOUT,
+                headers=connection.introduction,
+            )
+            answer = msgspec.json.decode(reply.data, type=Answer)
+        except (NoResponderError, RequestTimeoutError, msgspec.DecodeError) as error:
+            raise OutcomeUnknownError(f"the input may not be stored: {error}") from error
+        if answer.problem is not None:
+            raise OutcomeUnknownError(str(answer.problem.get("detail", "the input is refused")))
+        return int(msgspec.json.decode(answer.value))
 
     async def created(self) -> str:
         """Return the stream's creation time."""

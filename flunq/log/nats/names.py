@@ -5,6 +5,7 @@ from __future__ import annotations
 from hashlib import blake2b
 
 from flunq.core.ids import token, untoken
+from flunq.core.protocol import inputs_subject
 
 EXECUTORS = "exec-"
 """What the names of the consumers begin with that deliver tasks of a kind."""
@@ -37,6 +38,7 @@ class Names:
         self.journals = f"flunq.journal.{self._tenant}.*"
         self.feed = f"flunq.feed.{self._tenant}.{{{{wildcard(1)}}}}"
         self.inboxes = f"flunq.inbox.{self._tenant}.*.*"
+        self.inputs = inputs_subject(tenant)
         self.tasks = f"flunq.tasks.{self._tenant}.*.*"
         self.events = [f"flunq.evt.{self._tenant}.{origin}.>" for origin in ("ext", "eng", "reg")]
         self.all_events = f"flunq.evt.{self._tenant}.>"
