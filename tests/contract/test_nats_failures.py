@@ -14,6 +14,7 @@ from flunq.errors import UnavailableError
 from flunq.log.nats import NatsDatabase, NatsEventStream
 from flunq.log.nats.jetstream import JetStream
 from flunq.log.ports import (
+    MessageTooLargeError,
     NoResponderError,
     NotPermittedError,
     OutcomeUnknownError,
@@ -289,6 +290,18 @@ async def test_an_answer_goes_to_an_inbox_and_nowhere_else(server: NatsServer) -
             client.connection.client.send("flunq.start.default.0", b"forged", reply=forbidden)
             await client.requests.request("flunq.start.default.0", b"hi", timeout=5)
         assert asked == [b"hi"]
+        assert await engine.journal.last(0) is None
+
+
+async def test_a_name_that_is_too_long_costs_nobody_the_connection(server: NatsServer) -> None:
+    endless = "x" * 5_000
+    async with connected(server) as engine, NatsDatabase(settings_for(server)) as database:
+        await engine.tasks.publish(f"call:{endless}", "e1", b"{}", message_id="1")
+        with pytest.raises(MessageTooLargeError):
+            await database.state.put(endless, b"")
+        with pytest.raises(MessageTooLargeError):
+            async with engine.requests.listen(f"flunq.feed.{endless}", lambda _: None):
+                pass
         assert await engine.journal.last(0) is None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -29,6 +29,7 @@ from flunq.services.tenants.clients import TenantClients
 from flunq.services.tenants.records import TenantRecords
 from tests.support.canary import files_with
 from tests.support.processes import running_cluster
+from tests.support.reading import close, next_within
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -220,8 +221,8 @@ async def test_a_start_of_a_tenant_outlives_the_absence_of_owners(tmp_path: Path
         async with NatsEventStream(settings) as engine, cluster.stopped("node-1"):
             inputs = engine.inbox.read(partition_of("x1", 2), after=0)
             starting = asyncio.create_task(acme.start("say", {"word": "later"}, id="x1"))
-            async with asyncio.timeout(20), aclosing(inputs):
-                [record, *_] = await anext(inputs)
+            [record, *_] = await next_within(inputs)
+            await close(inputs)
         assert record.external
         assert record.headers[BY_HEADER].split()[0] == nats_user("acme")
         assert await (await starting).result(timeout=20) == {"said": "later"}

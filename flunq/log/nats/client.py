@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _CRLF = b"\r\n"
+LONGEST_COMMAND = 4_000
+"""Bytes; a server that is told nothing else takes 4,096 with the word that begins the command."""
 BACKLOG_LIMIT = 64 * 1024 * 1024
 """Bytes that may wait for a server that does not read before sends are refused."""
 
@@ -46,6 +48,7 @@ class DirectClient(Client):
 
     def attach(self, subject: str, receive: Receive) -> int:
         """Subscribe; ``receive`` runs inside the read loop and must not block."""
+        _checked(subject.encode())
         self._sid += 1
         sid = self._sid
         self._subs[sid] = Subscription(self, sid, subject)
@@ -72,9 +75,10 @@ class DirectClient(Client):
             raise TransportLostError("the server does not read what is sent to it")
         if headers:
             command = f"HPUB {subject} {reply} {len(headers)} {size}\r\n".encode()
-            self._put((command, headers, data, _CRLF))
+            self._put((_checked(command), headers, data, _CRLF))
         else:
-            self._put((f"PUB {subject} {reply} {size}\r\n".encode(), data, _CRLF))
+            command = f"PUB {subject} {reply} {size}\r\n".encode()
+            self._put((_checked(command), data, _CRLF))
 
     def push(self) -> None:
         """Hand what is queued to the socket now; nats-py writes a ping ahead of the queue."""
@@ -176,3 +180,10 @@ class DirectClient(Client):
             receive(subject, reply, data, headers or b"")
         except Exception:  # noqa: BLE001 - an exception here would end the read loop
             _log.exception("a receiver of %s failed", subject.decode(errors="replace"))
+
+
+def _checked(command: bytes) -> bytes:
+    """Return a command that the server takes: at a longer one it closes the connection of all."""
+    if len(command) > LONGEST_COMMAND:
+        raise MessageTooLargeError(f"a subject of {len(command)} bytes is too long")
+    return command

@@ -9,7 +9,7 @@ from flunq.core.protocol import inputs_subject
 
 EXECUTORS = "exec-"
 """What the names of the consumers begin with that deliver tasks of a kind."""
-_LONGEST_TYPE = 200
+_LONGEST_NAME = 200
 _PARTITIONED = ("flunq.journal.", "flunq.inbox.", "flunq.wake.")
 
 
@@ -70,22 +70,19 @@ class Names:
 
     def task(self, kind: str, execution: str) -> str:
         """Return the subject of an execution's tasks of one kind."""
-        return f"flunq.tasks.{self._tenant}.{token(kind)}.{token(execution)}"
+        return f"flunq.tasks.{self._tenant}.{_bounded(kind)}.{token(execution)}"
 
     def tasks_of_kind(self, kind: str) -> str:
         """Return the pattern of all tasks of one kind."""
-        return f"flunq.tasks.{self._tenant}.{token(kind)}.*"
+        return f"flunq.tasks.{self._tenant}.{_bounded(kind)}.*"
 
     def tasks_of_execution(self, execution: str) -> str:
         """Return the pattern of all tasks of one execution."""
         return f"flunq.tasks.{self._tenant}.*.{token(execution)}"
 
     def event(self, origin: str, type_name: str) -> str:
-        """Return the subject of an event; very long types are told apart by a digest."""
-        name = token(type_name)
-        if len(name) > _LONGEST_TYPE:
-            name = f"{name[:100]}={blake2b(type_name.encode(), digest_size=16).hexdigest()}"
-        return f"flunq.evt.{self._tenant}.{origin}.{name}"
+        """Return the subject of an event."""
+        return f"flunq.evt.{self._tenant}.{origin}.{_bounded(type_name)}"
 
     def wake(self, partition: int) -> str:
         """Return the subject on which a partition's wake-ups arrive."""
@@ -94,6 +91,14 @@ class Names:
     def schedule(self, partition: int, bucket: str) -> str:
         """Return the subject that holds one pending wake-up."""
         return f"flunq.schedule.{self._tenant}.{partition}.{token(bucket) or '='}"
+
+
+def _bounded(name: str) -> str:
+    """Encode a name that documents and events choose; very long ones are told apart by a digest."""
+    part = token(name)
+    if len(part) <= _LONGEST_NAME:
+        return part
+    return f"{part[:100]}={blake2b(name.encode(), digest_size=16).hexdigest()}"
 
 
 def partition_of_subject(subject: str) -> int:

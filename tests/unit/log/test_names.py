@@ -52,6 +52,14 @@ def test_very_long_event_types_are_told_apart() -> None:
     assert len(one) < 300
 
 
+def test_very_long_kinds_are_told_apart_and_found_by_their_pattern() -> None:
+    names = Names("t")
+    one, two = (names.task("call:" + "x." * 2_000 + end, "e") for end in "ab")
+    assert one != two
+    assert len(one) < 300
+    assert names.tasks_of_kind("call:" + "x." * 2_000 + "a") == one.removesuffix("e") + "*"
+
+
 @pytest.mark.parametrize(
     ("subject", "partition"),
     [
