@@ -58,8 +58,10 @@ def event_line(event: LazyEvent) -> str:
     """Return an event as a line of ``flunq tail``."""
     row = event_row(event)
     status = event.type.removesuffix(".v1").rpartition(".")[2]
-    event_text = text.paint(str(row["event"]).ljust(18), text.status_style(status), sys.stdout)
-    parts = [str(row["time"]), event.subject, event_text, str(row["task"] or "").ljust(12)]
+    name = text.neutralise(str(row["event"])).ljust(18)
+    event_text = text.paint(name, text.status_style(status), sys.stdout)
+    task = text.neutralise(row["task"] or "").ljust(12)
+    parts = [str(row["time"]), text.neutralise(event.subject), event_text, task]
     detail = text.shorten(str(row["detail"] or ""), _DETAIL_WIDTH)
     return "  ".join([*parts, detail]).rstrip()
 

@@ -89,3 +89,8 @@ def test_json_is_the_cloudevent_as_it_is_stored() -> None:
 def test_filters_of_different_kinds_all_have_to_agree(chosen: EventFilter, wanted: bool) -> None:
     shown = event(f"{TASK}completed.v1", {}, workflow="shop/order:1.0.0")
     assert chosen.wants(shown) is wanted
+
+
+def test_a_line_shows_what_documents_named_without_obeying_it() -> None:
+    line = event_line(event(f"{TASK}created.v1", {"task": "/do/0/a\x1b]0;title\x07\u202eb"}))
+    assert "a\\e]0;title\\x07\\u202eb" in line
