@@ -58,8 +58,11 @@ async def told(client: Client, executions: list[str]) -> list[object]:
 
 async def check_archive(client: Client) -> None:
     """The archive grows with the journal, which is not the one that it grew with before."""
+    newest = (await client.archive.status()).newest
     view = await client.archive.flush()
-    assert (view.state, view.problem, view.through) == ("following", "", view.newest)
+    assert (view.state, view.problem) == ("following", "")
+    # A timer may be due meanwhile: what comes after the question is not waited for.
+    assert newest <= view.through <= view.newest
 
 
 async def test_what_was_acknowledged_before_a_backup_is_in_it_and_goes_on(tmp_path: Path) -> None:
