@@ -74,13 +74,14 @@ async def test_what_was_acknowledged_before_a_backup_is_in_it_and_goes_on(tmp_pa
             await client.apply(OPEN)
             for each in waiting:
                 await client.start("open", {}, id=each)
+            backed_up = asyncio.Event()
             async with asyncio.TaskGroup() as group:
-                group.create_task(load.run(80))
+                group.create_task(load.run_until(backed_up))
                 await load.reached(20)
                 assert (await client.archive.flush()).files
                 acknowledged, ended = dict(load.acknowledged), sorted(load.results)
                 await take_backup(first, file, quiet)
-                assert len(load.results) < 80
+                backed_up.set()
             before = await told(client, ended)
         await restore_backup(file, second, quiet)
         async with running_cluster(second) as cluster, cluster.client() as client:

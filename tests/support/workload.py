@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -90,26 +91,46 @@ class Load:
 
     async def run(self, count: int, *, in_flight: int = 25, within: float = 50.0) -> None:
         """Run executions, some at a time, to their ends."""
-        url = unsteady(self._ledger)
-        await self._client.apply(MIXED)
+        url = await self._prepared()
         slots = asyncio.Semaphore(in_flight)
 
         async def one(n: int) -> None:
             async with slots:
-                id = f"mixed-{n}"
-                value = {"n": n, "url": url}
-                run = await start_insistently(self._client, "mixed", value, id)
-                self.acknowledged[id] = n
-                self.results[id] = await run.wait(within)
+                await self._run_one(n, url, within)
 
         async with asyncio.timeout(within), asyncio.TaskGroup() as group:
             for n in range(count):
                 group.create_task(one(n))
 
-    async def run_through_inbox(self, count: int, *, within: float = 50.0) -> None:
-        """Run executions whose starts no owner was asked to take."""
+    async def run_until(
+        self, enough: asyncio.Event, *, in_flight: int = 25, within: float = 50.0
+    ) -> None:
+        """Run executions to their ends, always so many at a time until it is enough."""
+        url, numbers = await self._prepared(), itertools.count()
+
+        async def one_after_the_other() -> None:
+            while not enough.is_set():
+                await self._run_one(next(numbers), url, within)
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(in_flight):
+                group.create_task(one_after_the_other())
+
+    async def _prepared(self) -> str:
+        """Register the workflow; return the address that its executions call."""
         url = unsteady(self._ledger)
         await self._client.apply(MIXED)
+        return url
+
+    async def _run_one(self, n: int, url: str, within: float) -> None:
+        id = f"mixed-{n}"
+        run = await start_insistently(self._client, "mixed", {"n": n, "url": url}, id)
+        self.acknowledged[id] = n
+        self.results[id] = await run.wait(within)
+
+    async def run_through_inbox(self, count: int, *, within: float = 50.0) -> None:
+        """Run executions whose starts no owner was asked to take."""
+        url = await self._prepared()
         partitions = (await self._client.info()).partitions
         ref = WorkflowRef(namespace="test", name="mixed", version="", digest="")
         async with NatsEventStream(self._cluster.settings()) as stream:
