@@ -27,7 +27,7 @@ from flunq.services.supervising.secrets import load_secrets
 from flunq.services.supervisor import Supervisor
 from tests.support.serve import OVERLAY
 from tests.support.steps import FILE
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, is_stopped
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
@@ -68,9 +68,11 @@ class Cluster:
 
     @asynccontextmanager
     async def stopped(self, name: str) -> AsyncIterator[None]:
-        """Keep a process stopped while the block runs."""
+        """Keep a process stopped while the block runs; those that it has started go on."""
         pid = self.send(name, signal.SIGSTOP)
         try:
+            if pid is not None:
+                await eventually(lambda: is_stopped(pid))
             yield
         finally:
             if pid is not None and self.pid(name) == pid:

@@ -45,3 +45,12 @@ def is_alive(process: int) -> bool:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+def is_stopped(process: int) -> bool:
+    """Tell whether all threads of a process are stopped; True when it has ended."""
+    states = (path.read_text() for path in Path(f"/proc/{process}/task").glob("*/stat"))
+    try:
+        return all(text.rpartition(")")[2].split()[0] in "TtZX" for text in states)
+    except OSError:
+        return False  # a thread has ended meanwhile
