@@ -76,6 +76,7 @@ class Child:
         self._early_deaths = 0
         self._backoff = _FIRST_BACKOFF
         self._restart_reason: str | None = None
+        self._reason_when_well: str | None = None
         self._log_start = 0
 
     @property
@@ -131,9 +132,10 @@ class Child:
     def mark(self, *, healthy: bool, reason: str | None = None) -> None:
         """Record what a health check found."""
         if self._state == "ready" and not healthy:
-            self.reason = reason
+            self._reason_when_well, self.reason = self.reason, reason
             self._enter("unhealthy")
         elif self._state == "unhealthy" and healthy:
+            self.reason = self._reason_when_well
             self._enter("ready")
 
     async def _run_once(self) -> None:

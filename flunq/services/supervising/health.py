@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import time
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 _START_INTERVAL = 0.01
 _SPACE_TO_GO_ON = 64 * 1024 * 1024
+_NOT_THERE = "could not be recovered"
+_MAKING_SECONDS = 1.0
+_MAKING_INTERVAL = 0.05
 
 
 class _Answer(msgspec.Struct):
@@ -50,7 +54,20 @@ class ServiceReadiness:
 
 
 async def health_problem(monitor: str, *, within: float = 2.0) -> str | None:
-    """Return what a nats-server complains about, None when it is well."""
+    """Return what a nats-server complains about, None when it is well.
+
+    For some milliseconds the server takes a stream that is just being made for one that it has
+    lost: that counts only if it goes on.
+    """
+    problem = await _complaint(monitor, within)
+    given_up = time.monotonic() + _MAKING_SECONDS
+    while problem is not None and _NOT_THERE in problem and time.monotonic() < given_up:
+        await asyncio.sleep(_MAKING_INTERVAL)
+        problem = await _complaint(monitor, within)
+    return problem
+
+
+async def _complaint(monitor: str, within: float) -> str | None:
     try:
         status, body = await http_get(f"{monitor}/healthz", within=within)
     except TimeoutError:

@@ -33,12 +33,27 @@ async def answering(*answers: bytes) -> AsyncIterator[str]:
 GOOD = b'HTTP/1.0 200 OK\r\n\r\n{"status":"ok"}'
 FULL = b'HTTP/1.0 503 No\r\n\r\n{"status":"unavailable","error":"no space left on device"}'
 BEHIND = b'HTTP/1.0 503 No\r\n\r\n{"status":"unavailable","error":"JetStream is not current"}'
+LOST = (
+    b'HTTP/1.0 503 No\r\n\r\n{"status":"unavailable",'
+    b'"error":"JetStream stream \'$G > KV_flunq_state\' could not be recovered"}'
+)
 
 
 async def test_a_server_says_itself_what_is_wrong() -> None:
     async with answering(GOOD, FULL) as url:
         assert await health_problem(url) is None
         assert await health_problem(url) == "no space left on device"
+
+
+async def test_a_stream_that_is_just_being_made_is_no_problem() -> None:
+    async with answering(LOST, LOST, GOOD) as url:
+        assert await health_problem(url) is None
+
+
+async def test_a_stream_that_stays_lost_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flunq.services.supervising.health._MAKING_SECONDS", 0.0)
+    async with answering(LOST) as url:
+        assert "could not be recovered" in (await health_problem(url) or "")
 
 
 async def test_silence_is_a_problem() -> None:
