@@ -13,6 +13,7 @@ from flunq.client.story import Story
 from flunq.core.execution.near import NearMiss
 from flunq.core.execution.state import CHILD, Begin, State, Trying
 from flunq.core.flow import HeldTask
+from flunq.core.ids import split_timer
 from flunq.core.letters import Letter, LiveNode
 from flunq.core.protocol import Details
 
@@ -404,9 +405,8 @@ def _with(data: Any, path: list[str], value: Any) -> Any:
 def _timer(facts: Facts, item: dict[str, Any]) -> Iterator[Cause]:
     """Yield what a timer stands for; the end of a time limit is nothing that is waited for."""
     name, due = str(item.get("timer", "")), int(item.get("due", 0))
-    letter = next((sign for sign in name if not sign.isdigit()), "")
     state, details = facts.story.state, facts.details
-    step = int(name[: name.index(letter)]) if letter and name[0].isdigit() else None
+    step, letter = split_timer(name)
     if letter == "c":
         count = int(item.get("starts", 1))
         yield Cause(

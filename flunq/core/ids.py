@@ -71,3 +71,10 @@ def _step_digest(reference: str, path: str) -> str:
 def lifecycle_name(namespace: str, name: str, execution: str) -> str:
     """Return the qualified instance name that lifecycle events carry."""
     return f"{name}-{execution}.{namespace}"
+
+
+@lru_cache(maxsize=1024)
+def split_timer(timer: str) -> tuple[int, str]:
+    """Return the number of a timer's frame, and the letter that says what the timer is for."""
+    letter = next(character for character in timer if not character.isdigit())
+    return int(timer[: timer.index(letter)]), letter

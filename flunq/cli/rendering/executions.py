@@ -11,6 +11,7 @@ from flunq.cli.output import compact_json
 from flunq.cli.rendering.events import task_name
 from flunq.cli.tables import Column
 from flunq.core.events import timestamp
+from flunq.core.ids import split_timer
 
 if TYPE_CHECKING:
     from flunq.core.execution.commands import Failure
@@ -219,8 +220,8 @@ def _waiting_name(item: dict[str, Any]) -> str:
 
 
 def _purpose(item: dict[str, Any]) -> str:
-    """Return what a timer is for; the last letter of its name tells."""
-    return _TIMERS.get(str(item.get("timer", ""))[-1:], str(item.get("for")))
+    letter = split_timer(item["timer"])[1] if "timer" in item else ""
+    return _TIMERS.get(letter, str(item.get("for")))
 
 
 def _waiting_text(item: dict[str, Any]) -> str:

@@ -6,7 +6,6 @@ transitions; what is left stays in ``state.ready``.
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -67,6 +66,7 @@ from flunq.core.execution.tasks.listen import LISTEN, is_known
 from flunq.core.execution.turn import Environment, Turn
 from flunq.core.execution.variables import BEFORE, UNSET, Step
 from flunq.core.expressions import Answers, Need, NeedsEvaluation
+from flunq.core.ids import split_timer
 from flunq.core.markers import Grant
 from flunq.errors import NotFoundError
 
@@ -278,7 +278,7 @@ def _fire(turn: Turn, command: Fire) -> None:
     if timer == COLLECTED:
         gather(turn)
         return
-    number, letter = _split_timer(timer)
+    number, letter = split_timer(timer)
     reference = turn.state.frames[number].reference
     data: dict[str, Any] = {
         "name": turn.name,
@@ -289,12 +289,6 @@ def _fire(turn: Turn, command: Fire) -> None:
         "firedAt": turn.time,
     }
     turn.emit(TIMER_FIRED, data)
-
-
-@lru_cache(maxsize=1024)
-def _split_timer(timer: str) -> tuple[int, str]:
-    letter = next(character for character in timer if not character.isdigit())
-    return int(timer[: timer.index(letter)]), letter
 
 
 def _cancel(turn: Turn, command: Cancel) -> None:

@@ -13,6 +13,7 @@ import msgspec
 from flunq.core.claims import is_reference
 from flunq.core.execution.gathering import TIMER
 from flunq.core.execution.state import Gathering, State
+from flunq.core.ids import split_timer
 from flunq.core.protocol import (
     MAX_MESSAGE,
     MOST_PADDING,
@@ -372,6 +373,5 @@ def _waiting(state: State) -> list[dict[str, Any]]:
 
 
 def _timer_of(state: State, timer: str) -> str:
-    """Return the task that a timer belongs to; its id begins with the number of the frame."""
-    frame = state.frames.get(int(timer[:-1])) if timer[:-1].isdigit() else None
+    frame = state.frames.get(split_timer(timer)[0])
     return frame.reference if frame else "/"

@@ -56,6 +56,11 @@ def why_of(body: str, **steps: Any) -> Why:
     return in_kept_cluster(situation)
 
 
+def test_a_retry_that_is_waited_for_names_its_task() -> None:
+    why = why_of(TRIES)
+    assert why.headline == "task /do/0/t is tried again (attempt 2) at a moment to come"
+
+
 def test_a_failure_is_told_once_with_what_became_of_it() -> None:
     tries = TRIES.replace("hours: 1", "seconds: 1")
     found = [(error.what, error.attempt) for error in why_of(tries).errors]

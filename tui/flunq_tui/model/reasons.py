@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from flunq.core.ids import split_timer
 from flunq_tui.model.folding import compact
 from flunq_tui.model.formats import age, duration, task_name
 
@@ -79,8 +80,7 @@ def _waiting_line(each: Mapping[str, Any], now: int, say: Say) -> Plain:
     task = task_name(str(each.get("task", "")))
     kind = str(each.get("kind", each.get("for", "")))
     if "due" in each:
-        purpose = str(each.get("timer", ""))[-1:]
-        known = {"w": "wait", "r": "retry"}.get(purpose, "timeout")
+        known = {"w": "wait", "r": "retry"}.get(split_timer(each["timer"])[1], "timeout")
         text = f"{say(f'waiting.{known}')} {age(each['due'], now)}"
     elif each.get("for") == "event":
         text = say("waiting.listen")
