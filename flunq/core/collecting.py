@@ -78,11 +78,14 @@ class Collecting(msgspec.Struct, frozen=True, kw_only=True):
         if self.program is None:
             return self.key
         try:
-            return self.program.evaluate(value, {}, EMPTY)
+            found = self.program.evaluate(value, {}, EMPTY)
         except ExpressionError as error:
             raise GroupKeyError(str(error)) from error
         except (NeedsEvaluation, RecursionError) as error:
             raise GroupKeyError("it is too much for a key") from error
+        if found is None:
+            raise GroupKeyError("the input has none")  # strangers would become one execution
+        return found
 
 
 def collecting_of(document: Any) -> Collecting | None:

@@ -80,6 +80,12 @@ def test_without_a_key_all_starts_are_one_group() -> None:
         rule(batch={"for": None})
 
 
+@pytest.mark.parametrize("value", [{}, {"customer": None}])
+def test_inputs_without_a_key_do_not_become_one_group(value: object) -> None:
+    with pytest.raises(GroupKeyError, match="the input has none"):
+        rule(debounce={"key": "${ .customer }", "for": "PT5S"}).key_of(value)
+
+
 def test_the_execution_of_a_group_belongs_to_its_partition() -> None:
     for number in range(40):
         route = route_of(REF, {"customer": number})
