@@ -46,6 +46,16 @@ without environment, files or network, with a limit on time and memory. Both giv
 _OTHER_VARIABLES = (
     ("FLUNQ_CONFIG_DIR", "Folder of contexts and of config.toml."),
     ("FLUNQ_TOKEN", "Bearer token for the API; wins over the context's."),
+    ("FLUNQ_NATS_USER", "User at NATS; of flunq serve and up --nats the engine's."),
+    ("FLUNQ_NATS_PASSWORD", "Password of that user."),
+    ("FLUNQ_TOKEN_KEY", "Key of the cluster's tokens and links, for flunq serve control and api."),
+    ("FLUNQ_SECRETS_KEY", "Key of the vault, for flunq serve: 32 bytes in base64."),
+    ("FLUNQ_SECRET_<NAME>", "A secret of the first tenant, where the vault has none so called."),
+    ("FLUNQ_LANGUAGE", "Language of the monitor: en or de."),
+    ("FLUNQ_UVLOOP", "0: services run on the event loop of Python."),
+    ("TRACEPARENT", "Trace that flunq start and run belong to."),
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "Where traces are sent; others of OTEL_ count too."),
+    ("VISUAL, EDITOR", "Program that edits texts."),
     ("NO_COLOR, FORCE_COLOR, CLICOLOR_FORCE, TERM", "See flunq help output."),
 )
 
