@@ -59,6 +59,8 @@ class TenantRoles:
         self._home = home
         self._roles_of = roles_of
         self._serving: dict[str, _Serving] = {}
+        self._left: set[str] = set()
+        """Those left since the records were last read, which may call them ready still."""
 
     async def run(self, stop: asyncio.Event) -> None:
         """Follow the records until told to stop."""
@@ -77,11 +79,13 @@ class TenantRoles:
 
     async def leave(self, name: str) -> None:
         """End the roles of one tenant; returns when they are done."""
+        self._left.add(name)
         serving = self._serving.pop(name, None)
         if serving is not None:
             await serving.leave()
 
     async def _follow(self) -> None:
+        self._left.clear()
         try:
             records = await self._records.all()
         except (OutcomeUnknownError, FlunqError) as error:
@@ -91,5 +95,5 @@ class TenantRoles:
         for name in self._serving.keys() - ready.keys():
             await self.leave(name)
         for name, record in ready.items():
-            if name not in self._serving:
+            if name not in self._serving and name not in self._left:
                 self._serving[name] = _Serving(self._roles_of(record))
