@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from flunq.core.protocol import Definition, Details, Fired, Result, ScheduleView, Summary
 
 _QUARANTINED, _FAULTED = "quarantined", "faulted"
+ShownStatus = Literal[
+    "pending", "running", "waiting", "suspended", "completed", "faulted", "cancelled"
+]
 
 
 class WorkflowName(msgspec.Struct, frozen=True, kw_only=True):

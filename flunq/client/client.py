@@ -16,7 +16,12 @@ from msgspec import UNSET
 
 from flunq.client.access import AuditLog, Tokens
 from flunq.client.archive import Archive
-from flunq.client.arguments import checked, checked_priority, checked_trace
+from flunq.client.arguments import (
+    checked,
+    checked_priority,
+    checked_statuses,
+    checked_trace,
+)
 from flunq.client.bulk import ENDED, IN_FLIGHT, Bulk, Outcome, Target
 from flunq.client.control import Control
 from flunq.client.dead_letters import DeadLetters
@@ -246,15 +251,15 @@ class Client:
         *,
         limit: int = 20,
         before: tuple[int, str] | None = None,
-        status: Sequence[str] | None = None,
+        status: Sequence[str] | str | None = None,
         workflow: str | None = None,
         prefix: str = "",
     ) -> Summaries:
-        """Return a page of executions of all partitions, newest first."""
+        """Return a page of executions of all partitions, newest first, of one status or several."""
         question = ListPage(
             limit=limit,
             before=before,
-            status=tuple(status) if status else None,
+            status=checked_statuses(status),
             workflow=workflow,
             prefix=prefix,
         )

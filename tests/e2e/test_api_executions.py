@@ -187,6 +187,8 @@ def test_every_execution_is_listed_once(api: httpx.Client) -> None:
         cursor = page["next"]
     assert sorted(found) == [f"page-{number}" for number in range(7)]
     assert api.get("/v1/executions", params={"cursor": "made up"}).status_code == 422
+    assert api.get("/v1/executions", params={"status": "failed"}).status_code == 422
+    assert api.get("/v1/executions", params={"status": ["faulted", "running"]}).status_code == 200
 
 
 def test_the_history_is_read_in_order(api: httpx.Client) -> None:

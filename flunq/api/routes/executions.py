@@ -17,6 +17,7 @@ from flunq.api.views import (
     ExecutionView,
     HistoryPage,
     ResultView,
+    ShownStatus,
     Started,
     execution_summary,
     execution_view,
@@ -63,7 +64,7 @@ class ListQuery(msgspec.Struct, frozen=True, kw_only=True):
 
     limit: Limit = 20
     cursor: str = ""
-    status: tuple[str, ...] = ()
+    status: tuple[ShownStatus, ...] = ()
     """May be given several times."""
     workflow: str | None = None
     prefix: str = ""

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 import pytest
@@ -9,12 +9,15 @@ import pytest
 from flunq.api.routes.executions import ListQuery, list_page
 from flunq.core.protocol import Summary
 
+if TYPE_CHECKING:
+    from flunq.api.views import ShownStatus
+
 
 @pytest.mark.parametrize(
     ("status", "shown"), [((), ["x0", "x1"]), (("faulted",), ["x0", "x1"]), (("running",), [])]
 )
 async def test_what_is_shown_as_faulted_is_found_as_faulted(
-    status: tuple[str, ...], shown: list[str]
+    status: tuple[ShownStatus, ...], shown: list[str]
 ) -> None:
     kept = [
         Summary(

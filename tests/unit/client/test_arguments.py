@@ -52,3 +52,24 @@ def test_wrong_events_are_refused(events: Any, error: type[Exception]) -> None:
             await client.emit(events)
 
     in_cluster(situation)
+
+
+def test_executions_are_listed_by_one_status_or_several() -> None:
+    async def situation(cluster: Cluster, client: Client) -> list[Any]:
+        await client.apply(ONE_STEP)
+        await client.result((await client.start("one", id="x1")).id)
+        asked: list[Any] = ["completed", ["completed", "faulted"], "faulted", None]
+        return [[each.id for each in await client.list(status=status)] for status in asked]
+
+    assert in_cluster(situation) == [["x1"], ["x1"], [], ["x1"]]
+
+
+@pytest.mark.parametrize("status", ["failed", ["running", "failed"]])
+def test_a_status_that_does_not_exist_is_refused(status: str | list[str]) -> None:
+    """An empty page would say that nothing has failed."""
+
+    async def situation(cluster: Cluster, client: Client) -> None:
+        with pytest.raises(UsageError, match="'failed' is no status"):
+            await client.list(status=status)
+
+    in_cluster(situation)
