@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import msgspec
 
+from flunq.client.asking import asked_of, task_at
 from flunq.client.story import read_story
 from flunq.client.why import compiled
 from flunq.core.execution.near import near_misses
@@ -184,7 +185,7 @@ class Approvals:
             item["listener"]: (item["task"], found)
             for item in details.waiting
             if item.get("for") == "event"
-            and (found := _asked(workflow.value, str(item["task"]))) is not None
+            and (found := asked_of(workflow.value, str(item["task"]))) is not None
         }
         state = (await read_story(self._client.history(execution))).state if asked else None
         if state is None:
@@ -242,24 +243,6 @@ def _approval(
     )
 
 
-def _asked(document: dict[str, Any], pointer: str) -> dict[str, Any] | None:
-    """Return ``metadata.approval`` of the task at a pointer."""
-    metadata = _at(document, pointer).get("metadata")
-    found = metadata.get("approval") if isinstance(metadata, dict) else None
-    return found if isinstance(found, dict) else None
-
-
-def _at(document: Any, pointer: str) -> dict[str, Any]:
-    value = document
-    for part in pointer.strip("/").split("/"):
-        name = part.replace("~1", "/").replace("~0", "~")
-        if isinstance(value, list):
-            value = value[int(name)] if name.isdecimal() and int(name) < len(value) else None
-        else:
-            value = value.get(name) if isinstance(value, dict) else None
-    return value if isinstance(value, dict) else {}
-
-
 def _the_one(waiting: tuple[_Open, ...], execution: str, task: str | None, step: int = -1) -> _Open:
     chosen = [
         each
@@ -296,7 +279,7 @@ def _check_form(approval: Approval, data: dict[str, Any], *, approved: bool) -> 
 def _event_for(waiting: _Open, data: dict[str, Any]) -> dict[str, Any]:
     """Return the event that the first filter of the listener takes."""
     approval, state = waiting.approval, waiting.state
-    spec = _first_filter(_at(waiting.workflow.value, approval.task))
+    spec = _first_filter(task_at(waiting.workflow.value, approval.task))
     wanted = spec.get("with", {})
     if not isinstance(wanted.get("type"), str) or wanted["type"].startswith("${"):
         raise RejectedError(f"the filter of {approval.task} names no type of event")

@@ -98,6 +98,8 @@ class Facts(msgspec.Struct, kw_only=True):
     """Near misses by listener."""
     filters: dict[str, list[dict[str, Any]]] = {}
     """What each listener waits for."""
+    asked: dict[str, dict[str, Any]] = {}
+    """What listeners ask of a person: ``metadata.approval`` of their tasks."""
     children: dict[str, Details] = {}
     letters: list[Letter] = []
     held: dict[str, HeldTask] = {}
@@ -353,15 +355,36 @@ def _event(facts: Facts, item: dict[str, Any]) -> Cause:
     state = facts.story.state
     step = state.listeners.get(listener) if state is not None else None
     wanted = " or ".join(_filter_text(each) for each in filters) or "any event"
+    asked, task = facts.asked.get(listener), str(item.get("task"))
+    question = f" asks for approval: {asked.get('title') or task}; it" if asked is not None else ""
     return Cause(
         kind="event",
-        text=f"task {item.get('task')} listens for {wanted}",
+        text=f"task {task}{question} listens for {wanted}",
         since=_frame_since(state, step),
-        act="whoever publishes that event",
-        task=str(item.get("task")),
-        command=_emit(filters),
+        act="whoever publishes that event"
+        if asked is None
+        else str(asked.get("who") or "a person"),
+        task=task,
+        command=_emit(filters) if asked is None else _approve(facts, task, asked),
         near=facts.near.get(listener, []),
     )
+
+
+def _who(asked: dict[str, Any]) -> str:
+    return str(asked.get("who") or "a person")
+
+
+def _approve(facts: Facts, task: str, asked: dict[str, Any]) -> str:
+    """Return the command that says yes, with what the form has to be filled in with."""
+    parts = ["flunq", "approvals", "approve", facts.details.id]
+    if len(facts.asked) > 1:
+        parts += ["--task", task]
+    form = asked.get("form")
+    required = form.get("required") if isinstance(form, dict) else None
+    if isinstance(required, list) and required:
+        values = {str(name): "VALUE" for name in required}
+        parts += ["--data", msgspec.json.encode(values).decode()]
+    return shlex.join(parts)
 
 
 def _filter_text(one: dict[str, Any]) -> str:

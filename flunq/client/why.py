@@ -7,6 +7,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from flunq.client.asking import asked_of
 from flunq.client.reasons import Cause, Facts, LastError, Why, reasons
 from flunq.client.story import read_story
 from flunq.core.execution.state import CHILD
@@ -77,11 +78,19 @@ async def _look_around(client: Client, facts: Facts, definition: DefinitionText 
     listens = any(item.get("for") == "event" for item in facts.details.waiting)
     workflow = compiled(definition) if listens else None
     if workflow is not None:
+        facts.asked = _asked(facts.details, workflow)
         _hear(facts, workflow, [])
     around = await client.dead_letters.look_around(EVENTS if listens else 0)
     facts.nodes = around.nodes
     if workflow is not None:
         _hear(facts, workflow, around.events)
+
+
+def _asked(details: Details, workflow: Workflow) -> dict[str, dict[str, Any]]:
+    """Return what listeners ask of a person."""
+    tasks = {str(item.get("listener")): str(item.get("task")) for item in details.waiting}
+    asked = {name: asked_of(workflow.value, task) for name, task in tasks.items()}
+    return {name: members for name, members in asked.items() if members is not None}
 
 
 def compiled(definition: DefinitionText | None) -> Workflow | None:

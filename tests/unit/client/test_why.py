@@ -27,6 +27,10 @@ LISTENS = (
     "do:\n- l:\n    listen:\n      to:\n        one:\n"
     "          with: {type: com.paid, source: 'https://e.example', data: '${ .order == 12 }'}"
 )
+ASKS = (
+    "metadata: {approval: {title: Pay the bill, who: finance%s}}\n    listen:\n      to:\n"
+    "        one: {with: {type: com.decided}}"
+)
 CORRELATES = (
     "input: {from: '{order: 7}'}\ndo:\n- l:\n    listen:\n      to:\n        one:\n"
     "          with: {type: com.paid}\n          correlate:\n"
@@ -158,3 +162,24 @@ def test_what_collects_starts_says_how_many_there_are() -> None:
     why = in_kept_cluster(situation)
     assert (why.causes[0].kind, why.command) == ("starts", f"flunq resume {why.id}")
     assert why.headline == "it has not begun: it collects starts (2 so far)"
+
+
+def test_an_approval_is_answered_by_its_people_and_not_with_any_event() -> None:
+    (cause,) = why_of("do:\n- l:\n    " + ASKS % "").causes
+    assert "asks for approval: Pay the bill; it listens for type com.decided" in cause.text
+    assert (cause.kind, cause.act, cause.command) == (
+        "event",
+        "finance",
+        "flunq approvals approve e1",
+    )
+
+
+def test_the_answer_to_an_approval_names_its_task_and_what_the_form_needs() -> None:
+    one, other = ASKS % "", ASKS % ", form: {type: object, required: [limit]}"
+    body = "do:\n- f:\n    fork:\n      branches:\n"
+    for name, asks in (("plain", one), ("formed", other)):
+        body += f"      - {name}:\n          " + asks.replace("\n", "\n      ") + "\n"
+    plain, formed = sorted(cause.command for cause in why_of(body).causes)
+    assert plain == "flunq approvals approve e1 --task /do/0/f/fork/branches/0/plain"
+    assert formed.startswith("flunq approvals approve e1 --task /do/0/f/fork/branches/1/formed ")
+    assert formed.endswith(""" --data '{"limit":"VALUE"}'""")
