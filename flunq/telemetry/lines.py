@@ -33,6 +33,7 @@ class LogLine(msgspec.Struct, kw_only=True):
     task: str | None = None
     trace: str | None = None
     error: str | None = None
+    traceback: str | None = None
 
 
 class _OurLine(msgspec.Struct):
@@ -44,6 +45,7 @@ class _OurLine(msgspec.Struct):
     task: str | None = None
     trace: str | None = None
     error: str | None = None
+    traceback: str | None = None
 
 
 _decoder = msgspec.json.Decoder(_OurLine)
@@ -66,6 +68,7 @@ def parse_line(line: str, *, service: str = "", utc: bool = False) -> LogLine:
             task=ours.task,
             trace=ours.trace,
             error=ours.error,
+            traceback=ours.traceback,
         )
     match = _NATS_LINE.match(line)
     if match is None:

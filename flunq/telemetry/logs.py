@@ -78,10 +78,14 @@ class PlainFormatter(logging.Formatter):
     """Renders a record for a terminal."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return ``time level message``; tracebacks stay in the JSON logs."""
+        """Return ``time level message``, and the traceback where everything is told."""
         moment = datetime.fromtimestamp(record.created).astimezone()
         text = f"{moment:%H:%M:%S} {record.levelname.lower():7} {record.getMessage()}"
-        return f"{text}: {_summary(record)}" if record.exc_info else text
+        if not record.exc_info:
+            return text
+        if logging.getLogger().isEnabledFor(logging.DEBUG):
+            return f"{text}\n{self.formatException(record.exc_info)}"
+        return f"{text}: {_summary(record)}"
 
 
 def _summary(record: logging.LogRecord) -> str:

@@ -36,7 +36,7 @@ def command(
         Path | None, typer.Option("--data", metavar="DIR", help="Data folder of the cluster.")
     ] = None,
 ) -> int:
-    """Show the merged logs of the local cluster, oldest first.
+    """Show the merged logs of the local cluster, oldest first. -v shows tracebacks, too.
 
     $ flunq logs -f
 
@@ -99,7 +99,13 @@ def _readable(line: Mapping[str, Any]) -> str:
     stamp = text.paint(_clock(str(line.get("time", ""))), "dim", sys.stdout)
     name = text.paint(str(line.get("service", "")).ljust(10), "cyan", sys.stdout)
     painted = text.paint(f"{level:8}", _LEVEL_STYLES.get(level, ""), sys.stdout)
-    return f"{stamp} {name} {painted} {text.neutralise(' '.join(words))}"
+    shown = f"{stamp} {name} {painted} {text.neutralise(' '.join(words))}"
+    return shown + _traceback(line) if current().verbose else shown
+
+
+def _traceback(line: Mapping[str, Any]) -> str:
+    rows = str(line.get("traceback") or "").splitlines()
+    return "".join(f"\n    {text.neutralise(row)}" for row in rows)
 
 
 def _clock(moment: str) -> str:

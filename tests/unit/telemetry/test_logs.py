@@ -68,6 +68,21 @@ def test_an_exception_stays_on_one_line(stream: io.StringIO) -> None:
     (line,) = lines(stream)
     assert line["error"] == "ValueError: no such thing"
     assert "Traceback" in line["traceback"]
+    assert parse_line(json.dumps(line)).traceback == line["traceback"]
+
+
+@pytest.mark.parametrize(("level", "told"), [("debug", True), ("info", False)])
+def test_the_plain_form_shows_where_an_exception_was_raised_if_all_is_told(
+    stream: io.StringIO, level: str, told: bool
+) -> None:
+    written = io.StringIO()
+    logs.configure_logging(level=level, style="plain", stream=written)
+    try:
+        raise ValueError("no such thing")
+    except ValueError:
+        logging.getLogger("x").exception("it broke")
+    assert "ValueError: no such thing" in written.getvalue()
+    assert (__file__ in written.getvalue()) is told
 
 
 class MuteError(Exception):
