@@ -32,6 +32,9 @@ _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _V4_COMPATIBLE = ipaddress.IPv6Network("::/96")
 
 
+_SWITCH = "FLUNQ_EGRESS=development of the node allows them"
+
+
 class EgressPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """What may be connected to besides public addresses; link-local never is."""
 
@@ -56,9 +59,9 @@ class EgressPolicy(msgspec.Struct, frozen=True, kw_only=True):
         if _within(parsed, _METADATA):
             return "cloud metadata services are never reachable"
         if _within(parsed, _LOOPBACK):
-            return None if self.loopback else "loopback addresses are not allowed here"
+            return None if self.loopback else f"loopback addresses are not allowed here; {_SWITCH}"
         if _within(parsed, _PRIVATE):
-            return None if self.private else "private addresses are not allowed here"
+            return None if self.private else f"private addresses are not allowed here; {_SWITCH}"
         if parsed.is_multicast or parsed.is_reserved:
             return "multicast and reserved addresses are never reachable"
         return None

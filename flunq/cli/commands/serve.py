@@ -64,7 +64,10 @@ _Capacity = Annotated[
 ]
 _Programs = Annotated[
     bool | None,
-    typer.Option("--programs/--no-programs", help="Whether workflows may run local programs [no]."),
+    typer.Option(
+        "--programs/--no-programs",
+        help="Whether workflows may run local programs [as FLUNQ_EGRESS].",
+    ),
 ]
 _Host = Annotated[str, typer.Option("--host", metavar="HOST", help="Address the API listens on.")]
 _Port = Annotated[

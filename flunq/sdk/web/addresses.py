@@ -16,8 +16,6 @@ from flunq.sdk.executor import TaskError
 if TYPE_CHECKING:
     from flunq.sdk.egress import EgressPolicy
 
-_HINT = "use a profile or an egress policy that allows it"
-
 
 async def checked_addresses(host: str, port: int, policy: EgressPolicy) -> list[str]:
     """Return the addresses of a host that the policy allows, at least one; raises TaskError."""
@@ -30,7 +28,7 @@ async def checked_addresses(host: str, port: int, policy: EgressPolicy) -> list[
         else:
             refusal = problem
     if not allowed:
-        detail = f"calls to {host} are refused: {refusal}; {_HINT}"
+        detail = f"calls to {host} are refused: {refusal}"
         raise TaskError("authorization", 403, "The address is not allowed", detail)
     return allowed
 

@@ -256,10 +256,7 @@ def _translated(request: Outgoing) -> Iterator[None]:
     try:
         yield
     except EgressRefusedError as error:
-        hint = "use a profile or an egress policy that allows it"
-        raise TaskError(
-            "authorization", 403, "The address is not allowed", f"{error}; {hint}"
-        ) from error
+        raise TaskError("authorization", 403, "The address is not allowed", str(error)) from error
     except ConnectFailedError as error:
         detail = f"cannot connect to {request.place}: {error}"
         raise TaskError("communication", 503, detail=detail) from error

@@ -164,7 +164,10 @@ class Registry:
             return kept
         own = keys.cluster_id(self._cluster_key)
         if kept != own:
-            _log.warning("the tokens of this cluster were issued with another key; they are void")
+            _log.warning(
+                "the tokens of this cluster were issued with another key and are refused here; "
+                "all its control processes need the same FLUNQ_TOKEN_KEY"
+            )
         return own
 
     # -- tokens ----------------------------------------------------------------------------------

@@ -652,7 +652,7 @@ class TestEgress:
         call.context = ExecutorContext(ExecutorSettings(egress=EgressPolicy()))
         error = await call.fails(f"http://{host}:{stub.port}/")
         assert (error.type, error.status) == (f"{ERRORS}authorization", 403)
-        assert "egress policy" in (error.detail or "")
+        assert "FLUNQ_EGRESS" in (error.detail or "")
         assert stub.requests == []
 
     @pytest.mark.parametrize("host", ["169.254.169.254", "[fe80::1]", "[::ffff:169.254.169.254]"])

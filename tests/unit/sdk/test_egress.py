@@ -26,12 +26,16 @@ PUBLIC = ["93.184.216.34", "2606:2800:220:1::1", "8.8.8.8"]
 
 @pytest.mark.parametrize("address", NEVER)
 def test_some_addresses_are_never_reachable(address: str) -> None:
-    assert EgressPolicy.development().refusal(address)
+    refusal = EgressPolicy.development().refusal(address)
+    assert refusal
+    assert "FLUNQ_EGRESS" not in refusal
 
 
 @pytest.mark.parametrize("address", LOOPBACK + PRIVATE)
 def test_local_addresses_need_the_development_profile(address: str) -> None:
-    assert EgressPolicy().refusal(address)
+    refusal = EgressPolicy().refusal(address)
+    assert refusal
+    assert "FLUNQ_EGRESS=development" in refusal
     assert EgressPolicy.of_profile("development").refusal(address) is None
     assert EgressPolicy.of_profile("production").refusal(address)
 
