@@ -315,14 +315,15 @@ def _is_alive(nodes: list[LiveNode], name: str, incarnation: str) -> bool:
 def _queued(facts: Facts, task: str, kind: str, since: int | None, attempt: str) -> Cause:
     hosts = [n.name for n in facts.nodes or () if kind in n.kinds and not n.leaving]
     if facts.nodes is not None and not hosts:
+        function = kind.startswith(_FUNCTION)
         return Cause(
             kind="unserved",
             text=f"task {task} ({kind}{attempt}) is queued, and no live node runs such tasks",
             since=since,
-            act="you: start an executor that runs them",
+            act="you: start an executor that runs them"
+            + ("; or a worker over the HTTP API, which may have it already" if function else ""),
             task=task,
-            command="flunq serve executor"
-            + (" --functions MODULE.py" if kind.startswith(_FUNCTION) else ""),
+            command="flunq serve executor" + (" --functions MODULE.py" if function else ""),
         )
     where = f" for {', '.join(hosts[:3])}" if hosts else ""
     return Cause(
