@@ -165,7 +165,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Meta(description="Least level to log.")
     ] = "info"
-    log_format: Annotated[Literal["text", "json"], Meta(description="Shape of the log lines of flunq serve.")] = "text"
+    log_format: Annotated[
+        Literal["text", "json"], Meta(description="Shape of the log lines of flunq serve.")
+    ] = "text"
 
 
 class Origin(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import msgspec
 
-from flunq.client.asking import asked_of, task_at
+from flunq.client.asking import asked_of, asks_anybody, task_at
 from flunq.client.story import read_story
 from flunq.client.why import compiled
 from flunq.core.execution.near import near_misses
@@ -211,19 +211,8 @@ class _Asking:
         async with self._turn:
             if name not in self._known:
                 text = await self._client.workflow(name)
-                self._known[name] = compiled(text) if _asks(text.document) else None
+                self._known[name] = compiled(text) if asks_anybody(text.document) else None
             return self._known[name]
-
-
-def _asks(value: Any) -> bool:
-    """Tell whether any part of a document has ``metadata.approval``."""
-    if isinstance(value, list):
-        return any(map(_asks, value))
-    if not isinstance(value, dict):
-        return False
-    metadata = value.get("metadata")
-    asks = isinstance(metadata, dict) and isinstance(metadata.get("approval"), dict)
-    return asks or any(map(_asks, value.values()))
 
 
 def _approval(

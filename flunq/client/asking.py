@@ -7,9 +7,16 @@ from typing import Any
 
 def asked_of(document: dict[str, Any], pointer: str) -> dict[str, Any] | None:
     """Return ``metadata.approval`` of the task at a pointer."""
-    metadata = task_at(document, pointer).get("metadata")
-    found = metadata.get("approval") if isinstance(metadata, dict) else None
-    return found if isinstance(found, dict) else None
+    return _approval_of(task_at(document, pointer))
+
+
+def asks_anybody(value: Any) -> bool:
+    """Tell whether any part of a document waits for a person."""
+    if isinstance(value, list):
+        return any(map(asks_anybody, value))
+    if not isinstance(value, dict):
+        return False
+    return _approval_of(value) is not None or any(map(asks_anybody, value.values()))
 
 
 def task_at(document: Any, pointer: str) -> dict[str, Any]:
@@ -22,3 +29,9 @@ def task_at(document: Any, pointer: str) -> dict[str, Any]:
         else:
             value = value.get(name) if isinstance(value, dict) else None
     return value if isinstance(value, dict) else {}
+
+
+def _approval_of(task: dict[str, Any]) -> dict[str, Any] | None:
+    metadata = task.get("metadata")
+    found = metadata.get("approval") if isinstance(metadata, dict) else None
+    return found if isinstance(found, dict) else None

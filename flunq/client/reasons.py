@@ -362,9 +362,7 @@ def _event(facts: Facts, item: dict[str, Any]) -> Cause:
         kind="event",
         text=f"task {task}{question} listens for {wanted}",
         since=_frame_since(state, step),
-        act="whoever publishes that event"
-        if asked is None
-        else str(asked.get("who") or "a person"),
+        act="whoever publishes that event" if asked is None else _who(asked),
         task=task,
         command=_emit(filters) if asked is None else _approve(facts, task, asked),
         near=facts.near.get(listener, []),
