@@ -47,6 +47,11 @@ class Job(msgspec.Struct):
     foreseen: Foreseen | None = None
     """What the command leads to, unless something else has happened meanwhile."""
 
+    @property
+    def is_accepted(self) -> bool:
+        """Whether the inbox holds it: nobody would send it again."""
+        return self.inbox is not None or self.share is not None
+
 
 def name_of_input(command: Command) -> str:
     """Return what names an input in every process that meets it."""

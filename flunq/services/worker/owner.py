@@ -201,7 +201,7 @@ class Owner:
             self.decide(live, job)
             return
         # What the inbox holds has been accepted: it waits until there is room.
-        if isinstance(job.command, Start) and self.committer.full and job.inbox is None:
+        if isinstance(job.command, Start) and self.committer.full and not job.is_accepted:
             self.settle(job, full(execution))
             return
         if self.bringing.queue(execution, job) or self.collector.missed(job):
@@ -265,7 +265,7 @@ class Owner:
             detail=f"{start.workflow}: {detail}",
         )
         report = Report(id=start.parent, task=start.parent_task, failure=failure)
-        entry = Entry(events=[], inbox=job.inbox)
+        entry = Entry(events=[], inbox=job.inbox, share=job.share)
         entry.outbox.append(self.writer.letter(report, entry))
         settle = job.settle
         if settle is not None:
@@ -527,8 +527,10 @@ class Owner:
         self.leaving.add(finished.id)
         data |= {"request": finished.request} if finished.request else {}
         event = self.event(finished.id, finished.workflow, finished.seq + 1, type_name, data)
-        inbox = job.inbox if job else None
-        self.committer.add(Entry(events=[encode_event(event)], inbox=inbox, settled=settled))
+        entry = Entry(events=[encode_event(event)], settled=settled)
+        if job is not None:
+            entry.inbox, entry.share = job.inbox, job.share
+        self.committer.add(entry)
 
     def event(
         self, execution: str, ref: WorkflowRef, seq: int, type_name: str, data: dict[str, Any]

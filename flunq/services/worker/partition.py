@@ -42,6 +42,7 @@ from flunq.services.worker.commit import Entry, FencedError
 from flunq.services.worker.crashpoints import crash_point
 from flunq.services.worker.jobs import Job, is_fork, name_of_input
 from flunq.services.worker.lifecycle import LifecycleReader
+from flunq.services.worker.listeners import BusShare
 from flunq.services.worker.owner import Owner
 from flunq.services.worker.packs import Packs, StaleCheckpointError
 from flunq.services.worker.questions import Questions
@@ -381,8 +382,12 @@ class Partition:
         if not commands:
             owner.inbox.consumed(record.seq)
             return
-        jobs = [Job(command) for command in commands]
-        jobs[-1].inbox = record.seq
+        if len(commands) == 1:
+            jobs = [Job(commands[0], inbox=record.seq)]
+        else:
+            # Each may wait for something of its own; the input is read once all are decided.
+            share = BusShare(len(commands), lambda: owner.inbox.consumed(record.seq))
+            jobs = [Job(command, share=share) for command in commands]
         if record.time < self._watched_until:
             await self._try(owner, f"input {record.seq}", jobs)
         else:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from flunq.core.execution.commands import Start, WorkflowRef
 from flunq.core.ids import partition_of
 from flunq.log.memory.stream import MemoryBus
 from flunq.log.ports import OutcomeUnknownError
+from flunq.services.wire import encode_commands
 from flunq.services.worker.adoption import Adoption
+from flunq.services.worker.definitions import Definitions
 from flunq.services.worker.outbox import Outbox
 from flunq.services.worker.packs import Packs
-from tests.support.virtual import HEAD, in_cluster, owner_of, settled
+from tests.support.virtual import HEAD, in_cluster, owner_of, settled, stream_of
 from tests.support.waiting import elapse
 
 if TYPE_CHECKING:
@@ -166,3 +169,35 @@ def test_lifecycle_events_from_before_a_take_over_are_heard(
 
     theirs, heard = in_cluster(situation, machines=2, partitions=2)
     assert heard == theirs
+
+
+def test_an_input_of_several_commands_counts_as_read_when_all_of_them_are_decided(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def situation(cluster: Cluster, client: Client) -> list[str]:
+        for document in (SET, EARS):
+            await client.apply(document)
+        await (await client.start("set", id="x0")).wait(20)
+        slow(monkeypatch, Definitions, "_compile")
+        ids = ("x1", "x2")
+        refs = [
+            WorkflowRef(namespace="test", name=name, version="1.0.0", digest="")
+            for name in ("ears", "set")
+        ]
+        starts: list[Any] = [
+            Start(id=name, workflow=ref) for name, ref in zip(ids, refs, strict=True)
+        ]
+        inbox = stream_of(cluster).inbox
+        await inbox.publish(0, encode_commands(starts), message_id="both", external=True)
+        while not owner_of(cluster).executions.knows("x2"):
+            await elapse(0.01)
+        await owner_of(cluster).committer.flushed()
+        assert not owner_of(cluster).executions.knows("x1")
+        machine = cluster.machines["m0"]
+        machine.crash()
+        machine.start()
+        await settled(cluster)
+        await elapse(5)
+        return [(await client.get(name)).status for name in ids]
+
+    assert in_cluster(situation) == ["waiting", "completed"]
