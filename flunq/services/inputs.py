@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from flunq.core.protocol import StoreInput, inputs_subject
+from flunq.errors import UsageError
 from flunq.log.ports import MessageTooLargeError, OutcomeUnknownError, StoreFullError
 from flunq.log.select import event_stream
 from flunq.services.answering import answered
@@ -27,10 +28,10 @@ _log = logging.getLogger(__name__)
 _question = msgspec.json.Decoder(StoreInput).decode
 
 
-async def run_inputs(connection: StreamSettings, stop: asyncio.Event) -> None:
+async def run_inputs(connection: StreamSettings, partitions: int, stop: asyncio.Event) -> None:
     """Store until told to stop; raises ConnectionError when the connection is lost."""
     async with event_stream(connection) as stream:
-        desk = InputDesk(stream)
+        desk = InputDesk(stream, partitions)
         async with stream.requests.serve(inputs_subject(connection.tenant), desk.answer):
             await while_connected(stream, stop.wait())
 
@@ -38,8 +39,9 @@ async def run_inputs(connection: StreamSettings, stop: asyncio.Event) -> None:
 class InputDesk:
     """Answers with the sequence that an input has."""
 
-    def __init__(self, stream: EventStream) -> None:
+    def __init__(self, stream: EventStream, partitions: int) -> None:
         self._stream = stream
+        self._partitions = partitions
 
     async def answer(self, payload: bytes) -> bytes | None:
         """Store an input; without an answer the sender tries again."""
@@ -50,6 +52,8 @@ class InputDesk:
             return None
 
     async def _store(self, question: StoreInput) -> int:
+        if question.partition >= self._partitions:
+            raise UsageError(f"there is no partition {question.partition}")
         return await self._stream.inbox.publish(
             question.partition,
             bytes(question.commands),

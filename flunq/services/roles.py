@@ -105,7 +105,7 @@ def inputs_role(settings: ControlSettings) -> Role:
     async def run(stop: asyncio.Event) -> None:
         from flunq.services.inputs import run_inputs
 
-        work = partial(run_inputs, settings.connection(DESKS), stop)
+        work = partial(run_inputs, settings.connection(DESKS), settings.partitions, stop)
         await kept_up("storing inputs", work, stop)
 
     return run

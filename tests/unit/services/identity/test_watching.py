@@ -75,6 +75,7 @@ WRITES = {
     "retry", "rewind", "fork",
     "apply-alerts", "delete-alert",
     "create-tenant", "update-tenant", "delete-tenant", "tenant-access",
+    "store-input",
 }  # fmt: skip
 REPLIES = {"header", "rows", "done", "refused"}
 
