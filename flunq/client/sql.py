@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import re
+import secrets
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
@@ -51,6 +53,8 @@ if TYPE_CHECKING:
 AskOwner: TypeAlias = "Callable[[int, Commits], Awaitable[Page]]"
 AskSql: TypeAlias = "Callable[[QueryRequest], Awaitable[QueryPage]]"
 _END = 1 << 53
+_LEAVE_SECONDS = 1.0
+"""Whoever gives up waits no longer to hear that the cluster knows."""
 _AT_ONCE = 8
 """Partitions whose tails are read at the same time; each has a page in memory."""
 
@@ -133,7 +137,7 @@ async def ask_cluster(client: Client, question: Question, limits: Limits) -> Asy
 
 
 async def _pages(ask: AskSql, question: Question, limits: Limits) -> AsyncIterator[Reply]:
-    page = await ask(OpenQuery(question=question, limits=limits))
+    page = await _first_page(ask, question, limits)
     number, ended = 1, False
     try:
         while True:
@@ -148,6 +152,18 @@ async def _pages(ask: AskSql, question: Question, limits: Limits) -> AsyncIterat
             page = await ask(NextRows(id=page.id, number=number))
     finally:
         await ask(CloseQuery(id=page.id))
+
+
+async def _first_page(ask: AskSql, question: Question, limits: Limits) -> QueryPage:
+    """Begin a query; the cluster hears when its answer is given up before there is any."""
+    request = OpenQuery(question=question, limits=limits, id=secrets.token_hex(16))
+    try:
+        return await ask(request)
+    except asyncio.CancelledError:
+        with suppress(TimeoutError, UnavailableError):
+            async with asyncio.timeout(_LEAVE_SECONDS):
+                await ask(CloseQuery(id=request.id))
+        raise
 
 
 _ARCHIVED = """select journal_seq, position, execution_id, seq, type, time, source, workflow,

@@ -62,11 +62,11 @@ _decode = msgspec.json.Decoder(QueryRequest).decode
 class OpenAnswer:
     """One running query, and the page that was sent last."""
 
-    def __init__(self, replies: AsyncIterator[Reply], stack: AsyncExitStack) -> None:
-        self.id = secrets.token_hex(16)
+    def __init__(self, id: str, replies: AsyncIterator[Reply], stack: AsyncExitStack) -> None:
+        self.id = id
         self.number = 0
         self.ended = False
-        self.touched = monotonic()
+        self._touched = monotonic()
         self._replies = replies
         self._stack = stack
         self._left: list[list[Any]] = []
@@ -76,14 +76,18 @@ class OpenAnswer:
     async def page(self, number: int) -> QueryPage:
         """Return a page: the next, or once more the last."""
         async with self._turn:
-            self.touched = monotonic()
             if number == self.number + 1:
                 replies = await self._next()
                 self._page = QueryPage(id=self.id, replies=replies)
                 self.number = number
             elif number != self.number:
                 raise ConflictError(f"page {number} does not follow page {self.number}")
+            self._touched = monotonic()
             return self._page
+
+    def was_left(self, before: float) -> bool:
+        """Tell whether nobody has had a page since then, nor waits for one now."""
+        return self._touched < before and not self._turn.locked()
 
     async def _next(self) -> list[Reply]:
         replies: list[Reply] = []
@@ -128,6 +132,7 @@ class Queries:
         self._client = client
         self._folder = folder
         self._open: dict[str, OpenAnswer] = {}
+        self._beginning: dict[str, asyncio.Task[QueryPage]] = {}
         self._opening = 0
 
     async def answer(self, payload: bytes) -> bytes:
@@ -136,16 +141,36 @@ class Queries:
 
     async def _page(self, request: QueryRequest) -> QueryPage:
         if isinstance(request, OpenQuery):
-            opened = await self._begin(request)
-            return await self._page_of(opened, 1)
+            return await self._first_page(request)
         found = self._open.get(request.id)
         if isinstance(request, CloseQuery):
-            if found is not None:
+            if request.id in self._beginning:
+                self._beginning[request.id].cancel()
+            elif found is not None:
                 await self._end(found)
             return QueryPage(id=request.id)
         if found is None:
-            raise NotFoundError("that query is over", hint="ask again")
+            raise _over()
         return await self._page_of(found, request.number)
+
+    async def _first_page(self, request: OpenQuery) -> QueryPage:
+        """Return the first page, unless the query is closed before there is one."""
+        id = request.id or secrets.token_hex(16)
+        if id in self._beginning or id in self._open:
+            raise ConflictError("a query of that id is open")
+        beginning = self._beginning[id] = asyncio.create_task(self._begin_with_page(id, request))
+        try:
+            await asyncio.wait([beginning])
+            if beginning.cancelled():
+                raise _over()
+            return beginning.result()
+        finally:
+            beginning.cancel()
+            await asyncio.gather(beginning, return_exceptions=True)
+            del self._beginning[id]
+
+    async def _begin_with_page(self, id: str, request: OpenQuery) -> QueryPage:
+        return await self._page_of(await self._begin(id, request), 1)
 
     async def _page_of(self, opened: OpenAnswer, number: int) -> QueryPage:
         async with AsyncExitStack() as unless_given:
@@ -154,32 +179,32 @@ class Queries:
             unless_given.pop_all()
         return page
 
-    async def _begin(self, request: OpenQuery) -> OpenAnswer:
+    async def _begin(self, id: str, request: OpenQuery) -> OpenAnswer:
         await self.sweep()
         if len(self._open) + self._opening >= AT_ONCE:
             raise ConflictError(f"{AT_ONCE} queries run already", hint="try again in a moment")
         self._opening += 1
         try:
-            opened = await self._start(request)
+            opened = await self._start(id, request)
         finally:
             self._opening -= 1
         self._open[opened.id] = opened
         return opened
 
-    async def _start(self, request: OpenQuery) -> OpenAnswer:
+    async def _start(self, id: str, request: OpenQuery) -> OpenAnswer:
         async with AsyncExitStack() as stack:
             process = await stack.enter_async_context(QueryProcess())
             scratch = stack.enter_context(scratch_folder())
             tail = stack.enter_context(collect_tail(scratch))
             sources = await gather(self._client, self._folder, tail, request.question.sql)
             job = Job(sources=sources, question=request.question, limits=within(request.limits))
-            return OpenAnswer(process.answer(job), stack.pop_all())
+            return OpenAnswer(id, process.answer(job), stack.pop_all())
 
     async def sweep(self) -> None:
-        """End the queries that nobody has asked about for long, or that have ended."""
+        """End the queries that nobody has asked about for long."""
         oldest = monotonic() - IDLE_SECONDS
         for each in [*self._open.values()]:
-            if each.touched < oldest:
+            if each.was_left(oldest):
                 await self._end(each)
 
     async def _end(self, opened: OpenAnswer) -> None:
@@ -190,6 +215,10 @@ class Queries:
         """End all queries."""
         for each in [*self._open.values()]:
             await self._end(each)
+
+
+def _over() -> NotFoundError:
+    return NotFoundError("that query is over", hint="ask again")
 
 
 def within(wanted: Limits) -> Limits:

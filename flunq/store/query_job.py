@@ -164,6 +164,8 @@ class OpenQuery(msgspec.Struct, frozen=True, kw_only=True, tag="query"):
 
     question: Question
     limits: Limits = Limits()
+    id: str = ""
+    """Whoever chooses it can close the query before it has answered."""
 
 
 class NextRows(msgspec.Struct, frozen=True, kw_only=True, tag="next"):
