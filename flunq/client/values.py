@@ -40,7 +40,13 @@ def encode_value(value: Any) -> bytes:
             msgspec.json.encode(shell)
     except RecursionError:
         raise RejectedError("a value is nested too deeply") from None
+    except (TypeError, ValueError) as error:
+        raise RejectedError(f"a value has no JSON form: {error}", hint=_hint(value)) from None
     return body
+
+
+def _hint(value: Any) -> str | None:
+    return "hand over model.model_dump(mode='json')" if hasattr(value, "model_dump") else None
 
 
 class Values:

@@ -36,3 +36,20 @@ def test_nobody_sends_what_only_the_sender_could_read() -> None:
     deepest = bisect_left(range(100_000), True, key=is_refused) - 1
     room = LEVELS_AROUND // 2
     msgspec.json.decode(b"[" * room + encode_value(nested(deepest)) + b"]" * room)
+
+
+class Model:
+    """A pydantic model, as far as it matters."""
+
+    def model_dump(self, *, mode: str) -> dict[str, str]:
+        return {"mode": mode}
+
+
+@pytest.mark.parametrize(
+    ("value", "hint"),
+    [(Model(), "model_dump"), (object(), None), ({"x": Model()}, None), ("\udcff", None)],
+)
+def test_what_has_no_json_form_is_rejected(value: object, hint: str | None) -> None:
+    with pytest.raises(RejectedError, match="has no JSON form") as caught:
+        encode_value(value)
+    assert (hint or "") in (caught.value.hint or "")
