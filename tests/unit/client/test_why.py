@@ -164,6 +164,12 @@ def test_what_collects_starts_says_how_many_there_are() -> None:
     assert why.headline == "it has not begun: it collects starts (2 so far)"
 
 
+def test_a_function_without_a_node_may_be_with_a_worker_over_http() -> None:
+    (cause,) = why_of(ALONE).causes
+    assert cause.kind == "unserved"
+    assert cause.act.endswith("a worker over the HTTP API, which may have it already")
+
+
 def test_an_approval_is_answered_by_its_people_and_not_with_any_event() -> None:
     (cause,) = why_of("do:\n- l:\n    " + ASKS % "").causes
     assert "asks for approval: Pay the bill; it listens for type com.decided" in cause.text
