@@ -330,6 +330,13 @@ async def test_deleting_goes_on_where_it_was_cut_off(tmp_path: Path) -> None:
             await tenants.delete("default")
 
 
+async def both_have(tenants: Tenants, names: set[str]) -> bool:
+    """Tell whether each of two nodes works for some tenants."""
+    nodes = {node.name: node for node in await tenants.nodes()}
+    assert set(nodes) == {"node-1", "node-2"}
+    return all(names <= set(node.tenants) for node in nodes.values())
+
+
 async def test_another_node_takes_every_tenant_over(tmp_path: Path) -> None:
     async with (
         shared_cluster(tmp_path, workers=2) as (cluster, tenants),
@@ -337,9 +344,10 @@ async def test_another_node_takes_every_tenant_over(tmp_path: Path) -> None:
     ):
         await acme.apply(NAP)
         runs = [await acme.start("nap", {}) for _ in range(10)]
-        nodes = {node.name: node for node in await tenants.nodes()}
-        assert set(nodes) == {"node-1", "node-2"}
-        assert all({"acme", "beta", "default"} <= set(n.tenants) for n in nodes.values())
+        # A node hears of a new tenant after the tenant is there.
+        async with asyncio.timeout(40):
+            while not await both_have(tenants, {"acme", "beta", "default"}):
+                await asyncio.sleep(0.05)
         cluster.kill("node-1")
         for run in runs:
             assert await run.result(timeout=60) == {"up": True}
