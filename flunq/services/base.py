@@ -18,8 +18,8 @@ import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
-from flunq.errors import FlunqError
-from flunq.log.ports import TransportLostError
+from flunq.errors import FlunqError, UsageError
+from flunq.log.ports import NotPermittedError, TransportLostError
 from flunq.services import descriptors
 from flunq.services.lasting import innermost
 from flunq.services.supervising.process import LIFELINE_VARIABLE, READY_VARIABLE
@@ -176,6 +176,9 @@ def _code_of(error: BaseException, name: str) -> int:
     if isinstance(error, TransportLostError):
         _log.error("the connection to NATS is lost for good: %s", error)
         return EXIT_TRANSPORT_LOST
+    if isinstance(error, NotPermittedError):
+        _log.error("%s (log in as the engine's user: FLUNQ_NATS_USER, FLUNQ_NATS_PASSWORD)", error)
+        return UsageError.exit_code
     _log.critical("%s crashed", name, exc_info=error)
     return EXIT_CRASHED
 

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 CONFIG_VARIABLE = "FLUNQ_NODE_CONFIG"
 SECRETS_KEY_VARIABLE = "FLUNQ_SECRETS_KEY"
+CLUSTER_KEY_VARIABLE = "FLUNQ_TOKEN_KEY"
+SHORTEST_CLUSTER_KEY = 32
+"""Characters; whoever has a token could find a shorter one by trying."""
 
 
 class ServiceRole(StrEnum):
@@ -215,9 +218,9 @@ def _own_settings(role: ServiceRole, **given: Any) -> dict[str, Any]:
         "program_memory": chosen.program_memory,
         "host": given["host"],
         "port": chosen.api_port,
-        "identity": identity_settings(chosen, token_key=os.environ.get("FLUNQ_TOKEN_KEY")),
+        "identity": identity_settings(chosen, token_key=cluster_key()),
         "secrets_key": secrets_key(),
-        "proof": _proof(os.environ.get("FLUNQ_TOKEN_KEY")),
+        "proof": _proof(cluster_key()),
         **_certificate(given["tls_cert"], given["tls_key"]),
         "cors_origins": chosen.cors_origins,
         "body_limit": chosen.body_limit,
@@ -244,6 +247,17 @@ def secrets_key() -> str | None:
             read_key(key)
         except RejectedError as error:
             raise UsageError(f"{SECRETS_KEY_VARIABLE}: {error.message}", hint=error.hint) from None
+    return key
+
+
+def cluster_key() -> str | None:
+    """Return the key of the tokens; one that can be guessed is told before anything starts."""
+    key = os.environ.get(CLUSTER_KEY_VARIABLE)
+    if key and len(key) < SHORTEST_CLUSTER_KEY:
+        raise UsageError(
+            f"{CLUSTER_KEY_VARIABLE} is too short: {len(key)} characters",
+            hint="make one with: openssl rand -base64 32",
+        )
     return key
 
 

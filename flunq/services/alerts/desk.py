@@ -6,6 +6,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec.structs import replace
 
 from flunq.core.alerts import (
     AlertHistory,
@@ -24,7 +25,7 @@ from flunq.core.alerts import (
 )
 from flunq.errors import NotFoundError, RejectedError
 from flunq.services.alerts.asking import check_query, rows_of
-from flunq.services.alerts.hearing import BUS, JOURNAL, events_of
+from flunq.services.alerts.hearing import BUS, JOURNAL, events_of, newest_places
 from flunq.services.alerts.matching import ConditionError, could_meet, meets
 from flunq.services.answering import answered
 
@@ -111,9 +112,17 @@ class AlertDesk:
         problems = [found for rule in question.rules if (found := await self._problem(rule))]
         if not problems and not question.dry_run:
             for rule in question.rules:
+                if rule.on and rule.name not in known:
+                    await self._begin(rule)
                 await self._book.put_rule(rule)
             await self._changed()
         return problems
+
+    async def _begin(self, rule: AlertRule) -> None:
+        """Let a new rule hear what comes from now on: others may not have been listened to yet."""
+        state, revision = await self._book.state(rule.name)
+        heard = {**state.heard, **await newest_places(self._stream)}
+        await self._book.put_state(rule.name, replace(state, heard=heard), revision)
 
     async def _problem(self, rule: AlertRule) -> AlertProblem | None:
         if not rule.query:

@@ -122,6 +122,12 @@ class Hearing:
             await self._book.put_places(self._places)
 
 
+async def newest_places(stream: EventStream) -> dict[str, int]:
+    """Return places that only events have passed which are still to come."""
+    newest = {JOURNAL: (await stream.journal.extent()).last, BUS: await stream.bus.last_seq()}
+    return {way: (seq + 1) * _PLACES - 1 for way, seq in newest.items()}
+
+
 def events_of(way: str, record: Record) -> Iterator[Seen]:
     """Yield the events of a record; what is unreadable is nobody's."""
     if way == JOURNAL:

@@ -327,9 +327,7 @@ class ExecutorPool:
         self._context.logger.warning(
             "%s of execution %s failed", dispatch.kind, dispatch.execution, exc_info=error
         )
-        name, text = type(error).__name__, _text(error)
-        detail = f"{name}: {text}" if text else name
-        return Failure(type=ERRORS + "runtime", status=500, detail=detail[:_DETAIL])
+        return Failure(type=ERRORS + "runtime", status=500, detail=_told(error)[:_DETAIL])
 
 
 def _index(executors: tuple[Executor, ...]) -> dict[str, Executor]:
@@ -381,6 +379,15 @@ def _failure(error: TaskError) -> Failure:
         title=None if error.title is None else _text(error.title),
         detail=None if error.detail is None else _text(error.detail),
     )
+
+
+def _told(error: BaseException) -> str:
+    """Return an exception as text; that of a group says only how many it is made of."""
+    name, text = type(error).__name__, _text(error)
+    told = f"{name}: {text}" if text else name
+    if isinstance(error, BaseExceptionGroup):
+        return f"{told}: {'; '.join(map(_told, error.exceptions))}"
+    return told
 
 
 def _text(value: object) -> str:

@@ -14,7 +14,7 @@ import pytest
 PRELUDE = """
 import asyncio, sys
 from flunq.errors import RejectedError
-from flunq.log.ports import TransportLostError
+from flunq.log.ports import NotPermittedError, TransportLostError
 from flunq.services.base import run_process
 """
 WAITS = """
@@ -138,6 +138,7 @@ async def test_readiness_is_told_through_the_pipe() -> None:
         ("raise RejectedError('bad functions', hint='fix them')", 3),
         ("raise TransportLostError('closed')", 75),
         ("raise ValueError('a defect')", 1),
+        ("raise NotPermittedError('this user may not publish')", 2),
         ("return", 1),
     ],
 )

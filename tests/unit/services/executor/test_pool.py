@@ -169,11 +169,13 @@ def misused(**members: Any) -> TaskError:
     return TaskError(**members)
 
 
+GROUP = "ExceptionGroup: two (1 sub-exception): KeyError: 7"
 FAILURES: list[tuple[BaseException, str, int, str]] = [
     (TaskError("communication", 503, detail="down"), f"{ERRORS}communication", 503, "down"),
     (TaskError("https://x/y", 409, "T", "d"), "https://x/y", 409, "d"),
     (ValueError("no good"), f"{ERRORS}runtime", 500, "ValueError: no good"),
     (KeyError(), f"{ERRORS}runtime", 500, "KeyError"),
+    (ExceptionGroup("two", [KeyError(7)]), f"{ERRORS}runtime", 500, GROUP),
     (SystemExit(3), f"{ERRORS}runtime", 500, "SystemExit: 3"),
     (KeyboardInterrupt(), f"{ERRORS}runtime", 500, "KeyboardInterrupt"),
     (Panic("at line 7"), f"{ERRORS}runtime", 500, "Panic: at line 7"),
