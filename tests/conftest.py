@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
 import shutil
@@ -36,6 +37,9 @@ for profile, examples in (("ci", 50), ("dev", 50), ("night", 5000)):
 # Tests fork beside gRPC's threads; its own handlers would only print that they do nothing.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+# A coroutine that is thrown away outside of any loop asks for the current one, as gather() does.
+# Without this the first to ask would get a new loop, which nobody closes.
+asyncio.set_event_loop(None)
 
 # Workers of this run, and what they start, begin after this.
 _compiled = share_bytecode()
