@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import pytest
 from textual.events import Key
 
 from flunq_tui.dialogs.choice import Choice
+from flunq_tui.dialogs.confirm import Confirm
+from flunq_tui.dialogs.reading import Reading
 from flunq_tui.recorded import RecordedSource
 from tests.support.desk import desk
 from tests.support.monitor import assert_grid, monitor, press, screen_text, shop, summaries
 from tests.support.waiting import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from textual.screen import Screen
 
 
 async def test_executions_newest_first() -> None:
@@ -59,6 +68,22 @@ async def test_keys_that_come_faster_than_dialogs_open_leave_the_monitor_alive()
         await eventually(lambda: not app.screen_stack[1:])
         await pilot.press("1")
         await eventually(lambda: app.view_name == "executions")
+
+
+DIALOGS: dict[str, Callable[[], Screen[Any]]] = {
+    "choice": lambda: Choice("Which?", [("a", "A")]),
+    "confirm": lambda: Confirm("Really?", ["It is gone then."], "yes", "no"),
+    "reading": lambda: Reading("Read", lines=[]),
+}
+
+
+@pytest.mark.parametrize("kind", DIALOGS)
+async def test_a_dialog_that_is_left_before_it_stands_leaves_the_monitor_alive(kind: str) -> None:
+    async with monitor(desk(), (120, 24)) as (app, pilot):
+        app.push_screen(DIALOGS[kind]())
+        await app.pop_screen()
+        await pilot.press("2")
+        await eventually(lambda: app.view_name != "executions")
 
 
 @pytest.mark.parametrize("pane", ["input", "output", "context", "call", "event", "source", "graph"])

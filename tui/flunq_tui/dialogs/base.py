@@ -36,6 +36,11 @@ class Dialog(ModalScreen[T | None], Generic[T]):
         return OneLine(id="heading")
 
     def on_mount(self) -> None:
+        """Fill it in; one that was left before it stood has nothing to fill in."""
+        if self.query("#heading"):
+            self.fill()
+
+    def fill(self) -> None:
         """Write the first line."""
         self.query_one("#heading", OneLine).show_parts((self._heading, "bold"))
 

@@ -36,9 +36,9 @@ class Confirm(Dialog[bool]):
                 yield Button(self._no, id="no", compact=True)
                 yield Button(self._yes, id="yes", variant="error", compact=True)
 
-    def on_mount(self) -> None:
+    def fill(self) -> None:
         """Fill the lines in."""
-        super().on_mount()
+        super().fill()
         for number, line in enumerate(self._lines):
             self.query_one(f"#line-{number}", OneLine).show_parts((line, ""))
 

@@ -52,9 +52,9 @@ class Reading(Dialog[None]):
             yield self.heading()
             yield JsonPane(id="reading")
 
-    def on_mount(self) -> None:
+    def fill(self) -> None:
         """Fill it."""
-        super().on_mount()
+        super().fill()
         pane = self.query_one(JsonPane)
         if self._lines:
             pane.show_lines(self._lines, "reading")
