@@ -108,7 +108,7 @@ class Committer:
         number: int,
         aftermath: Consequences,
         timestamp: Callable[[], str],
-        expects_more: Callable[[], bool],
+        bring_more: Callable[[], bool],
         turn: asyncio.Semaphore,
     ) -> None:
         self.settings = settings
@@ -123,7 +123,7 @@ class Committer:
         self._journal = journal
         self._aftermath = aftermath
         self._timestamp = timestamp
-        self._expects_more = expects_more
+        self._bring_more = bring_more
         self._turn = turn
         self._entries: deque[Entry] = deque()
         self._wanted = asyncio.Event()
@@ -195,8 +195,8 @@ class Committer:
 
         What a commit costs besides its entries is work that the late ones would wait for.
         """
-        # Each turn of the loop brings some more, so there is no event to wait for.
-        while len(self._entries) < MANY_ENTRIES and self._expects_more():  # noqa: ASYNC110
+        # Other work of the process gets its turn between two slices.
+        while len(self._entries) < MANY_ENTRIES and self._bring_more():  # noqa: ASYNC110
             await asyncio.sleep(0)
 
     def _take(self) -> list[Entry]:

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from flunq.core.execution.decide import Decision
+    from flunq.core.execution.state import State
     from flunq.core.protocol import EngineCommand
     from flunq.services.worker.commit import Entry
     from flunq.services.worker.context import Dispatcher, WorkerSettings
-    from flunq.services.worker.executions import Live
 
 MAX_ENTRY = 512 * 1024
 """An entry with more bytes than this is written again, with smaller values set aside."""
@@ -39,14 +39,14 @@ class EntryWriter:
         self._settings = settings
         self._dispatcher = dispatcher
 
-    def write(self, live: Live, decision: Decision, entry: Entry) -> Entry:
-        """Add a decision to an entry, where its events may stand already."""
+    def write(self, state: State, decision: Decision, entry: Entry) -> Entry:
+        """Add a decision to an entry; ``state`` is what it has led to."""
         threshold = self._settings.blob_threshold
-        self._add(live, decision, entry, threshold)
+        self._add(state, decision, entry, threshold)
         entry.size = entry.weight()
         if entry.size > MAX_ENTRY:
             entry.events, entry.effects, entry.outbox, entry.blobs = [], [], [], []
-            self._add(live, decision, entry, min(threshold, SMALL_VALUE))
+            self._add(state, decision, entry, min(threshold, SMALL_VALUE))
             entry.size = entry.weight()
         return entry
 
@@ -64,30 +64,24 @@ class EntryWriter:
                 encoded = encode_event(slim)
             entry.events.append(encoded)
 
-    def letter(
-        self, command: EngineCommand, entry: Entry, threshold: int | None = None
-    ) -> dict[str, Any]:
-        """Return the outbox item that brings a command to another execution."""
-        threshold = threshold or self._settings.blob_threshold
-        return {"tell": _slim(msgspec.to_builtins(command), entry, threshold), "to": command.id}
-
-    def _add(self, live: Live, decision: Decision, entry: Entry, threshold: int) -> None:
-        if not entry.events:
-            self.add_events(decision.events, entry, threshold)
-        self._sort_effects(live, decision.effects, entry, threshold)
-
-    def _sort_effects(
-        self, live: Live, effects: Iterable[Effect], entry: Entry, threshold: int
+    def add_effects(
+        self,
+        state: State,
+        effects: Iterable[Effect],
+        entry: Entry,
+        threshold: int | None = None,
     ) -> None:
-        """Split effects into those of this process and those that the commit must remember."""
+        """Add effects: of this process, or what the commit must remember.
+
+        Who runs the tasks that begin depends on what there is to do at this moment.
+        """
+        threshold = threshold or self._settings.blob_threshold
         for effect in effects:
             if isinstance(effect, Dispatch):
-                self._assign(live, effect, entry)
+                self._assign(state, effect, entry)
             elif isinstance(effect, Withdraw):
-                ended = live.state is not None and live.state.is_terminal
-                entry.outbox.append(
-                    {"withdraw": [effect.execution, effect.task, effect.kind, ended]}
-                )
+                withdrawn = [effect.execution, effect.task, effect.kind, state.is_terminal]
+                entry.outbox.append({"withdraw": withdrawn})
             elif isinstance(effect, Publish):
                 event = _slim(effect.event, entry, threshold)
                 entry.outbox.append({"publish": [effect.id, event]})
@@ -99,8 +93,19 @@ class EntryWriter:
             else:
                 entry.effects.append(effect)
 
-    def _assign(self, live: Live, effect: Dispatch, entry: Entry) -> None:
-        opened = live.state.tasks.get(effect.task) if live.state is not None else None
+    def letter(
+        self, command: EngineCommand, entry: Entry, threshold: int | None = None
+    ) -> dict[str, Any]:
+        """Return the outbox item that brings a command to another execution."""
+        threshold = threshold or self._settings.blob_threshold
+        return {"tell": _slim(msgspec.to_builtins(command), entry, threshold), "to": command.id}
+
+    def _add(self, state: State, decision: Decision, entry: Entry, threshold: int) -> None:
+        self.add_events(decision.events, entry, threshold)
+        self.add_effects(state, decision.effects, entry, threshold)
+
+    def _assign(self, state: State, effect: Dispatch, entry: Entry) -> None:
+        opened = state.tasks.get(effect.task)
         if opened is None:
             return  # what the same call has interrupted again, as the loser of a race
         if self._dispatcher.takes(effect.kind):

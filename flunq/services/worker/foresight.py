@@ -17,7 +17,7 @@ import msgspec
 
 from flunq.core.execution.commands import Fire
 from flunq.core.execution.decide import Decision, decide
-from flunq.core.execution.effects import Arm, Effect
+from flunq.core.execution.effects import Arm, Dispatch, Effect
 from flunq.core.execution.state import State, decode_state, encode_state
 from flunq.services.worker.commit import Entry
 from flunq.services.worker.timers import Moment
@@ -48,15 +48,21 @@ PAUSE = 0.01
 """Seconds until the next look when the owner is busy, or nothing more is near."""
 
 
-class Foreseen(msgspec.Struct):
-    """What will follow if nothing else happens to an execution before its timer is due."""
+class Foreseen(msgspec.Struct, kw_only=True):
+    """What will follow if nothing else happens to an execution before its timer is due.
+
+    As much of it as can be is done before: what is freed then need not be when many are due.
+    """
 
     moment: Moment
     before: State
     seq: int
     after: State
-    decision: Decision
-    events: list[bytes]
+    entry: Entry
+    effects: list[Effect]
+    """What is not in the entry yet: who runs a task is known when it begins."""
+    failures: int
+    more: bool
 
     def holds(self, live: Live, now: int) -> bool:
         """Tell whether nothing has happened to the execution, and the moment is the right one."""
@@ -64,7 +70,7 @@ class Foreseen(msgspec.Struct):
         return (
             live.state is self.before
             and self.before.seq == self.seq
-            and not live.answers
+            and not (live.answers or live.tainted)
             and due <= now <= due + LATE
         )
 
@@ -158,11 +164,23 @@ class Foresight:
             return
         fire = Fire(id=execution, timer=timer)
         after, decision = decide(decode_state(body), fire, due, owner.environment(live), {})
-        entry = Entry(events=[])
+        entry, later = Entry(events=[]), decision.effects
         owner.writer.add_events(decision.events, entry)
-        if _is_worth_keeping(decision, entry, due):
-            known = Foreseen(moment, state, state.seq, after, decision, entry.events)
-            self._foreseen[execution] = known
+        if not any(isinstance(effect, Dispatch) for effect in later):
+            owner.writer.add_effects(after, later, entry)
+            entry.size, later = entry.weight(), []
+        concerned = owner.executions.groups.are_concerned(decision.events)
+        if _is_worth_keeping(decision, entry, due) and not concerned:
+            self._foreseen[execution] = Foreseen(
+                moment=moment,
+                before=state,
+                seq=state.seq,
+                after=after,
+                entry=entry,
+                effects=later,
+                failures=owner.heeding.failures(live, decision.events),
+                more=decision.more,
+            )
             return
         if len(self._in_vain) >= MANY:
             self._in_vain.clear()

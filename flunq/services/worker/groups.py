@@ -34,6 +34,14 @@ class Groups:
         self.open, self.joined = dict(open_), dict(joined)
         self._collecting = {execution: group for group, execution in open_.items()}
 
+    def are_concerned(self, events: Iterable[CloudEvent]) -> bool:
+        """Tell whether events begin or end what is collected here, or tell of a join."""
+        return any(
+            event.type in _CONCERNED
+            and (event.type not in _ENDS or event.subject in self._collecting)
+            for event in events
+        )
+
     def note(self, events: Iterable[CloudEvent]) -> None:
         """Take in events of executions."""
         for event in events:

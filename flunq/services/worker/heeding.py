@@ -62,11 +62,16 @@ class Heeding:
         """Hear of no more changes."""
         self._pauses.listeners.remove(self._changed)
 
+    @property
+    def is_needed(self) -> bool:
+        """Whether there are pauses that a command of an execution may have to heed."""
+        return bool(self._known or self._over)
+
     # -- before each decision ----------------------------------------------------------------------
 
     def refuses(self, live: Live, job: Job) -> bool:
         """Let a command heed the pause of its workflow; True if it was refused because of it."""
-        if live.tainted or not (self._known or self._over or type(job.command) is Start):
+        if live.tainted or not (self.is_needed or type(job.command) is Start):
             return False
         command = job.command
         pause = self._pauses.of(live.workflow_of().ref)

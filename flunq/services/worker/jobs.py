@@ -20,7 +20,6 @@ from flunq.core.execution.commands import (
 )
 from flunq.core.protocol import Reply
 from flunq.errors import ConflictError, IdConflictError, NotFoundError, UnavailableError
-from flunq.services.worker.foresight import Foreseen
 from flunq.services.worker.listeners import BusShare
 
 if TYPE_CHECKING:
@@ -44,8 +43,6 @@ class Job(msgspec.Struct):
     """What a start refers to has been fetched."""
     follows: bool = False
     """Its sender goes to another partition itself if told to."""
-    foreseen: Foreseen | None = None
-    """What the command leads to, unless something else has happened meanwhile."""
 
     @property
     def is_accepted(self) -> bool:

@@ -72,6 +72,7 @@ if TYPE_CHECKING:
     from flunq.core.execution.state import State
     from flunq.core.expressions import Answer, Need
     from flunq.services.worker.context import WorkerContext
+    from flunq.services.worker.foresight import Foreseen
     from flunq.services.worker.inbox import InboxPosition
     from flunq.services.worker.packs import Packs
     from flunq.services.worker.timers import Moment
@@ -87,17 +88,17 @@ _EXAMINED = frozenset({Start, Fire, Delete})
 """Commands that may be settled without the core."""
 
 
-class _After(msgspec.Struct):
+class _After(msgspec.Struct, kw_only=True):
     """What is left to do once a decision is durable.
 
     Its events are not kept for so long: what is freed at once is still in the processor's cache.
     """
 
     live: Live
-    reply: Reply
-    settle: Settle | None
     failures: int
     more: bool
+    reply: Reply | None = None
+    settle: Settle | None = None
 
 
 class Owner:
@@ -180,7 +181,7 @@ class Owner:
             number=number,
             aftermath=self.aftermath,
             timestamp=lambda: timestamp(context.clock.now()),
-            expects_more=lambda: self.timers.firing,
+            bring_more=self.timers.catch_up,
             turn=context.commit_turn,
         )
 
@@ -227,8 +228,22 @@ class Owner:
         live = self.executions.live.get(execution)
         if live is None and execution not in self.executions.places:
             return
-        if live is None or live.state is None or live.state.timers.get(timer) == due:
-            self.submit(Job(Fire(id=execution, timer=timer), foreseen=foreseen))
+        if foreseen is not None and live is not None and self._comes_true(foreseen, live):
+            self._fulfil(foreseen, live)
+        elif live is None or live.state is None or live.state.timers.get(timer) == due:
+            self.submit(Job(Fire(id=execution, timer=timer)))
+
+    def _comes_true(self, foreseen: Foreseen, live: Live) -> bool:
+        disturbed = self.watched is not None or self.bringing.busy or self.heeding.is_needed
+        return not disturbed and foreseen.holds(live, self.context.clock.now())
+
+    def _fulfil(self, foreseen: Foreseen, live: Live) -> None:
+        entry, state = foreseen.entry, foreseen.after
+        if foreseen.effects:
+            self.writer.add_effects(state, foreseen.effects, entry)
+        live.state = state
+        self._keep(live, state)
+        self._add(entry, _After(live=live, failures=foreseen.failures, more=foreseen.more))
 
     def _start(self, start: Start, job: Job) -> None:
         if start.request in self.executions.buried:
@@ -304,15 +319,14 @@ class Owner:
             return
         try:
             crash_point("before-decide")
-            now, foreseen = self.context.clock.now(), job.foreseen
-            events: list[bytes] = []
-            if foreseen is not None and foreseen.holds(live, now):
-                live.state, decision, events = foreseen.after, foreseen.decision, foreseen.events
-            else:
-                live.state, decision = decide(
-                    live.state, command, now, self.environment(live), live.answers
-                )
-            self._note(live, decision, job, events)
+            live.state, decision = decide(
+                live.state,
+                command,
+                self.context.clock.now(),
+                self.environment(live),
+                live.answers,
+            )
+            self._note(live, live.state, decision, job)
         except Exception as error:  # one execution's poison must not stop the rest
             log.exception("execution %s is quarantined", command.id)
             self.setting_aside.live(live, f"{type(error).__name__}: {error}", job)
@@ -337,27 +351,22 @@ class Owner:
             return True
         return False
 
-    def _note(self, live: Live, decision: Decision, job: Job, events: list[bytes]) -> None:
-        """Put a decision into the next commit; ``events`` are its own if they were encoded."""
-        state = live.state
-        assert state is not None
-        entry = Entry(events=events, inbox=job.inbox, share=job.share)
-        self.writer.write(live, decision, entry)
+    def _note(self, live: Live, state: State, decision: Decision, job: Job) -> None:
+        """Put a decision into the next commit."""
+        entry = Entry(events=[], inbox=job.inbox, share=job.share)
+        self.writer.write(state, decision, entry)
         self.executions.groups.note(decision.events)
-        live.seq = state.seq
-        live.touched = self._loop.time()
         if job.mailbox:
             self.watchers.add(state.id, job.mailbox)
         if decision.need is not None:
             self._evaluate(live, decision.need)
         else:
             live.answers = {}
-        self.hearing.listeners.note(live)
+        self._keep(live, state)
         reply = reply_to(job.command, state, decision.rejection)
         if not decision.events:
             self._note_nothing(state, job, reply)
             return
-        live.dirty = True
         after = _After(
             live=live,
             reply=reply,
@@ -365,6 +374,17 @@ class Owner:
             failures=self.heeding.failures(live, decision.events),
             more=decision.more and decision.need is None,
         )
+        self._add(entry, after)
+
+    def _keep(self, live: Live, state: State) -> None:
+        """Note what has changed about an execution in memory."""
+        live.seq = state.seq
+        live.touched = self._loop.time()
+        self.hearing.listeners.note(live)
+
+    def _add(self, entry: Entry, after: _After) -> None:
+        """Put the events of an execution into the next commit."""
+        after.live.dirty = True
         entry.settled = partial(self._committed, after)
         self.committer.add(entry)
 
@@ -375,10 +395,10 @@ class Owner:
         live.last = sequence
         if after.failures:
             self.heeding.count(live, after.failures)
-        if after.settle is not None:
+        if after.settle is not None and after.reply is not None:
             after.settle(after.reply)
-        if after.more:
-            self.submit(Job(Continue(id=after.reply.id)))
+        if after.more and live.state is not None:
+            self.submit(Job(Continue(id=live.state.id)))
 
     def _note_nothing(self, state: State, job: Job, reply: Reply) -> None:
         """Deal with a decision without events, which may be a repeat of one under way."""

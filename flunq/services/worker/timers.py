@@ -50,7 +50,7 @@ class Timers:
         self._handle: asyncio.Handle | None = None
         self._closed = False
         self.firing = False
-        """More fire as soon as the loop has done what else there is."""
+        """More fire as soon as the loop has done what else there is, or before."""
 
     def __len__(self) -> int:
         return len(self._heap) + len(self._far)
@@ -92,6 +92,12 @@ class Timers:
         """Tell whether some are due that have not fired yet."""
         return bool(self._heap) and self._heap[0][0] <= self._clock.now()
 
+    def catch_up(self) -> bool:
+        """Fire some that are due by now, if there are any; tell whether there are more."""
+        if self.is_behind() and not self._closed:
+            self._due()
+        return self.firing
+
     def close(self) -> None:
         """Fire nothing any more."""
         self._closed = True
@@ -114,7 +120,7 @@ class Timers:
             self._handle = loop.call_later(max(GRAIN, delay), self._due)
 
     def _due(self) -> None:
-        self._handle, self.firing = None, False
+        self.firing = False
         now = self._clock.now()
         fired = 0
         while self._heap and self._heap[0][0] <= now and fired < SLICE:

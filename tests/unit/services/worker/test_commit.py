@@ -106,7 +106,7 @@ class Bench:
             number=0,
             aftermath=self,
             timestamp=lambda: "2026-01-01T00:00:00Z",
-            expects_more=lambda: self.due > 0,
+            bring_more=lambda: self.due > 0,
             turn=asyncio.Semaphore(1),
         )
 
