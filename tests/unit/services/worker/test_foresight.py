@@ -13,6 +13,8 @@ from flunq.core.execution.commands import Command, Fire
 from flunq.core.execution.decide import decide
 from flunq.services.worker import foresight
 from flunq.services.worker import owner as owning
+from flunq.services.worker.heeding import Heeding
+from tests.support.pausing import PauseDesk
 from tests.support.virtual import HEAD, in_cluster, owner_of
 from tests.support.waiting import elapse
 
@@ -155,6 +157,48 @@ def test_what_happens_meanwhile_counts(word: str, decided_in_time: list[Command]
     ends = [event.type for event in history_of(BODIES["a wait before a step"], meanwhile)]
     assert ends[-1].endswith("cancelled.v1" if word == "cancel" else "completed.v1")
     assert len(decided_in_time) == (word == "suspend")
+
+
+def test_a_pause_that_comes_meanwhile_is_heeded(
+    monkeypatch: pytest.MonkeyPatch, decided_in_time: list[Command]
+) -> None:
+    async def meanwhile(cluster: Cluster, client: Client) -> None:
+        assert owner_of(cluster)._foresight._foreseen
+        desk = PauseDesk(cluster)
+        with monkeypatch.context() as patched:
+            # The timer fires before the owner has told this execution of the pause.
+            patched.setattr(Heeding, "_concerned", lambda *_: iter(()))
+            await desk.pause("tried", reason="why not")
+            await elapse(1)
+        assert (await client.get("x1")).status == "suspended"
+        await desk.resume("tried")
+
+    history = history_of(BODIES["a wait before a step"], meanwhile)
+    assert history[-1].type.endswith("workflow.completed.v1")
+    assert len(decided_in_time) == 1
+
+
+def test_what_is_collected_is_not_given_away_before_its_time(
+    decided_in_time: list[Command],
+) -> None:
+    many = """
+document:
+  {dsl: 1.0.3, namespace: test, name: many, version: 1.0.0, metadata: {METADATA}}
+do: [{b: {set: {given: "${ $workflow.input }"}}}]
+"""
+
+    async def situation(cluster: Cluster, client: Client) -> None:
+        await client.apply(many.replace("METADATA", "start: {batch: {for: PT30S}}"))
+        run = await client.start("many", 1)
+        await elapse(LOOKED_AT)
+        assert not owner_of(cluster)._foresight._foreseen
+        await elapse(2)
+        following = await client.start("many", 2)
+        assert following.id != run.id
+        assert (await run.wait(60)).output == {"given": [1]}
+
+    in_cluster(situation)
+    assert decided_in_time
 
 
 def test_what_comes_too_late_says_so(decided_in_time: list[Command]) -> None:

@@ -63,6 +63,43 @@ def test_others_get_their_turn_between_the_slices_of_a_storm() -> None:
     assert turns == [(SLICE, True), (2 * SLICE, True), (3 * SLICE, False)]
 
 
+def test_who_catches_up_need_not_wait_for_the_next_look() -> None:
+    fired = Fired()
+    late = SLICE + 3
+
+    async def main() -> None:
+        timers, due = fired.timers, fired.clock.now() + SECOND
+        assert not timers.catch_up()
+        for number in range(late):
+            timers.arm(f"e{number}", "t", due)
+        timers.arm("later", "t", due + SECOND)
+        await elapse(0.7)
+        fired.clock.jump(0.4)
+        assert timers.catch_up()
+        assert len(fired.seen) == SLICE
+        assert not timers.catch_up()
+        assert len(fired.seen) == late
+        assert not timers.catch_up()
+        await elapse(2)
+
+    run_virtually(main(), fired.loop)
+    assert [execution for execution, _, _ in fired.seen][-1] == "later"
+    assert len(fired.seen) == late + 1
+
+
+def test_who_catches_up_after_the_end_fires_nothing() -> None:
+    fired = Fired()
+
+    async def main() -> None:
+        fired.timers.arm("e", "t", fired.clock.now() + SECOND)
+        fired.timers.close()
+        fired.clock.jump(2)
+        assert not fired.timers.catch_up()
+
+    run_virtually(main(), fired.loop)
+    assert fired.seen == []
+
+
 def test_a_storm_is_over_when_the_clock_is_put_back() -> None:
     fired = Fired()
     fired.at_each_slice = lambda: fired.clock.jump(-3600)
