@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any
 from flunq.cli import diagnostics, output
 from flunq.cli.engine import as_rows, connected
 from flunq.cli.exits import ExitCode
+from flunq.core.statuses import ENDED
 from flunq.errors import ConflictError, FlunqError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Sequence
 
     from flunq.client import Client
-
-ENDED = ("completed", "faulted", "cancelled", "quarantined")
 
 
 async def control(

@@ -3,26 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
 from flunq.errors import UsageError
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
 T = TypeVar("T")
-STATUSES = (
-    "pending",
-    "running",
-    "waiting",
-    "suspended",
-    "completed",
-    "faulted",
-    "cancelled",
-    "quarantined",
-)
 TRACEPARENT = re.compile(r"[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 
@@ -39,18 +26,6 @@ def checked_trace(traceparent: str | None) -> str | None:
     if traceparent is not None and TRACEPARENT.fullmatch(traceparent) is None:
         raise UsageError(f"{traceparent!r} is no trace context", hint="00-TRACE-SPAN-01")
     return traceparent
-
-
-def checked_statuses(given: Iterable[str] | str | None) -> tuple[str, ...] | None:
-    """Return the statuses that somebody asks for, one or several; raises UsageError.
-
-    A status that does not exist would look as if there were no such executions.
-    """
-    wanted = (given,) if isinstance(given, str) else tuple(given or ())
-    for status in wanted:
-        if status not in STATUSES:
-            raise UsageError(f"{status!r} is no status", hint=f"one of {', '.join(STATUSES)}")
-    return wanted or None
 
 
 def checked_priority(value: int | str) -> int:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from flunq.core.statuses import ENDED
 from flunq.errors import ConflictError, FlunqError, NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 IN_FLIGHT = 64
-ENDED = frozenset({"completed", "faulted", "cancelled", "quarantined"})
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):

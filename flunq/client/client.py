@@ -19,10 +19,9 @@ from flunq.client.archive import Archive
 from flunq.client.arguments import (
     checked,
     checked_priority,
-    checked_statuses,
     checked_trace,
 )
-from flunq.client.bulk import ENDED, IN_FLIGHT, Bulk, Outcome, Target
+from flunq.client.bulk import IN_FLIGHT, Bulk, Outcome, Target
 from flunq.client.control import Control
 from flunq.client.dead_letters import DeadLetters
 from flunq.client.feed import Feed
@@ -82,6 +81,7 @@ from flunq.core.protocol import (
     catalog_subject,
     feed_subject,
 )
+from flunq.core.statuses import ENDED, checked_statuses
 from flunq.core.tenancy import ADMIN_SUBJECT, ListTenants, TenantRecord
 from flunq.errors import (
     NotFoundError,
@@ -455,7 +455,7 @@ class Client:
         }
         if command not in acts:
             raise UsageError(f"{command!r} is none of {', '.join(acts)}")
-        wanted = frozenset({"cancelled"} if command == "cancel" else ENDED)
+        wanted = frozenset({"cancelled"}) if command == "cancel" else ENDED
         bulk = Bulk(acts[command], wanted=wanted, rate=rate)
         targets = {each: Target(id=each) for each in ids}
         await bulk.run(list(targets.values()))

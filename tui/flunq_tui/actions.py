@@ -9,7 +9,7 @@ from functools import partial
 
 import msgspec
 
-from flunq_tui.model.listing import ENDED
+from flunq.core.statuses import ENDED
 
 LISTS = frozenset(
     {"executions", "inbox", "events", "workflows", "schedules", "nodes", "logs", "sql"}
@@ -21,7 +21,7 @@ ACTIVE = frozenset({"running", "waiting"})
 STAYS = 90
 DEAD = "dead"
 """The status of a dead letter."""
-FAILED = frozenset({"faulted", "cancelled", "quarantined"})
+FAILED = ENDED - {"completed"}
 
 
 class Item(msgspec.Struct, frozen=True):

@@ -14,7 +14,7 @@ from flunq.cli import diagnostics, output, text
 from flunq.cli.engine import as_rows, connected, workflow_names
 from flunq.cli.options import LimitOption, SinceOption, WatchOption  # noqa: TC001 - Typer reads annotations
 from flunq.cli.running import run_async
-from flunq.errors import UsageError
+from flunq.core.statuses import STATUSES, checked_statuses
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,15 +22,6 @@ if TYPE_CHECKING:
     from flunq.client import Client
     from flunq.core.protocol import Summary
 
-STATUSES = (
-    "running",
-    "waiting",
-    "suspended",
-    "completed",
-    "faulted",
-    "cancelled",
-    "quarantined",
-)
 _PAGE = 500
 _WATCH_SECONDS = 1.0
 _MICROSECONDS = 1_000_000
@@ -98,11 +89,7 @@ async def _list(wanted: _Wanted) -> None:
 
 
 def _statuses(given: Sequence[str] | None) -> tuple[str, ...] | None:
-    chosen = tuple(word for text_ in given or () for word in text_.split(","))
-    for word in chosen:
-        if word not in STATUSES:
-            raise UsageError(f"{word!r} is no status", hint=f"one of {', '.join(STATUSES)}")
-    return chosen or None
+    return checked_statuses(word for text_ in given or () for word in text_.split(","))
 
 
 async def _find(client: Client, asked: _Wanted) -> list[Summary]:

@@ -6,8 +6,9 @@ from secrets import token_hex
 from typing import TYPE_CHECKING
 
 from flunq.cli.bulk import Action, Selection, act_on, of_many
-from flunq.cli.controlling import ENDED, ended_already
+from flunq.cli.controlling import ended_already
 from flunq.cli.engine import SomeExecutionsArgument  # noqa: TC001 - Typer reads annotations
+from flunq.core.statuses import ENDED
 
 if TYPE_CHECKING:
     from flunq.client import Client
@@ -30,7 +31,7 @@ async def command(
         done="resumed",
         act=_resume,
         eligible="status = 'suspended'",
-        wanted=frozenset(ENDED),
+        wanted=ENDED,
     )
     return await act_on(executions, selection, action, allowed=action.wanted)
 

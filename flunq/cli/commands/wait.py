@@ -8,19 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flunq.cli import diagnostics, output
-from flunq.cli.controlling import ENDED
 from flunq.cli.ending import SILENCE_SECONDS
 from flunq.cli.engine import ExecutionArgument, connected, find_execution
 from flunq.cli.exits import ExitCode
 from flunq.cli.options import TimeoutOption  # noqa: TC001 - Typer reads annotations
 from flunq.cli.watching import watched
-from flunq.errors import ExecutionFailedError, UsageError, WaitTimeoutError
+from flunq.core.statuses import ENDED, STATUSES, checked_statuses
+from flunq.errors import ExecutionFailedError, WaitTimeoutError
 
 if TYPE_CHECKING:
     from flunq.client import Client
 
 
-_STATUSES = ("running", "waiting", "suspended", *ENDED)
 _PAUSE = 0.1
 
 ForOption = Annotated[
@@ -57,19 +56,14 @@ async def command(
 
 
 def _statuses(wanted: str | None) -> tuple[str, ...]:
-    if wanted is None:
-        return ENDED
-    chosen = tuple(wanted.removeprefix("status=").split(","))
-    for status in chosen:
-        if status not in _STATUSES:
-            raise UsageError(f"{status!r} is no status", hint=f"one of {', '.join(_STATUSES)}")
-    return chosen
+    chosen = wanted.removeprefix("status=").split(",") if wanted is not None else ()
+    return checked_statuses(chosen) or tuple(each for each in STATUSES if each in ENDED)
 
 
 async def _reach(
     client: Client, execution: str, statuses: tuple[str, ...], within: float | None
 ) -> str:
-    if set(statuses) <= set(ENDED):
+    if set(statuses) <= ENDED:
         ended = await client.result(execution, timeout=within, patience=SILENCE_SECONDS)
         return ended.status
     try:

@@ -19,11 +19,11 @@ from flunq.core.execution.commands import Failure, WorkflowRef
 from flunq.core.execution.effects import Dispatch
 from flunq.core.markers import Grant
 from flunq.core.packing import Packing
+from flunq.core.statuses import ENDED
 from flunq.core.tracing import context_for
 from flunq.core.traffic import Traffic
 
 ROOT = 0
-TERMINAL = frozenset({"completed", "faulted", "cancelled", "quarantined"})
 
 
 CHILD = "workflow"
@@ -344,7 +344,7 @@ class State(msgspec.Struct, kw_only=True, omit_defaults=True):
     @property
     def is_terminal(self) -> bool:
         """Whether the execution has ended."""
-        return self.status in TERMINAL
+        return self.status in ENDED
 
     @property
     def has_work(self) -> bool:
@@ -357,7 +357,7 @@ class State(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 def settle_status(state: State) -> None:
     """Derive the status of an execution that has not ended from the rest of its state."""
-    if state.status in TERMINAL:
+    if state.status in ENDED:
         return
     if state.suspended:
         state.status = "suspended"

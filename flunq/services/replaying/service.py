@@ -31,6 +31,7 @@ from flunq.core.protocol import (
     replay_subject,
     report_subject,
 )
+from flunq.core.statuses import ENDED
 from flunq.errors import ConflictError, RejectedError, UnavailableError
 from flunq.log.ports import NoResponderError, RequestTimeoutError
 from flunq.services.answering import answered
@@ -48,7 +49,6 @@ if TYPE_CHECKING:
 PATIENCE = 20.0
 """Seconds in which an owner must take a command; a fail-over takes less."""
 ANSWER_SECONDS = 2.0
-ENDED = frozenset({"completed", "faulted", "cancelled", "quarantined"})
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(ReplayQuestion).decode

@@ -21,9 +21,10 @@ from flunq.core.collecting import (
 from flunq.core.execution.commands import Join
 from flunq.core.ids import partition_of
 from flunq.core.protocol import ELSEWHERE, Reply
+from flunq.core.statuses import ENDED
 from flunq.errors import RejectedError
 from flunq.services.worker.commit import Entry
-from flunq.services.worker.executions import STATUS_CODES, TERMINAL
+from flunq.services.worker.executions import STATUS_CODES
 from flunq.services.worker.fingerprint import fingerprint
 from flunq.services.worker.jobs import conflict, deleted
 
@@ -124,7 +125,7 @@ class Collector:
             return
         if job.mailbox and ended is not None:
             owner.context.post.add(job.mailbox, ended.result())
-        elif job.mailbox and status not in TERMINAL:
+        elif job.mailbox and status not in ENDED:
             owner.watchers.add(execution, job.mailbox)
         owner.answer_behind(job, Reply(code=200, id=execution, status=status))
 

@@ -9,6 +9,7 @@ import msgspec
 from flunq.core.execution.commands import Failure, WorkflowRef
 from flunq.core.packing import Packing
 from flunq.core.protocol import Result
+from flunq.core.statuses import ENDED
 from flunq.services.worker.groups import Groups
 from flunq.services.worker.places import Place
 
@@ -31,7 +32,6 @@ STATUS_CODES = (
     "completed",
     "quarantined",
 )
-TERMINAL = frozenset({"cancelled", "faulted", "completed", "quarantined"})
 
 
 RECALLED = 1_000
@@ -238,7 +238,7 @@ class Mark(msgspec.Struct, array_like=True):
     def place(self, pack: int) -> Place:
         """Return its entry in the index of the executions."""
         ended = self.ended_at
-        if not ended and STATUS_CODES[self.status] in TERMINAL:
+        if not ended and STATUS_CODES[self.status] in ENDED:
             ended = self.started_at  # packs of earlier versions do not say it
         return Place(self.id, pack, self.status, self.started_at, self.due, self.workflow, ended)
 

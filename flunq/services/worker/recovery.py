@@ -18,12 +18,12 @@ from flunq.core.events import (
 )
 from flunq.core.execution.fold import MIGRATED, RESTORING, fold, micros
 from flunq.core.execution.state import decode_state
+from flunq.core.statuses import ENDED
 from flunq.errors import NotFoundError, RejectedError
 from flunq.services.worker.claims import check_out
 from flunq.services.worker.commit import EPOCH_HEADER, FencedError, append_settled
 from flunq.services.worker.crashpoints import crash_point
 from flunq.services.worker.executions import (
-    TERMINAL,
     Executions,
     Finished,
     Live,
@@ -366,7 +366,7 @@ class Recovery:
                 opened.node = QUEUED if task in queued else head.node
         if not live.fingerprint:
             live.fingerprint = fingerprint(state.input)
-        if state.status in TERMINAL:
+        if state.status in ENDED:
             self._executions.live.pop(state.id, None)
             self._executions.finished[state.id] = (finished_record(live), live.first, live.last)
 

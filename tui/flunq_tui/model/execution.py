@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from flunq.core import events as types
+from flunq.core.statuses import ENDED
 from flunq_tui.model.formats import micros, task_name
 
 if TYPE_CHECKING:
@@ -37,7 +38,6 @@ _STATUSES = {
     types.WORKFLOW_CANCELLED: "cancelled",
     types.QUARANTINED: "quarantined",
 }
-ENDED = frozenset({"completed", "faulted", "cancelled", "quarantined"})
 FAILURES = frozenset({types.TASK_FAULTED, types.WORKFLOW_FAULTED, types.QUARANTINED})
 _RESTORED = frozenset({types.ENGINE + "execution.retried", types.ENGINE + "execution.rewound"})
 """The execution goes on from where it was after an earlier event."""

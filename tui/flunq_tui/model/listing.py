@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from flunq_tui.model.filters import Filter
 
 Key: TypeAlias = tuple[int, str]
-ENDED = frozenset({"completed", "faulted", "cancelled", "quarantined"})
 NEWEST = "started"
 _SHARED = ("namespace", "workflow", "version", "status")
 _TAGS = 4_096

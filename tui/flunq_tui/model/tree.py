@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from flunq.core.statuses import ENDED
 from flunq_tui.model.execution import CONTAINERS, ROOT
 
 if TYPE_CHECKING:
@@ -45,14 +46,11 @@ def rows(execution: Execution, position: int, toggled: Set[str] = frozenset()) -
         return []
     walk = _Walk(execution, position, toggled)
     status = execution.status(position)
-    ended = execution.moment(position) if status in _ENDED else None
+    ended = execution.moment(position) if status in ENDED else None
     root = Row(
         str(ROOT), ROOT, 0, execution.workflow, "workflow", status, execution.moment(1), ended
     )
     return [root, *walk.below(execution.roots(position), 1)]
-
-
-_ENDED = frozenset({"completed", "faulted", "cancelled", "quarantined"})
 
 
 class _Walk:
@@ -60,7 +58,7 @@ class _Walk:
         self._execution = execution
         self._position = position
         self._toggled = toggled
-        self._over = execution.status(position) in _ENDED
+        self._over = execution.status(position) in ENDED
 
     def below(self, steps: Sequence[Step], depth: int) -> Iterator[Row]:
         for step in steps:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.containers import Horizontal, Vertical
 from textual.widgets import ContentSwitcher
 
+from flunq.core.statuses import ENDED
 from flunq_tui import theme
 from flunq_tui.actions import Item
-from flunq_tui.model.execution import ENDED, ROOT, Execution, Waiting
+from flunq_tui.model.execution import ROOT, Execution, Waiting
 from flunq_tui.model.formats import MICROSECONDS, age, clock, duration, short_type
 from flunq_tui.model.reasons import why_lines
 from flunq_tui.model.tree import rows

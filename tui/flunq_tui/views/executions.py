@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from flunq.core.statuses import ENDED
 from flunq_tui import theme
 from flunq_tui.actions import Item
 from flunq_tui.model.filters import parse_filter
 from flunq_tui.model.formats import age, duration, stamp
 from flunq_tui.model.listing import (
-    ENDED,
     FACTS,
     NEWEST,
     Listing,
