@@ -23,19 +23,28 @@ _E = TypeVar("_E")
 
 AGAIN_SECONDS = 1.0
 """How long work that ended before its time rests before it begins again."""
+REMIND_SECONDS = 30.0
+"""How long an outage that has been told of is not told again."""
 _OUTAGES = (ConnectionError, FlunqError, OutcomeUnknownError, TransportLostError)
 """What says by itself why it happened; anything else is a defect, and its traceback is wanted."""
 
 
 async def kept_up(what: str, work: Callable[[], Awaitable[None]], stop: asyncio.Event) -> None:
     """Do something until told to stop: whatever ends it before that, it begins again."""
+    told, quiet_until = "", 0.0
+    now = asyncio.get_running_loop().time
     while not stop.is_set():
         try:
             await work()
         except Exception as error:  # noqa: BLE001 - what runs beside it must go on
             inner = innermost(error)
-            trace = None if isinstance(inner, _OUTAGES) else error
-            _log.warning("%s begins again: %s", what, inner, exc_info=trace)
+            is_outage, text = isinstance(inner, _OUTAGES), str(inner)
+            is_known = is_outage and text == told and now() < quiet_until
+            level = logging.DEBUG if is_known else logging.WARNING
+            trace = None if is_outage else error
+            _log.log(level, "%s begins again: %s", what, inner, exc_info=trace)
+            if not is_known:
+                told, quiet_until = text, now() + REMIND_SECONDS
             await asyncio.sleep(AGAIN_SECONDS)
 
 

@@ -164,6 +164,13 @@ def test_the_doctor_finds_a_fresh_cluster_healthy(cluster: Flunq) -> None:
     assert "as declared" in checks["streams"]["value"]
 
 
+def test_a_demo_leaves_no_cluster_behind(flunq: Flunq) -> None:
+    refused = flunq("up", "--demo", "--detach")
+    assert refused.code == 2
+    assert "flunq up --detach, then" in refused.err
+    assert flunq("status").code == 6
+
+
 def test_down_ends_every_process_and_then_nothing_runs(flunq: Flunq) -> None:
     assert flunq("up", "--detach").code == 0
     running = pids(flunq)

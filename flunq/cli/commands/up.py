@@ -14,6 +14,7 @@ import typer
 from flunq.cli import diagnostics, output, text
 from flunq.cli.options import BodyLimitOption, CorsOption  # noqa: TC001 - Typer reads them
 from flunq.cli.session import OutputFormat, current, settings
+from flunq.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -146,6 +147,11 @@ def command(
         body_limit=body_limit and body_limit << 20,
     )
     _trace_to(otel_endpoint)
+    if demo and detach:
+        raise UsageError(
+            "--demo ends with its cluster, --detach leaves one behind",
+            hint="flunq up --detach, then: flunq run FILE",
+        )
     options = _options(loaded, name or current().context, temporary=demo and data is None)
     if demo:
         from flunq.cli.cluster_demo import run_demo

@@ -71,7 +71,7 @@ class Heeding:
 
     def refuses(self, live: Live, job: Job) -> bool:
         """Let a command heed the pause of its workflow; True if it was refused because of it."""
-        if live.tainted or not (self.is_needed or type(job.command) is Start):
+        if live.tainted or not (self._known or self._over or type(job.command) is Start):
             return False
         command = job.command
         pause = self._pauses.of(live.workflow_of().ref)

@@ -53,6 +53,31 @@ async def test_only_a_defect_leaves_its_traceback(caplog: pytest.LogCaptureFixtu
     }
 
 
+async def test_an_outage_is_told_once_until_it_is_another_or_lasts(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop = asyncio.Event()
+    gone, other = ConnectionError("gone"), ConnectionError("refused")
+    with caplog.at_level(logging.WARNING, logger=lasting.__name__):
+        await kept_up("counting", failing_first([gone, gone, gone, other, other], stop), stop)
+        assert [record.getMessage() for record in caplog.records] == [
+            "counting begins again: gone",
+            "counting begins again: refused",
+        ]
+        caplog.clear()
+        stop.clear()
+        monkeypatch.setattr(lasting, "REMIND_SECONDS", 0)
+        await kept_up("counting", failing_first([gone, gone], stop), stop)
+    assert len(caplog.records) == 2
+
+
+async def test_a_defect_is_told_each_time(caplog: pytest.LogCaptureFixture) -> None:
+    stop = asyncio.Event()
+    with caplog.at_level(logging.WARNING, logger=lasting.__name__):
+        await kept_up("counting", failing_first([ValueError("a defect")] * 2, stop), stop)
+    assert len(caplog.records) == 2
+
+
 async def test_work_is_not_begun_once_it_is_told_to_stop() -> None:
     stop = asyncio.Event()
     stop.set()
