@@ -229,7 +229,10 @@ class Owner:
         if live is None and execution not in self.executions.places:
             return
         if foreseen is not None and live is not None and self._comes_true(foreseen, live):
-            self._fulfil(foreseen, live)
+            try:
+                self._fulfil(foreseen, live)
+            except Exception as error:  # as in decide
+                self._quarantine(live, error, Job(Fire(id=execution, timer=timer)))
         elif live is None or live.state is None or live.state.timers.get(timer) == due:
             self.submit(Job(Fire(id=execution, timer=timer)))
 
@@ -328,8 +331,11 @@ class Owner:
             )
             self._note(live, live.state, decision, job)
         except Exception as error:  # one execution's poison must not stop the rest
-            log.exception("execution %s is quarantined", command.id)
-            self.setting_aside.live(live, f"{type(error).__name__}: {error}", job)
+            self._quarantine(live, error, job)
+
+    def _quarantine(self, live: Live, error: Exception, job: Job) -> None:
+        log.error("execution %s is quarantined", job.command.id, exc_info=error)
+        self.setting_aside.live(live, f"{type(error).__name__}: {error}", job)
 
     def _is_settled_already(self, live: Live, command: Command, job: Job) -> bool:
         """Deal with commands that the core need not see."""
@@ -378,9 +384,9 @@ class Owner:
 
     def _keep(self, live: Live, state: State) -> None:
         """Note what has changed about an execution in memory."""
+        self.hearing.listeners.note(live)
         live.seq = state.seq
         live.touched = self._loop.time()
-        self.hearing.listeners.note(live)
 
     def _add(self, entry: Entry, after: _After) -> None:
         """Put the events of an execution into the next commit."""

@@ -14,6 +14,7 @@ from flunq.core.execution.decide import decide
 from flunq.services.worker import foresight
 from flunq.services.worker import owner as owning
 from flunq.services.worker.heeding import Heeding
+from flunq.services.worker.listeners import Listeners
 from tests.support.pausing import PauseDesk
 from tests.support.virtual import HEAD, in_cluster, owner_of
 from tests.support.waiting import elapse
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from flunq.client.client import Client
     from flunq.core.events import LazyEvent
+    from flunq.services.worker.executions import Live
     from flunq.testing.cluster import Cluster
 
     Meanwhile = Callable[[Cluster, Client], Awaitable[None]]
@@ -176,6 +178,26 @@ def test_a_pause_that_comes_meanwhile_is_heeded(
     history = history_of(BODIES["a wait before a step"], meanwhile)
     assert history[-1].type.endswith("workflow.completed.v1")
     assert len(decided_in_time) == 1
+
+
+def test_what_goes_wrong_with_one_timer_leaves_the_others_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    note = Listeners.note
+
+    def poisoned(self: Listeners, live: Live) -> None:
+        if live.state is not None and live.state.id == "bad" and live.state.is_terminal:
+            raise ZeroDivisionError
+        note(self, live)
+
+    async def situation(_cluster: Cluster, client: Client) -> list[str]:
+        await client.apply(NAP)
+        runs = [await client.start("nap", id=id) for id in ("bad", "good", "also-good")]
+        await elapse(1)
+        monkeypatch.setattr(Listeners, "note", poisoned)
+        return [(await run.wait(60)).status for run in runs]
+
+    assert in_cluster(situation) == ["quarantined", "completed", "completed"]
 
 
 def test_what_is_collected_is_not_given_away_before_its_time(
