@@ -148,16 +148,20 @@ def command(
     )
     _trace_to(otel_endpoint)
     if demo and detach:
-        raise UsageError(
-            "--demo ends with its cluster, --detach leaves one behind",
-            hint="flunq up --detach, then: flunq run FILE",
-        )
+        raise _demo_and_detach()
     options = _options(loaded, name or current().context, temporary=demo and data is None)
     if demo:
         from flunq.cli.cluster_demo import run_demo
 
         return run_demo(options, temporary=data is None)
     return start_detached(options) if detach else run_attached(options)
+
+
+def _demo_and_detach() -> UsageError:
+    return UsageError(
+        "--demo ends with its cluster, --detach leaves one behind",
+        hint="flunq up --detach, then: flunq run FILE",
+    )
 
 
 def _options(loaded: Loaded, name: str | None, *, temporary: bool) -> ClusterOptions:

@@ -231,7 +231,7 @@ class Owner:
         if foreseen is not None and live is not None and self._comes_true(foreseen, live):
             try:
                 self._fulfil(foreseen, live)
-            except Exception as error:  # as in decide
+            except Exception as error:  # noqa: BLE001 - as in decide
                 self._quarantine(live, error, Job(Fire(id=execution, timer=timer)))
         elif live is None or live.state is None or live.state.timers.get(timer) == due:
             self.submit(Job(Fire(id=execution, timer=timer)))
@@ -330,7 +330,7 @@ class Owner:
                 live.answers,
             )
             self._note(live, live.state, decision, job)
-        except Exception as error:  # one execution's poison must not stop the rest
+        except Exception as error:  # noqa: BLE001 - one's poison must not stop the rest
             self._quarantine(live, error, job)
 
     def _quarantine(self, live: Live, error: Exception, job: Job) -> None:

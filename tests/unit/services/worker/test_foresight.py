@@ -190,12 +190,17 @@ def test_what_goes_wrong_with_one_timer_leaves_the_others_alone(
             raise ZeroDivisionError
         note(self, live)
 
-    async def situation(_cluster: Cluster, client: Client) -> list[str]:
+    async def situation(cluster: Cluster, client: Client) -> list[str]:
         await client.apply(NAP)
+        owner, now = owner_of(cluster), asyncio.get_running_loop().time
+        began = now()
         runs = [await client.start("nap", id=id) for id in ("bad", "good", "also-good")]
         await elapse(1)
         monkeypatch.setattr(Listeners, "note", poisoned)
-        return [(await run.wait(60)).status for run in runs]
+        ended = [(await run.wait(60)).status for run in runs]
+        assert owner_of(cluster) is owner
+        assert now() - began < 31
+        return ended
 
     assert in_cluster(situation) == ["quarantined", "completed", "completed"]
 
